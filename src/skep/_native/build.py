@@ -1,0 +1,80 @@
+"""Builds the extension: cffi in API mode, so that every call and struct is checked against libbpf's own headers.
+
+Run by setup.py only; nothing here is imported at run time.
+"""
+
+from __future__ import annotations
+
+import os
+
+from cffi import FFI
+
+_FOLDER = os.path.dirname(os.path.abspath(__file__))
+
+# The part of libbpf that skep calls. "..." lets the compiler fill in what the header says.
+_LIBBPF = """
+struct btf;
+struct bpf_object;
+struct bpf_program;
+struct bpf_map;
+struct bpf_link;
+
+struct bpf_object_open_opts { size_t sz; const char *object_name; const char *btf_custom_path; ...; };
+
+struct bpf_object *bpf_object__open_mem(const void *bytes, size_t size, const struct bpf_object_open_opts *opts);
+int bpf_object__load(struct bpf_object *object);
+void bpf_object__close(struct bpf_object *object);
+struct bpf_map *bpf_object__next_map(const struct bpf_object *object, const struct bpf_map *map);
+struct bpf_program *bpf_object__next_program(const struct bpf_object *object, struct bpf_program *program);
+
+const char *bpf_map__name(const struct bpf_map *map);
+int bpf_map__fd(const struct bpf_map *map);
+uint32_t bpf_map__max_entries(const struct bpf_map *map);
+int bpf_map__set_max_entries(struct bpf_map *map, uint32_t count);
+int bpf_map__set_key_size(struct bpf_map *map, uint32_t size);
+int bpf_map__set_value_size(struct bpf_map *map, uint32_t size);
+int bpf_map__reuse_fd(struct bpf_map *map, int fd);
+void *bpf_map__initial_value(struct bpf_map *map, size_t *size);
+
+const char *bpf_program__name(const struct bpf_program *program);
+int bpf_program__fd(const struct bpf_program *program);
+int bpf_program__set_autoload(struct bpf_program *program, bool autoload);
+struct bpf_link *bpf_program__attach(const struct bpf_program *program);
+int bpf_link__destroy(struct bpf_link *link);
+
+int bpf_map_lookup_elem(int fd, const void *key, void *value);
+int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags);
+int bpf_map_get_next_key(int fd, const void *key, void *next);
+
+struct bpf_prog_info { uint64_t run_time_ns; uint64_t run_cnt; ...; };
+int bpf_obj_get_info_by_fd(int fd, void *info, uint32_t *size);
+int bpf_enable_stats(int type);
+
+struct btf *btf__load_vmlinux_btf(void);
+struct btf *btf__parse(const char *path, void *extension);
+void btf__free(struct btf *btf);
+const char *libbpf_version_string(void);
+
+int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data);
+"""
+
+ffi = FFI()
+with open(os.path.join(_FOLDER, "native.h"), encoding="ascii") as header:
+    ffi.cdef(_LIBBPF + header.read())
+ffi.set_source(
+    "skep._native._libbpf",
+    """
+    #include <bpf/bpf.h>
+    #include <bpf/btf.h>
+    #include <bpf/libbpf.h>
+    #include <linux/bpf.h>
+    #include <sys/mount.h>
+    #include "native.h"
+    """,
+    # Relative to the folder of setup.py, as setuptools wants them.
+    sources=[f"src/skep/_native/{name}.c" for name in ("messages", "object", "drain")],
+    include_dirs=[_FOLDER],
+    libraries=["bpf"],
+    define_macros=[("_GNU_SOURCE", None)],
+    extra_compile_args=["-O2", "-Wall", "-Wextra"],
+)

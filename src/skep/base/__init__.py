@@ -1,0 +1,1 @@
+"""What every other room speaks: errors, schemas, meanings, the kernel's numbers. Pure; imports nothing of skep."""

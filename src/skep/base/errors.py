@@ -1,0 +1,220 @@
+"""Everything that skep raises, and `Diagnostic`, the form in which a failure explains itself.
+
+SkepError                       the base; str() is one sentence, .remedy says what to do
+├── UsageError                  the request is wrong                                     exit 2
+│   └── SourceNotFoundError     no such file or tool                    (FileNotFoundError)
+├── ProgramError                the kernel file is wrong                                 exit 1
+│   ├── CompileError            the compiler or the annotations reject it
+│   ├── ObjectFormatError       not an eBPF object, or a damaged one           (ValueError)
+│   ├── LoadError               the kernel refuses a map or a program             (OSError)
+│   │   └── VerifierError       ... because its proof failed; .log is the whole log
+│   └── AttachError             it was loaded, but its hook refuses it            (OSError)
+├── UnsupportedError            not possible on this machine                             exit 3
+│   ├── HookMissingError        this kernel has not what a program attaches to  (LookupError)
+│   ├── PrivilegeError          a capability is missing                   (PermissionError)
+│   └── BtfError                the kernel's BTF is missing or unreadable
+└── VmError                     a virtual machine did not do its work                    exit 1
+
+The exit codes are those of the command line. An error that has a builtin as its second parent can be caught as that.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "AttachError",
+    "BtfError",
+    "CompileError",
+    "Diagnostic",
+    "HookMissingError",
+    "LoadError",
+    "ObjectFormatError",
+    "PrivilegeError",
+    "ProgramError",
+    "SkepError",
+    "SourceNotFoundError",
+    "Span",
+    "UnsupportedError",
+    "UsageError",
+    "VerifierError",
+    "VmError",
+]
+
+
+class Span:
+    """One place in a source file, and what happened there.
+
+    Args:
+        file: path as the compiler was given it.
+        line: line number, from 1.
+        column: column number, from 1, or None.
+        message: what happened there, a short phrase.
+    """
+
+    __slots__ = ("column", "file", "line", "message")
+
+    def __init__(self, file: str, line: int, column: int | None, message: str) -> None:
+        self.file = file
+        self.line = line
+        self.column = column
+        self.message = message
+
+
+class Diagnostic:
+    """A failure that says what to do: the rule, the place, how it came to be, and what to write instead.
+
+    Args:
+        id: stable name of the kind of failure, such as ``verifier`` or ``compile``.
+        severity: ``error`` or ``warning``.
+        message: the failure in one sentence.
+        file: source file, if the failure has a place.
+        line: line in it, from 1.
+        column: column in it, from 1.
+        path: the steps that led there, first to last.
+        suggestion: what to write or do instead.
+    """
+
+    __slots__ = ("column", "file", "id", "line", "message", "path", "severity", "suggestion")
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002 - the contract's word
+        severity: str,
+        message: str,
+        *,
+        file: str | None = None,
+        line: int | None = None,
+        column: int | None = None,
+        path: Sequence[Span] = (),
+        suggestion: str | None = None,
+    ) -> None:
+        self.id = id
+        self.severity = severity
+        self.message = message
+        self.file = file
+        self.line = line
+        self.column = column
+        self.path = tuple(path)
+        self.suggestion = suggestion
+
+    def __str__(self) -> str:
+        """``file:line:column: message``, with as much of the place as is known."""
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+        return f"{place}: {self.message}" if place else self.message
+
+
+class SkepError(Exception):
+    """Base of everything that skep raises.
+
+    Args:
+        message: one sentence.
+        remedy: what the user can do about it.
+        diagnostics: the places in the source, where there are any.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, remedy: str | None = None, diagnostics: Sequence[Diagnostic] = ()) -> None:
+        # Exception.__init__ is named, not super(): OSError, a second parent of some, would take the message for an errno.
+        Exception.__init__(self, message)
+        self.message = message
+        self.remedy = remedy
+        self.diagnostics = tuple(diagnostics)
+
+    def __str__(self) -> str:
+        return self.message
+
+    @property
+    def diagnostic(self) -> Diagnostic | None:
+        """The first diagnostic, or None."""
+        return self.diagnostics[0] if self.diagnostics else None
+
+
+class UsageError(SkepError):
+    """The request is wrong: an unknown option, a value of the wrong type, a command that does not exist."""
+
+    exit_code = 2
+
+
+class SourceNotFoundError(UsageError, FileNotFoundError):
+    """No such file, and no tool of that name."""
+
+
+class ProgramError(SkepError):
+    """The kernel file is wrong, or the kernel refuses it."""
+
+
+class CompileError(ProgramError):
+    """The compiler rejects the source; `diagnostics` holds its messages, file, line and column each."""
+
+
+class ObjectFormatError(ProgramError, ValueError):
+    """Not an eBPF object, or a damaged one."""
+
+
+class LoadError(ProgramError, OSError):
+    """The kernel refuses to create a map or to load a program.
+
+    Args:
+        message: one sentence.
+        number: the errno.
+        log: what libbpf and the kernel said.
+        remedy: what the user can do about it.
+        diagnostics: the places in the source, where there are any.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        number: int,
+        *,
+        log: str = "",
+        remedy: str | None = None,
+        diagnostics: Sequence[Diagnostic] = (),
+    ) -> None:
+        super().__init__(message, remedy=remedy, diagnostics=diagnostics)
+        self.errno = number
+        self.log = log
+
+
+class VerifierError(LoadError):
+    """The verifier could not prove a program safe; `log` is its whole log, `diagnostic` what it means."""
+
+
+class AttachError(ProgramError, OSError):
+    """A loaded program cannot be attached to its hook.
+
+    Args:
+        message: one sentence.
+        number: the errno.
+        remedy: what the user can do about it.
+    """
+
+    def __init__(self, message: str, number: int, *, remedy: str | None = None) -> None:
+        super().__init__(message, remedy=remedy)
+        self.errno = number
+
+
+class UnsupportedError(SkepError):
+    """Not possible on this machine: the kernel lacks it, or it is not permitted."""
+
+    exit_code = 3
+
+
+class HookMissingError(UnsupportedError, LookupError):
+    """This kernel does not have what a program attaches to."""
+
+
+class PrivilegeError(UnsupportedError, PermissionError):
+    """A capability is missing; `remedy` names it, or gives the sudo line."""
+
+
+class BtfError(UnsupportedError):
+    """The kernel's BTF (type information) is missing or unreadable."""
+
+
+class VmError(SkepError):
+    """A virtual machine could not be started, or did not do its work."""

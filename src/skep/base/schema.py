@@ -1,0 +1,324 @@
+"""The contract between the kernel's bytes and everything that reads them: `Type`, `Field`, `Schema`.
+
+A schema comes from BTF and is plain data. What is derived from it is derived once, on first use: the decoder of rows
+(one precompiled `struct.Struct` and one generated function, no loop over fields per event) and the NumPy dtype.
+
+Rows hold Python values: integers, floats, booleans, text (`str` up to the first NUL; bytes that are not UTF-8 become
+surrogates, so `os.fsencode` gives them back), tuples for arrays, and nested rows for structs and unions.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from collections import namedtuple
+from keyword import iskeyword
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any
+
+    import numpy as np
+
+__all__ = ["Field", "Schema", "Type"]
+
+_INTEGERS = {(1, True): "b", (1, False): "B", (2, True): "h", (2, False): "H"}
+_INTEGERS |= {(4, True): "i", (4, False): "I", (8, True): "q", (8, False): "Q"}
+_FLOATS = {2: "e", 4: "f", 8: "d"}
+
+
+class Type:
+    """A type as the kernel file's BTF states it.
+
+    Args:
+        kind: ``int``, ``bool``, ``float``, ``enum``, ``pointer``, ``text`` (a char array), ``array``, ``struct``,
+            ``union`` or ``bytes`` (no type known).
+        size: in bytes.
+        name: the name in C, as a reader would write it: ``u32``, ``struct event``, ``char[16]``.
+        signed: for ``int`` and ``enum``.
+        element: what an ``array`` holds.
+        count: how many elements an ``array`` holds; how many bytes a ``text``.
+        fields: the members of a ``struct`` or ``union``.
+        enum: value -> name, for ``enum``.
+    """
+
+    __slots__ = ("count", "element", "enum", "fields", "kind", "name", "signed", "size")
+
+    def __init__(
+        self,
+        kind: str,
+        size: int,
+        name: str,
+        *,
+        signed: bool = False,
+        element: Type | None = None,
+        count: int = 0,
+        fields: tuple[Field, ...] = (),
+        enum: Mapping[int, str] | None = None,
+    ) -> None:
+        self.kind = kind
+        self.size = size
+        self.name = name
+        self.signed = signed
+        self.element = element
+        self.count = count
+        self.fields = fields
+        self.enum = enum
+
+    def __repr__(self) -> str:
+        return f"<Type {self.name}>"
+
+
+class Field:
+    """One member of a struct, with its place in it.
+
+    Args:
+        name: as in C; "" for an anonymous struct or union.
+        offset: in bytes from the start of the struct.
+        size: in bytes. For a bitfield: of the bytes that hold it.
+        type: its type.
+        meaning: a word of `skep.base.meaning`, or None.
+        bits: for a bitfield, (bits to skip from the lowest of those bytes, width in bits).
+    """
+
+    __slots__ = ("bits", "meaning", "name", "offset", "size", "type")
+
+    def __init__(
+        self,
+        name: str,
+        offset: int,
+        size: int,
+        type: Type,  # noqa: A002 - the contract's word
+        meaning: str | None = None,
+        bits: tuple[int, int] | None = None,
+    ) -> None:
+        self.name = name
+        self.offset = offset
+        self.size = size
+        self.type = type
+        self.meaning = meaning
+        self.bits = bits
+
+    @property
+    def enum(self) -> Mapping[int, str] | None:
+        """Value -> name, for an enum."""
+        return self.type.enum
+
+    def __repr__(self) -> str:
+        return f"<Field {self.name}: {self.type.name} at {self.offset}>"
+
+
+class Schema:
+    """The layout of one kind of record.
+
+    Args:
+        name: the struct's name, without ``struct``.
+        size: of a whole record, in bytes. A record may be shorter (only part of its last array was sent: the rest reads
+            as zeros) or longer (the kernel pads perf records to 8 bytes).
+        fields: its members; those of anonymous structs and unions stand among them.
+    """
+
+    __slots__ = ("_decode", "_row", "_struct", "fields", "name", "size")
+
+    def __init__(self, name: str, size: int, fields: tuple[Field, ...]) -> None:
+        self.name = name
+        self.size = size
+        self.fields = fields
+        self._struct: struct.Struct | None = None
+        self._decode: Callable[[tuple[Any, ...]], Any] | None = None
+        self._row: type[tuple[Any, ...]] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Schema {self.name}: {len(self.fields)} fields, {self.size} bytes>"
+
+    @property
+    def row(self) -> type[tuple[Any, ...]]:
+        """The class of this schema's rows: a named tuple with one element a field."""
+        if self._row is None:
+            # What is no name in Python (a member called `from`) becomes _N, and is found by position.
+            name = self.name if self.name.isidentifier() and not iskeyword(self.name) else "row"
+            self._row = namedtuple(name, [field.name for field in self.fields], rename=True)  # type: ignore[misc]  # noqa: PYI024
+        assert self._row is not None
+        return self._row
+
+    def decode(self, record: bytes | memoryview) -> Any:
+        """One record as a row.
+
+        Args:
+            record: the record's bytes, whole, cut short or padded.
+        """
+        unpack, build = self._compiled()
+        if len(record) < self.size:
+            record = bytes(record) + bytes(self.size - len(record))
+        return build(unpack.unpack_from(record))
+
+    def decode_all(self, records: memoryview) -> Iterator[Any]:
+        """Records that lie one after the other, each of exactly this size, as rows."""
+        unpack, build = self._compiled()
+        return map(build, unpack.iter_unpack(records))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The NumPy structured dtype of a record, offsets exact. Imports NumPy."""
+        import numpy as np
+
+        dtype: np.dtype[Any] = np.dtype(_dtype(self.fields, self.size))
+        return dtype
+
+    def _compiled(self) -> tuple[struct.Struct, Callable[[tuple[Any, ...]], Any]]:
+        if self._struct is None or self._decode is None:
+            if self.size == 0:
+                raise ValueError(f"struct {self.name} has no size: its records cannot be read")
+            compiler = _Compiler()
+            expression = compiler.members(self.row, self.fields, 0)
+            self._struct = struct.Struct(compiler.finish(self.size))
+            # The expression is made of field positions and numbers only, never of text from the object.
+            self._decode = eval(f"lambda v: {expression}", compiler.names)  # noqa: S307
+        return self._struct, self._decode
+
+
+def _text(raw: bytes) -> str:
+    return raw.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+
+
+def _bits(raw: bytes, shift: int, width: int, signed: bool) -> int:  # noqa: FBT001
+    if sys.byteorder == "big":
+        shift = len(raw) * 8 - shift - width
+    value = int.from_bytes(raw, sys.byteorder) >> shift & (1 << width) - 1
+    return value - (1 << width) if signed and value >> (width - 1) else value
+
+
+class _Compiler:
+    """Turns fields into a `struct` format and an expression over its tuple `v` that builds the row."""
+
+    def __init__(self) -> None:
+        self.format = ["="]
+        self.end = 0  # bytes that the format covers
+        self.items = 0  # elements that it yields
+        self.names: dict[str, Any] = {"text": _text, "bits": _bits, "from_bytes": int.from_bytes}
+
+    def finish(self, size: int) -> str:
+        self.pad_to(size)
+        return "".join(self.format)
+
+    def pad_to(self, offset: int) -> None:
+        if offset > self.end:
+            self.format.append(f"{offset - self.end}x")
+            self.end = offset
+
+    def take(self, code: str, size: int) -> str:
+        self.format.append(code)
+        self.end += size
+        self.items += 1
+        return f"v[{self.items - 1}]"
+
+    def name(self, value: Any) -> str:
+        self.names[f"n{len(self.names)}"] = value
+        return f"n{len(self.names) - 1}"
+
+    def members(self, row: type[tuple[Any, ...]], fields: tuple[Field, ...], base: int) -> str:
+        # Fields at rising offsets are read in turn; any that overlap (unions, bitfields) are cut from one run of bytes.
+        # Fields without a size (flexible arrays) have no bytes, and may lie anywhere, even among those that overlap.
+        parts = ["" if field.size else self.value(field.type, 0) for field in fields]
+        order = sorted(
+            (index for index, field in enumerate(fields) if field.size), key=lambda index: fields[index].offset
+        )
+        group: list[int] = []
+        group_end = 0
+        for index in [*order, -1]:
+            field = fields[index] if index >= 0 else None
+            if field is not None and (not group or field.offset < group_end):
+                group.append(index)
+                group_end = max(group_end, field.offset + field.size)
+                continue
+            if group:
+                self.group(fields, group, base, group_end, parts)
+            if field is not None:
+                group, group_end = [index], field.offset + field.size
+        return f"{self.name(row)}._make(({''.join(part + ',' for part in parts)}))"
+
+    def group(self, fields: tuple[Field, ...], group: list[int], base: int, end: int, parts: list[str]) -> None:
+        start = fields[group[0]].offset
+        self.pad_to(base + start)
+        if len(group) == 1 and fields[group[0]].bits is None:
+            field = fields[group[0]]
+            parts[group[0]] = self.value(field.type, base + field.offset)
+            return
+        raw = self.take(f"{end - start}s", end - start)
+        for index in group:
+            field = fields[index]
+            cut = f"{raw}[{field.offset - start}:{field.offset - start + field.size}]"
+            if field.bits is not None:
+                parts[index] = f"bits({cut}, {field.bits[0]}, {field.bits[1]}, {field.type.signed})"
+                if field.type.kind == "bool":
+                    parts[index] += " != 0"
+            else:
+                alone = Schema("", field.size, (Field("value", 0, field.size, field.type),))
+                parts[index] = f"{self.name(alone.decode)}({cut})[0]"
+
+    def value(self, type: Type, base: int) -> str:  # noqa: A002
+        size = type.size
+        match type.kind:
+            case "int" | "enum" if (size, type.signed) in _INTEGERS:
+                return self.take(_INTEGERS[size, type.signed], size)
+            case "int":
+                return f"from_bytes({self.take(f'{size}s', size)}, {sys.byteorder!r}, signed={type.signed})"
+            case "pointer":
+                return self.take(_INTEGERS[size, False], size)
+            case "bool" if size == 1:
+                return self.take("?", size)
+            case "float" if size in _FLOATS:
+                return self.take(_FLOATS[size], size)
+            case "text":
+                return f"text({self.take(f'{size}s', size)})"
+            case "struct" | "union":
+                row = Schema(type.name.rpartition(" ")[2], size, type.fields).row
+                expression = self.members(row, type.fields, base)
+                self.pad_to(base + size)
+                return expression
+            case "array" if size == 0:
+                return "()"
+            case "array" if type.element is not None:
+                return self.array(type, type.element)
+            case _:
+                return self.take(f"{size}s", size)
+
+    def array(self, type: Type, element: Type) -> str:  # noqa: A002
+        code = _INTEGERS.get((element.size, element.signed)) if element.kind in {"int", "enum"} else None
+        if code is not None:
+            self.format.append(f"{type.count}{code}")
+            self.end += type.size
+            self.items += type.count
+            return f"v[{self.items - type.count}:{self.items}]"
+        decoder = Schema("", element.size, (Field("element", 0, element.size, element),))
+        name = self.name(lambda raw: tuple(row[0] for row in decoder.decode_all(memoryview(raw))))
+        return f"{name}({self.take(f'{type.size}s', type.size)})"
+
+
+def _dtype(fields: tuple[Field, ...], size: int) -> Any:
+    # NumPy's description of a struct. A bitfield is given as the bytes that hold it.
+    return {
+        "names": [field.name or f"_{index}" for index, field in enumerate(fields)],
+        "formats": [_dtype_of(field.type) if field.bits is None else f"V{field.size}" for field in fields],
+        "offsets": [field.offset for field in fields],
+        "itemsize": size,
+    }
+
+
+def _dtype_of(type: Type) -> Any:  # noqa: A002
+    match type.kind:
+        case "int" | "enum" | "pointer" if type.size <= 8:
+            return f"{'i' if type.signed else 'u'}{type.size}"
+        case "bool":
+            return "?"
+        case "float":
+            return f"f{type.size}"
+        case "text":
+            return f"S{type.size}"
+        case "struct" | "union":
+            return _dtype(type.fields, type.size)
+        case "array" if type.element is not None:
+            return (_dtype_of(type.element), (type.count,))
+        case _:
+            return f"V{type.size}"

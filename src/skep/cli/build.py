@@ -1,0 +1,29 @@
+"""``skep build SOURCE [-o OBJECT]``: compiles a kernel file to an object that libbpf, bpftool and skep load."""
+
+from __future__ import annotations
+
+import sys
+
+from skep.cli.parser import Parser
+from skep.session.api import compile as compile_spec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the verb."""
+    parser = Parser("build", "Compiles a kernel file to an object that runs without a compiler.")
+    parser.add_argument("source", help="a .bpf.c file")
+    parser.add_argument("-o", "--output", metavar="OBJECT", help="where to (default: the source, as .bpf.o)")
+    parser.add_argument("--btf", metavar="FILE", help="type information to compile against, not the running kernel's")
+    options = parser.parse(arguments)
+    spec = compile_spec(options.source, btf=options.btf)
+    output = options.output or options.source.removesuffix(".c") + ".o"
+    with open(output, "wb") as file:
+        file.write(spec.data)
+    sys.stderr.write(f"skep: {output}: {len(spec.programs)} programs, {len(spec.maps)} maps\n")
+    return 0

@@ -1,0 +1,62 @@
+"""Finds the verb, runs it, and turns errors into one message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+from skep.base.errors import SkepError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+_VERBS = {
+    "run": "run a kernel file and show what it sees",
+    "build": "compile a kernel file to an object that runs without a compiler",
+    "tools": "list the tools that come with skep, or show the page of one",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs skep.
+
+    Args:
+        arguments: the command line without the program's name; None for the process's own.
+
+    Returns:
+        The exit code: 0 fine, 1 the program failed, 2 wrong usage, 3 not permitted or not supported here.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if not given or given[0] in {"-h", "--help"}:
+            _help()
+            return 0
+        if given[0] not in _VERBS:
+            raise UsageError(f"there is no verb {given[0]!r}", remedy=f"The verbs are: {', '.join(_VERBS)}.")
+        code = import_module(f"skep.cli.{given[0]}").main(given[1:])
+        sys.stdout.flush()
+    except SkepError as error:
+        sys.stderr.write(f"skep: {error}\n" + (f"{error.remedy}\n" if error.remedy else ""))
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    return int(code)
+
+
+def _help() -> None:
+    verbs = "\n".join(f"  {verb:8}{text}" for verb, text in _VERBS.items())
+    sys.stdout.write(
+        "Write only the kernel side: skep runs eBPF kernel files.\n\n"
+        "  skep run opensnoop -- ls /      what does ls open?\n"
+        "  skep run opensnoop -p 1234      what does a running process open?\n"
+        "  skep run my.bpf.c -o json       any kernel file, one JSON object a line\n\n"
+        f"{verbs}\n\nskep VERB --help tells more of a verb, skep run SOURCE --help of a kernel file.\n"
+    )

@@ -1,0 +1,72 @@
+"""What the verbs' parsers share: a wrong option is an error of skep's own kind, with the nearest right one."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+from skep.base.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
+
+__all__ = ["Parser", "duration", "positive"]
+
+
+class Parser(argparse.ArgumentParser):
+    """An `ArgumentParser` that raises `UsageError` and never guesses abbreviations.
+
+    Args:
+        verb: for the usage line.
+        description: what the verb does.
+        epilog: examples.
+    """
+
+    def __init__(self, verb: str, description: str, epilog: str = "") -> None:
+        super().__init__(
+            prog=f"skep {verb}",
+            description=description,
+            epilog=epilog,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raises the error that argparse would print."""
+        raise UsageError(message, remedy=f"{self.prog} --help shows what it takes.")
+
+    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Parses all arguments; an unknown option comes back with the nearest known one."""
+        parsed, unknown = self.parse_known_args(arguments)
+        if unknown:
+            raise self.unknown(unknown[0])
+        return parsed
+
+    def unknown(self, argument: str) -> UsageError:
+        """The error for an argument that nothing takes."""
+        from difflib import get_close_matches
+
+        options = re.findall(r"--[\w-]+", self.format_help())
+        near = get_close_matches(argument.partition("=")[0], options, 1)
+        kind = "option" if argument.startswith("-") else "argument"
+        return UsageError(
+            f"there is no {kind} {argument}",
+            remedy=f"Did you mean {near[0]}?" if near else f"{self.prog} --help shows what it takes.",
+        )
+
+
+def duration(text: str) -> float:
+    """A span of time in seconds: ``10``, ``1.5``, ``500ms``, ``10s``, ``5m``, ``1h``."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)?", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no span of time such as 10s or 500ms")
+    return float(match[1]) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[match[2] or "s"]
+
+
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1")
+    return int(text)

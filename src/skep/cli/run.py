@@ -1,0 +1,185 @@
+"""``skep run SOURCE [options] [-- COMMAND ...]``: runs a kernel file and shows what it sees."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from argparse import SUPPRESS, BooleanOptionalAction
+
+from skep.base.errors import UsageError
+from skep.cli.parser import Parser, duration, positive
+from skep.session.api import read_spec
+from skep.session.run import Run, Stop
+from skep.stream.printk import SCHEMA as PRINTK
+from skep.stream.resolve import resolve
+from skep.view.summary import summary_lines
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Action, Namespace
+    from collections.abc import Sequence
+
+    from skep.session.api import Spec
+    from skep.view.ndjson import Ndjson
+    from skep.view.table import Table
+
+__all__ = ["main"]
+
+_EXAMPLES = """\
+  skep run opensnoop -- ls /            what does a command open?
+  skep run opensnoop -p 1234            what does a running process open?
+  skep run my.bpf.c --help              the options of a kernel file of your own
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the verb."""
+    own, command = _split(arguments, "--")
+    parser, actions = _parser()
+    source, rest = _source(own, parser, actions)
+    stop = Stop()
+    _catch_signals(stop)
+    given = parser.parse_known_args(rest)[0]
+    spec = read_spec(source, btf=given.btf)
+    options = _parser(spec)[0].parse(rest)
+    _set_variables(spec, options)
+    with Run(
+        spec,
+        command=command,
+        pids=options.pid,
+        system=options.system,
+        btf=options.btf,
+        # A terminal shows both; a pipe or a file gets the events alone.
+        stdout=1 if os.isatty(1) else 2,
+        user=None if options.as_root else _invoking_user(),
+        stop=stop,
+    ) as run:
+        for notice in run.notices:
+            _say(options, notice)
+        _say(options, f"{source}: {len(run.attached)} programs attached; Ctrl-C ends")
+        view = _view(spec, options)
+        try:
+            for batch in run.batches(duration=options.duration, count=options.count):
+                sys.stdout.write(view.render(batch.schema, batch.rows()))
+                sys.stdout.flush()
+        finally:
+            summary = run.summary()
+            for line in summary_lines(**{name: getattr(summary, name) for name in summary.__slots__}):
+                _say(options, line)
+    return 0
+
+
+def _parser(spec: Spec | None = None) -> tuple[Parser, list[Action]]:
+    parser = Parser("run", "Runs a kernel file and shows what it sees.", f"examples:\n{_EXAMPLES}")
+    parser.usage = "skep run SOURCE [options] [-- COMMAND ...]"
+    add = parser.add_argument
+    actions = [
+        add("-o", "--output", choices=["table", "json"], default="table", help="how to show events (default: table)"),
+        add("-p", "--pid", type=positive, action="append", default=[], help="only this process and its later children"),
+        add("--system", action="store_true", help="the events of all processes, with a command or --pid too"),
+        add("--duration", type=duration, metavar="TIME", help="end after this time (10s, 5m)"),
+        add("--count", type=positive, metavar="N", help="end after so many events"),
+        add("--set", action="append", default=[], metavar="NAME=VALUE", help="set a variable of the kernel file"),
+        add("--btf", metavar="FILE", help="the kernel's type information, where /sys/kernel/btf/vmlinux is not there"),
+        add("--as-root", action="store_true", help="under sudo, run the command as root, not as the user who called"),
+        add("-q", "--quiet", action="store_true", help="events and errors only"),
+    ]
+    if spec is not None:
+        _add_variables(parser, spec, {option for action in actions for option in action.option_strings})
+    return parser, actions
+
+
+def _add_variables(parser: Parser, spec: Spec, taken: set[str]) -> None:
+    """The kernel file's own options. A name that is one of skep's words keeps skep's meaning; --set reaches it."""
+    if spec.description:
+        parser.description = spec.description
+    group = parser.add_argument_group(f"options of {spec.name}")
+    for variable in spec.variables.values():
+        option = f"--{variable.name.replace('_', '-')}"
+        if not variable.is_option or option in taken:
+            continue
+        text = f"{variable.help} " if variable.help else ""
+        text = f"{text}({variable.type.name}, default: {variable.value!r})".replace("%", "%%")
+        destination = f"variable {variable.name}"
+        if variable.type.kind == "bool":
+            group.add_argument(option, action=BooleanOptionalAction, default=SUPPRESS, dest=destination, help=text)
+        else:
+            group.add_argument(option, default=SUPPRESS, dest=destination, metavar="VALUE", help=text)
+
+
+def _set_variables(spec: Spec, options: Namespace) -> None:
+    for name, variable in spec.variables.items():
+        value = getattr(options, f"variable {name}", None)
+        if isinstance(value, bool):
+            variable.value = value
+        elif value is not None:
+            variable.parse(value)
+    for assignment in options.set:
+        name, equals, text = assignment.partition("=")
+        if not equals or name not in spec.variables:
+            names = ", ".join(spec.variables) or "none"
+            raise UsageError(f"--set {assignment}: there is no such variable", remedy=f"The variables are: {names}.")
+        spec.variables[name].parse(text)
+
+
+def _split(arguments: Sequence[str], separator: str) -> tuple[list[str], list[str]]:
+    given = list(arguments)
+    if separator not in given:
+        return given, []
+    place = given.index(separator)
+    if place + 1 == len(given):
+        raise UsageError("after -- a command is expected", remedy="For example: skep run opensnoop -- ls /")
+    return given[:place], given[place + 1 :]
+
+
+def _source(arguments: list[str], parser: Parser, actions: list[Action]) -> tuple[str, list[str]]:
+    """SOURCE and the other arguments. What SOURCE's own options are is known only once SOURCE is read."""
+    with_value = {option for action in actions if action.nargs != 0 for option in action.option_strings}
+    flags = {option for action in actions if action.nargs == 0 for option in action.option_strings}
+    position = 0
+    while position < len(arguments):
+        argument = arguments[position]
+        if not argument.startswith("-"):
+            return argument, arguments[:position] + arguments[position + 1 :]
+        if argument in {"-h", "--help"}:
+            parser.parse_args(["--help"])
+        if argument not in with_value | flags and argument.partition("=")[0] not in with_value and argument[:2] not in with_value:
+            raise UsageError(f"{argument} stands before SOURCE", remedy="The options of a kernel file come after it.")
+        position += 2 if argument in with_value else 1
+    raise UsageError("SOURCE is missing: a .bpf.c file, a .bpf.o file or a tool", remedy="skep tools lists the tools.")
+
+
+def _invoking_user() -> tuple[int, int] | None:
+    """Who called sudo."""
+    uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
+    return (int(uid), int(gid)) if os.geteuid() == 0 and uid.isdecimal() and gid.isdecimal() else None
+
+
+def _catch_signals(stop: Stop) -> None:
+    """The first Ctrl-C or SIGTERM asks for an end; a second finds the default, and ends skep at once."""
+
+    def end(number: int, _: object) -> None:
+        stop.request()
+        signal.signal(number, signal.SIG_DFL)
+
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGTERM, end)
+
+
+def _view(spec: Spec, options: Namespace) -> Table | Ndjson:
+    schemas = [event.schema for event in spec.events.values()] + ([PRINTK] if spec.prints else [])
+    if options.output == "json":
+        from skep.view.ndjson import Ndjson
+
+        return Ndjson(resolve(), labelled=len(schemas) > 1)
+    from skep.view.table import Table
+
+    width = os.get_terminal_size(1).columns if os.isatty(1) else None
+    return Table(resolve(), width=width, labelled=len(schemas) > 1)
+
+
+def _say(options: Namespace, text: str) -> None:
+    if not options.quiet:
+        sys.stderr.write(f"skep: {text}\n")
+        sys.stderr.flush()

@@ -1,0 +1,113 @@
+"""The running kernel's types: what identifies them, vmlinux.h made from them, and objects built against them.
+
+libbpf reads the BTF and writes the header (40 ms); Python never parses it.
+
+Minimum kernel: 5.4 for /sys/kernel/btf/vmlinux (CONFIG_DEBUG_INFO_BTF). Source: Documentation/bpf/btf.rst.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+
+from skep._native import ffi, lib, messages
+from skep.base.errors import BtfError
+from skep.spec import cache
+from skep.spec.compiling import compile_source, find_compiler, source_digest
+from skep.spec.document import embedded_digest
+
+__all__ = ["build", "header_folder", "identity"]
+
+VMLINUX = "/sys/kernel/btf/vmlinux"
+_NOTES = "/sys/kernel/notes"
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def build(source: str, *, btf: str | None = None) -> bytes:
+    """The object made from a kernel file for the running kernel, or for the kernel whose BTF is given.
+
+    Args:
+        source: path of a .bpf.c file. One that comes with skep is there built, and needs no compiler.
+        btf: path of a BTF file; None for the running kernel's.
+
+    Raises:
+        BtfError: there is no BTF.
+        CompileError: the compiler rejects the source.
+    """
+    source = os.path.abspath(source)
+    if btf is None and source.startswith(_PACKAGE + os.sep):
+        built = cache.read(source.removesuffix(".c") + ".o")
+        if built is not None and embedded_digest(built) == source_digest(source):
+            return built
+    header = identity(btf)
+    return compile_source(source, header, lambda: header_folder(header, btf), find_compiler())
+
+
+def identity(btf: str | None = None) -> str:
+    """What tells one kernel's types from another's: the build id, or a digest of the BTF file.
+
+    Args:
+        btf: path of a BTF file; None for the running kernel's.
+
+    Raises:
+        BtfError: the kernel has no BTF, or the file cannot be read.
+    """
+    if btf is None and os.path.exists(VMLINUX):
+        build_id = _build_id()
+        if build_id is not None:
+            return build_id
+    import hashlib
+
+    try:
+        with open(btf or VMLINUX, "rb") as file:
+            return hashlib.sha256(file.read()).hexdigest()[:40]
+    except OSError as error:
+        raise _no_btf(btf, error.strerror) from error
+
+
+def _no_btf(btf: str | None, why: str) -> BtfError:
+    if btf is not None:
+        return BtfError(f"the BTF file {btf} cannot be read: {why}")
+    return BtfError(
+        f"this kernel has no BTF (type information): {VMLINUX}: {why}",
+        remedy="Boot a kernel with CONFIG_DEBUG_INFO_BTF=y, as distributions have shipped since 2021, or give the BTF of "
+        "exactly this kernel with --btf FILE.",
+    )
+
+
+def _build_id() -> str | None:
+    """The GNU build id in the notes of the running kernel (elf(5), Nhdr)."""
+    notes = cache.read(_NOTES)
+    position = 0
+    while notes is not None and position + 12 <= len(notes):
+        name_size, size, kind = struct.unpack_from("=3I", notes, position)
+        name = position + 12
+        start = name + (name_size + 3 & ~3)
+        if kind == 3 and notes[name : name + name_size] == b"GNU\0":
+            return notes[start : start + size].hex()
+        position = start + (size + 3 & ~3)
+    return None
+
+
+def header_folder(header: str, btf: str | None = None) -> str:
+    """The folder that holds vmlinux.h, written now if the cache has none.
+
+    Args:
+        header: from `identity`.
+        btf: path of a BTF file; None for the running kernel's.
+    """
+    folder = cache.cache_folder(os.path.join("headers", header))
+    path = os.path.join(folder, "vmlinux.h")
+    if not os.path.exists(path):
+        loaded = lib.btf__parse(os.fsencode(btf), ffi.NULL) if btf else lib.btf__load_vmlinux_btf()
+        if loaded == ffi.NULL:
+            raise _no_btf(btf, messages().strip() or os.strerror(ffi.errno))
+        temporary = f"{path}.{os.getpid()}"
+        with open(temporary, "wb") as file:
+            error = lib.skep_write_header(loaded, file.fileno())
+        lib.btf__free(loaded)
+        if error:
+            os.unlink(temporary)
+            raise BtfError(f"vmlinux.h cannot be written: {os.strerror(-error)}")
+        os.rename(temporary, path)
+    return folder

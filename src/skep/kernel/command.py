@@ -1,0 +1,133 @@
+"""`Command`: a program to trace, forked at once, started only when everything is attached.
+
+The child waits on a pipe, so that its process id is known before anything is loaded. Source: pidfd_open(2), execve(2).
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+
+from skep.base.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+    from typing import Self
+
+__all__ = ["Command"]
+
+
+class Command:
+    """A command, forked and stopped: a context manager that ends it if it still runs.
+
+    Args:
+        arguments: the program and its arguments.
+        stdout: file descriptor that becomes its standard output.
+        user: uid, gid to run as; None for our own.
+
+    `fd` is readable when it has ended.
+    """
+
+    def __init__(self, arguments: Sequence[str], *, stdout: int, user: tuple[int, int] | None = None) -> None:
+        self.arguments = arguments
+        go, self._go = os.pipe()
+        failed, fail = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self._go)
+            os.close(failed)
+            _child(arguments, go, fail, stdout, user)
+        os.close(go)
+        os.close(fail)
+        self._failed = failed
+        self.fd = os.pidfd_open(self.pid)
+        self._poll = select.poll()
+        self._poll.register(self.fd, select.POLLIN)
+        self.status: int | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Lets it run.
+
+        Raises:
+            UsageError: there is no such program, or it cannot be executed.
+        """
+        os.write(self._go, b"\0")
+        os.close(self._go)
+        self._go = -1
+        # The pipe closes by itself when the program is executed.
+        number = os.read(self._failed, 16)
+        if number:
+            self.wait()
+            raise UsageError(f"{self.arguments[0]}: {os.strerror(int(number))}", remedy="What follows -- is a command.")
+
+    def ended(self) -> bool:
+        """Has it ended?"""
+        return self.status is not None or bool(self._poll.poll(0))
+
+    def wait(self) -> int:
+        """Waits for its end, and returns its exit status: negative for a signal."""
+        if self.status is None:
+            self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.status
+
+    def close(self) -> None:
+        """Ends it if it still runs: SIGTERM, and SIGKILL if a second later it still does."""
+        if self._go >= 0:
+            # Never started: the end of the pipe tells it.
+            os.close(self._go)
+            self._go = -1
+        elif self.status is None:
+            self._end()
+        self.wait()
+        if self.fd >= 0:
+            os.close(self.fd)
+            os.close(self._failed)
+            self.fd = -1
+
+    def _end(self) -> None:
+        if not self.ended():
+            os.kill(self.pid, signal.SIGTERM)
+            if not self._poll.poll(1000):
+                os.kill(self.pid, signal.SIGKILL)
+
+
+def _child(arguments: Sequence[str], go: int, fail: int, stdout: int, user: tuple[int, int] | None) -> None:
+    """Never returns: waits for the word, and becomes the command."""
+    try:
+        # What the parent catches (Ctrl-C comes to both) ends a command as if it had been started by itself.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)
+        if os.read(go, 1):
+            os.dup2(stdout, 1)
+            if user is not None:
+                _become(*user)
+            os.execvp(arguments[0], arguments)  # noqa: S606 - the user's own command, without a shell
+    except OSError as error:
+        os.write(fail, str(error.errno).encode())
+    finally:
+        os._exit(127)
+
+
+def _become(uid: int, gid: int) -> None:
+    import pwd
+
+    try:
+        entry = pwd.getpwuid(uid)
+        os.initgroups(entry.pw_name, gid)
+        os.environ |= {"HOME": entry.pw_dir, "USER": entry.pw_name, "LOGNAME": entry.pw_name}
+    except KeyError:
+        os.setgroups([])
+    os.setgid(gid)
+    os.setuid(uid)

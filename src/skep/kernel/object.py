@@ -1,0 +1,274 @@
+"""`Object`: a spec, loaded. It owns the file descriptors of its maps and programs until it is closed.
+
+Minimum kernel: 5.2 for global variables. Source: tools/lib/bpf/libbpf.c (bpf_object__load).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import warnings
+
+from skep._native import ffi, lib, messages
+from skep.base.errors import BtfError, HookMissingError, LoadError, ObjectFormatError, SkepError, VerifierError
+from skep.kernel.features import missing_capabilities, privilege_error
+from skep.kernel.link import Links, attach
+from skep.kernel.verifier import explain
+from skep.spec.objectspec import PERF_EVENT_ARRAY, RINGBUF
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+    from typing import Any, Self
+
+    from skep.spec.objectspec import MapSpec, ObjectSpec, ProgramSpec
+
+__all__ = ["Map", "Object", "Program"]
+
+# A ring buffer whose source gives no size gets this many bytes.
+RING_SIZE = 256 * 1024
+# bpf_enable_stats(2): run time and run count of every program, while the file descriptor is open.
+_STATS_RUN_TIME = 0
+
+
+class Map:
+    """A map in the kernel. Its file descriptor belongs to the object.
+
+    Args:
+        spec: what the source declares.
+        fd: file descriptor.
+        max_entries: as the kernel has it: entries, or bytes for a ring buffer.
+    """
+
+    __slots__ = ("fd", "max_entries", "spec")
+
+    def __init__(self, spec: MapSpec, fd: int, max_entries: int) -> None:
+        self.spec = spec
+        self.fd = fd
+        self.max_entries = max_entries
+
+
+class Program:
+    """A program in the kernel. Its file descriptor belongs to the object.
+
+    Args:
+        spec: what the source declares.
+        fd: file descriptor.
+        handle: libbpf's.
+    """
+
+    __slots__ = ("fd", "handle", "spec")
+
+    def __init__(self, spec: ProgramSpec, fd: int, handle: Any) -> None:
+        self.spec = spec
+        self.fd = fd
+        self.handle = handle
+
+    def run_count(self) -> int:
+        """How often it ran since statistics were enabled (`Object.enable_statistics`)."""
+        info = ffi.new("struct bpf_prog_info *")
+        size = ffi.new("uint32_t *", ffi.sizeof("struct bpf_prog_info"))
+        if lib.bpf_obj_get_info_by_fd(self.fd, info, size):
+            raise LoadError(f"program {self.spec.name} gives no information", ffi.errno)
+        return int(info.run_cnt)
+
+
+class Object:
+    """A loaded spec: a context manager that closes its maps and programs.
+
+    Args:
+        spec: what to load; the values of its variables as they are now.
+        btf: path of the kernel's BTF; None for /sys/kernel/btf/vmlinux.
+        maps: file descriptors of maps to use in place of the spec's own, by name.
+
+    Raises:
+        PrivilegeError: a capability is missing.
+        BtfError: the kernel has no BTF.
+        UnsupportedError: the kernel lacks a hook or a kind of program.
+        VerifierError: the verifier rejects a program.
+        LoadError: a map or a program is refused for another reason.
+    """
+
+    def __init__(self, spec: ObjectSpec, *, btf: str | None = None, maps: Mapping[str, int] | None = None) -> None:
+        self.spec = spec
+        self._handle = ffi.NULL
+        self._statistics = -1
+        messages()
+        # libbpf reads the object where it lies: it has to live as long as the handle.
+        self._data = ffi.from_buffer(spec.data)
+        name = ffi.new("char[]", re.sub(r"\W", "_", spec.name).encode("ascii", "replace"))
+        path = ffi.new("char[]", os.fsencode(btf)) if btf else ffi.NULL
+        options = ffi.new("struct bpf_object_open_opts *")
+        options.sz = ffi.sizeof("struct bpf_object_open_opts")
+        options.object_name = name
+        options.btf_custom_path = path
+        handle = lib.bpf_object__open_mem(self._data, len(spec.data), options)
+        if handle == ffi.NULL:
+            raise _not_opened(spec, messages())
+        self._handle = handle
+        try:
+            self._prepare(maps or {})
+            self._load()
+        except BaseException:
+            self.close()
+            raise
+        self.maps = {
+            name: Map(spec.maps[name], lib.bpf_map__fd(map_), lib.bpf_map__max_entries(map_))
+            for name, map_ in self._each_map()
+            if name in spec.maps
+        }
+        self.programs = {
+            name: Program(spec.programs[name], lib.bpf_program__fd(program), program)
+            for name, program in self._each_program()
+            if name in spec.programs
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", ffi.NULL) != ffi.NULL:
+            warnings.warn(f"{self.spec!r} was loaded and never closed", ResourceWarning, stacklevel=2, source=self)
+            self.close()
+
+    def close(self) -> None:
+        """Closes the maps and programs; what is still attached stays in the kernel as long as its link."""
+        if self._handle != ffi.NULL:
+            lib.bpf_object__close(self._handle)
+            self._handle = ffi.NULL
+        if self._statistics >= 0:
+            os.close(self._statistics)
+            self._statistics = -1
+
+    def attach(self) -> Links:
+        """Attaches every program to the hook that its section names.
+
+        Raises:
+            UnsupportedError: the kernel lacks a hook.
+            AttachError: a hook refuses its program.
+        """
+        return attach(self.programs.values())
+
+    def enable_statistics(self) -> bool:
+        """Lets the kernel count how often programs run, until the object is closed. It costs each run some 50 ns.
+
+        Returns:
+            False if it is not permitted (CAP_SYS_ADMIN).
+
+        Minimum kernel: 5.8. Source: bpf(2), BPF_ENABLE_STATS.
+        """
+        if self._statistics < 0:
+            self._statistics = lib.bpf_enable_stats(_STATS_RUN_TIME)
+        return self._statistics >= 0
+
+    def counter(self, name: str) -> int | None:
+        """The value, now, of a global `__u64` of .bss; None if the object has none of that name."""
+        place = self.spec.counters.get(name)
+        for map_name, map_ in self._each_map():
+            if place is not None and map_name.endswith(".bss"):
+                size = ffi.new("size_t *")
+                lib.bpf_map__initial_value(map_, size)
+                key, value = ffi.new("uint32_t *", 0), ffi.new("unsigned char[]", size[0])
+                if lib.bpf_map_lookup_elem(lib.bpf_map__fd(map_), key, value):
+                    raise LoadError(f"variable {name} cannot be read", ffi.errno)
+                return int(ffi.cast("uint64_t *", value + place)[0])
+        return None
+
+    def _each_map(self) -> list[tuple[str, Any]]:
+        found, map_ = [], lib.bpf_object__next_map(self._handle, ffi.NULL)
+        while map_ != ffi.NULL:
+            found.append((ffi.string(lib.bpf_map__name(map_)).decode(), map_))
+            map_ = lib.bpf_object__next_map(self._handle, map_)
+        return found
+
+    def _each_program(self) -> list[tuple[str, Any]]:
+        found, program = [], lib.bpf_object__next_program(self._handle, ffi.NULL)
+        while program != ffi.NULL:
+            found.append((ffi.string(lib.bpf_program__name(program)).decode(), program))
+            program = lib.bpf_object__next_program(self._handle, program)
+        return found
+
+    def _prepare(self, replaced: Mapping[str, int]) -> None:
+        for name, map_ in self._each_map():
+            declared = self.spec.maps.get(name)
+            if name in replaced:
+                if lib.bpf_map__reuse_fd(map_, replaced[name]):
+                    raise LoadError(f"map {name} cannot be replaced", ffi.errno, log=messages())
+            elif declared is not None and declared.type == RINGBUF:
+                # A value type only tells what the records are: the kernel wants no value size here.
+                lib.bpf_map__set_value_size(map_, 0)
+                if not declared.max_entries:
+                    lib.bpf_map__set_max_entries(map_, RING_SIZE)
+            elif declared is not None and declared.type == PERF_EVENT_ARRAY:
+                # CPU -> file descriptor, whatever the source says of the records.
+                lib.bpf_map__set_key_size(map_, 4)
+                lib.bpf_map__set_value_size(map_, 4)
+            elif name.endswith(".rodata"):
+                self._write_variables(map_)
+
+    def _write_variables(self, map_: Any) -> None:
+        size = ffi.new("size_t *")
+        memory = lib.bpf_map__initial_value(map_, size)
+        data = ffi.buffer(memory, size[0])
+        for variable in self.spec.variables.values():
+            if variable.offset + len(variable.data) > size[0]:
+                raise ObjectFormatError(f"variable {variable.name} lies outside of its section")
+            data[variable.offset : variable.offset + len(variable.data)] = variable.data
+
+    def _load(self) -> None:
+        error = lib.bpf_object__load(self._handle)
+        if error:
+            raise _not_loaded(self.spec, -error, messages())
+
+
+def _not_opened(spec: ObjectSpec, log: str) -> SkepError:
+    number = ffi.errno
+    unknown = re.search(r"prog '(\w+)': missing BPF prog type, check ELF section name '([^']*)'", log)
+    if unknown is not None:
+        return ObjectFormatError(f"program {unknown[1]} is in section {unknown[2]!r}, which names no hook that libbpf knows")
+    return ObjectFormatError(f"{spec.name} is not an object that libbpf can read: {_last(log) or os.strerror(number)}")
+
+
+def _not_loaded(spec: ObjectSpec, number: int, log: str) -> SkepError:
+    """What libbpf's messages mean; it returns one errno for many causes."""
+    program = re.search(r"prog '(\w+)': BPF program load failed", log)
+    section = spec.programs[program[1]].section if program and program[1] in spec.programs else ""
+    missing = re.search(r"failed to find kernel BTF type ID of '(\w+)'|prog '\w+': failed to find '(\w+)'", log)
+    created = re.search(r"map '([^']+)': failed to create: (.*)|Error in bpf_create_map_xattr\(([^)]+)\)", log)
+    no_btf = re.search(r"kernel BTF is missing|Error loading vmlinux BTF|failed to load BTF from|can't find.*vmlinux", log)
+    if number in {errno.EPERM, errno.EACCES} and missing_capabilities():
+        return privilege_error("loading eBPF programs")
+    if no_btf and (number in {errno.ENOENT, errno.ESRCH, errno.EINVAL}):
+        return BtfError(
+            "this kernel has no BTF (type information), which these programs need",
+            remedy="Give the BTF of exactly this kernel with --btf FILE.",
+        )
+    if missing:
+        name = missing[1] or missing[2]
+        return HookMissingError(f"this kernel has no {name}, which the kernel file attaches to")
+    if created:
+        name = created[1] or created[3]
+        return LoadError(f"map {name} cannot be created: {os.strerror(number)}", number, log=log)
+    verified = re.search(r"-- BEGIN PROG LOAD LOG --\n(.*?)\n?-- END PROG LOAD LOG --", log, re.DOTALL)
+    if verified and program and re.search(r"processed \d+ insns", verified[1]):
+        found = explain(verified[1])
+        message = f"program {program[1]} cannot be loaded: the verifier rejects it\n{found}"
+        return VerifierError(message, number, log=verified[1], diagnostics=[found])
+    if program and number == errno.EPERM:
+        return privilege_error(f"loading program {program[1]} ({section})")
+    what = f"program {program[1]} ({section})" if program else spec.name
+    return LoadError(f"{what} cannot be loaded: {_last(log) or os.strerror(number)}", number, log=log)
+
+
+def _last(log: str) -> str:
+    """The first thing that libbpf said: what follows are its consequences."""
+    lines = [line.removeprefix("libbpf: ") for line in log.splitlines() if line.startswith("libbpf: ")]
+    lines = [line for line in lines if not line.startswith("elf: skipping unrecognized data section")]
+    return lines[0] if lines else ""

@@ -1,0 +1,113 @@
+"""The Python API: `compile` or `open` a spec, `load` it, `attach` it, read its `events`.
+
+    spec = skep.compile("opensnoop.bpf.c")
+    spec.variables["pid_target"].value = 1234
+    with spec.load() as obj, obj.attach():
+        for event in obj.events(timeout=5):
+            print(event.comm, event.filename)
+"""
+
+from __future__ import annotations
+
+import os
+
+from skep.base.errors import SourceNotFoundError
+from skep.spec.objectspec import ObjectSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from skep.session.loaded import Object
+
+__all__ = ["Spec", "compile", "find_source", "open", "read_spec", "tool_names"]
+
+_TOOLS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tools")
+
+
+class Spec(ObjectSpec):
+    """What a kernel file is, and the way to load it. Plain data until then; needs no root."""
+
+    __slots__ = ()
+
+    def load(self, *, btf: str | None = None, maps: Mapping[str, int] | None = None) -> Object:
+        """Loads the maps and programs into the kernel, with the variables as they are now.
+
+        Args:
+            btf: path of the kernel's BTF; None for /sys/kernel/btf/vmlinux.
+            maps: file descriptors of maps to use in place of the spec's own, by name.
+
+        Raises:
+            PrivilegeError: a capability is missing.
+            UnsupportedError: the kernel lacks something that the programs need.
+            VerifierError: the verifier rejects a program.
+            LoadError: a map or a program is refused for another reason.
+        """
+        from skep.session.loaded import Object
+
+        return Object(self, btf=btf, maps=maps)
+
+
+def compile(source: str, *, btf: str | None = None) -> Spec:  # noqa: A001 - skep.compile is what a reader expects
+    """Compiles a kernel file, or takes the object that the cache holds for exactly this source.
+
+    Args:
+        source: path of a .bpf.c file, or the name of a tool of the gallery.
+        btf: path of the BTF to compile against; None for the running kernel's.
+
+    Raises:
+        SourceNotFoundError: no such file or tool.
+        CompileError: the compiler rejects it.
+        BtfError: there is no BTF.
+    """
+    from skep.kernel.btf import build
+
+    path = find_source(source)
+    return Spec.read(build(path, btf=btf), path.removesuffix(".c") + ".o")
+
+
+def open(path: str) -> Spec:  # noqa: A001 - skep.open is what a reader expects
+    """Reads a built object.
+
+    Args:
+        path: of a .bpf.o file.
+
+    Raises:
+        SourceNotFoundError: it cannot be read.
+        ObjectFormatError: it is not an eBPF object, or a damaged one.
+    """
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC), "rb") as file:
+            return Spec.read(file.read(), path)
+    except OSError as error:
+        raise SourceNotFoundError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def find_source(name: str) -> str:
+    """The path of a kernel file: a path as it is, or that of a tool of the gallery.
+
+    Raises:
+        SourceNotFoundError: neither a file nor a tool.
+    """
+    if os.path.exists(name):
+        return name
+    tool = os.path.join(_TOOLS, name, f"{name}.bpf.c")
+    if os.sep not in name and os.path.exists(tool):
+        return tool
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, tool_names(), 1)
+    raise SourceNotFoundError(
+        f"there is no file and no tool {name}",
+        remedy=f"Did you mean {near[0]}?" if near else f"The tools are: {', '.join(tool_names())}.",
+    )
+
+
+def tool_names() -> list[str]:
+    """The tools of the gallery."""
+    return sorted(name for name in os.listdir(_TOOLS) if os.path.exists(f"{_TOOLS}/{name}/{name}.bpf.c"))
+
+
+def read_spec(source: str, *, btf: str | None = None) -> Spec:
+    """A spec from whatever SOURCE names: a .bpf.c file, a .bpf.o file, or a tool of the gallery."""
+    return open(source) if source.endswith(".o") else compile(source, btf=btf)

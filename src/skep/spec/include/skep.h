@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * What a kernel file may share with skep. Including it is optional; it goes after vmlinux.h and <bpf/bpf_helpers.h>.
+ *
+ *   skep_in_scope()            is this task one of `-- COMMAND`, or of `-p PID`? Filters in the kernel, before any work.
+ *   skep_reserve(&ring, T)     bpf_ringbuf_reserve() for one T, and a count of those that found the ring full.
+ *   skep_lost()                counts one event that could not be sent, or one entry for which a map had no room.
+ */
+#ifndef SKEP_H
+#define SKEP_H
+
+/* Set by skep: is there a tree to be in, and how many events were lost. Weak, so that several files can be linked. */
+const volatile bool skep_scoped __attribute__((weak)) = false;
+__u64 skep_lost_count __attribute__((weak)) = 0;
+
+/* Thread and process ids of the tree. skep puts its tracker's own map here (src/skep/kernel/scope.bpf.c). */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, __u32);
+} skep_tree SEC(".maps") __attribute__((weak));
+
+static __always_inline bool skep_in_scope(void)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	__u32 thread = id, process = id >> 32;
+
+	if (!skep_scoped)
+		return true;
+	return bpf_map_lookup_elem(&skep_tree, &thread) || bpf_map_lookup_elem(&skep_tree, &process);
+}
+
+static __always_inline void skep_lost(void)
+{
+	__sync_fetch_and_add(&skep_lost_count, 1);
+}
+
+#define skep_reserve(ring, type)                                          \
+	({                                                                \
+		type *skep_record = bpf_ringbuf_reserve(ring, sizeof(type), 0); \
+		if (!skep_record)                                         \
+			skep_lost();                                      \
+		skep_record;                                              \
+	})
+
+#endif

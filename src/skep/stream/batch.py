@@ -1,0 +1,108 @@
+"""`Batch`: records of one kind as they came out of the kernel. Rows and arrays are views, made on demand."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    import numpy as np
+
+    from skep.base.schema import Field, Schema
+
+__all__ = ["Batch"]
+
+
+class Batch:
+    """Records of one schema from one source, in the order in which the source gave them.
+
+    Args:
+        buffer: the records, back to back.
+        count: how many.
+        stride: the size of each in bytes, if all have the same; else None.
+        offsets: count + 1 unsigned 32-bit numbers: record i lies at offsets[i] to offsets[i + 1].
+        schema: their layout. A record may be shorter (a truncated tail) or longer (padding).
+        lost: records of this source that the kernel dropped since the batch before.
+        source: the map that they came from.
+        cpu: the CPU whose buffer they came from; None where the CPUs share one.
+    """
+
+    __slots__ = ("buffer", "count", "cpu", "lost", "offsets", "schema", "source", "stride")
+
+    def __init__(
+        self,
+        buffer: memoryview,
+        count: int,
+        *,
+        stride: int | None,
+        offsets: memoryview,
+        schema: Schema,
+        lost: int,
+        source: str,
+        cpu: int | None,
+    ) -> None:
+        self.buffer = buffer
+        self.count = count
+        self.stride = stride
+        self.offsets = offsets
+        self.schema = schema
+        self.lost = lost
+        self.source = source
+        self.cpu = cpu
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __repr__(self) -> str:
+        return f"<Batch of {self.count} {self.schema.name} from {self.source}, {self.lost} lost>"
+
+    def rows(self) -> Iterator[Any]:
+        """The records as rows (see `skep.base.schema`)."""
+        if self.stride == self.schema.size:
+            return self.schema.decode_all(self.buffer)
+        decode, buffer, offsets = self.schema.decode, self.buffer, self.offsets
+        return (decode(buffer[offsets[index] : offsets[index + 1]]) for index in range(self.count))
+
+    def numbers(self, field: Field) -> list[int]:
+        """The values of one integer field, without decoding the others."""
+        offset, size, buffer, offsets = field.offset, field.size, self.buffer, self.offsets
+        return [
+            int.from_bytes(buffer[offsets[index] + offset : offsets[index] + offset + size], sys.byteorder)
+            for index in range(self.count)
+        ]
+
+    def select(self, chosen: Sequence[int]) -> Batch:
+        """A batch of some of the records, by their positions in this one."""
+        offsets = self.offsets
+        parts = [self.buffer[offsets[index] : offsets[index + 1]] for index in chosen]
+        places = array("I", [0])
+        for part in parts:
+            places.append(places[-1] + len(part))
+        return Batch(
+            memoryview(b"".join(parts)),
+            len(parts),
+            stride=self.stride,
+            offsets=memoryview(places),
+            schema=self.schema,
+            lost=self.lost,
+            source=self.source,
+            cpu=self.cpu,
+        )
+
+    @property
+    def array(self) -> np.ndarray[Any, Any]:
+        """The records as a NumPy structured array: over the buffer itself where all are whole, else a copy."""
+        import numpy as np
+
+        size = self.schema.size
+        if self.stride is not None and self.stride >= size:
+            return np.ndarray(self.count, self.schema.dtype, self.buffer, strides=(self.stride,))
+        whole = bytearray(self.count * size)
+        for index in range(self.count):
+            record = self.buffer[self.offsets[index] : self.offsets[index + 1]][:size]
+            whole[index * size : index * size + len(record)] = record
+        return np.frombuffer(whole, self.schema.dtype)

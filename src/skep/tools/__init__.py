@@ -1,0 +1,1 @@
+"""The gallery: one folder a tool, a kernel file and its page. It holds no Python."""

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
+/* execsnoop: every program that is executed, with all its arguments. */
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include "skep.h"
+
+#define ARGUMENTS_SIZE 4096
+
+/// Only programs executed by this user (4294967295: all).
+const volatile uid_t uid_target = -1;
+/// Executions that failed, too: they show the file that was asked for.
+const volatile bool failed_too = false;
+
+struct event {
+	u64 time;
+	u32 pid;
+	u32 ppid;
+	u32 uid;
+	s32 ret;
+	char comm[16];
+	char arguments[ARGUMENTS_SIZE];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__type(value, struct event);
+} events SEC(".maps");
+
+/* An event is too large for the stack of a program. Programs on tracepoints are not preempted by their like. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct event);
+} scratch SEC(".maps");
+
+/* The file that a thread wants to execute, from the entry of its execve to the exit. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 10240);
+	__type(key, u32);
+	__type(value, const char *);
+} requests SEC(".maps");
+
+static int enter(const char *filename)
+{
+	u32 tid = bpf_get_current_pid_tgid();
+
+	if (!skep_in_scope() || (uid_target != (uid_t)-1 && (uid_t)bpf_get_current_uid_gid() != uid_target))
+		return 0;
+	if (bpf_map_update_elem(&requests, &tid, &filename, BPF_ANY))
+		skep_lost();
+	return 0;
+}
+
+/*
+ * After a successful execve the new program's memory holds its arguments in one piece, each ended by a NUL, which is
+ * written as a blank here. Returns their size.
+ */
+static u32 read_arguments(struct task_struct *task, char *arguments)
+{
+	unsigned long start = BPF_CORE_READ(task, mm, arg_start), size = BPF_CORE_READ(task, mm, arg_end) - start;
+
+	if (size > ARGUMENTS_SIZE)
+		size = ARGUMENTS_SIZE;
+	if (!size || bpf_probe_read_user(arguments, size, (const void *)start))
+		return 0;
+	for (u32 i = 0; i < ARGUMENTS_SIZE && i + 1 < size; i++)
+		if (!arguments[i])
+			arguments[i] = ' ';
+	return size;
+}
+
+static int leave(void *ctx, long ret)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	u64 id = bpf_get_current_pid_tgid();
+	u32 tid = id, zero = 0, size = 0;
+	const char **filename = bpf_map_lookup_elem(&requests, &tid);
+	struct event *event = bpf_map_lookup_elem(&scratch, &zero);
+	long read;
+
+	if (!filename || !event)
+		return 0;
+	if (ret < 0 && !failed_too)
+		goto done;
+	event->time = bpf_ktime_get_ns();
+	event->pid = id >> 32;
+	event->ppid = BPF_CORE_READ(task, real_parent, tgid);
+	event->uid = bpf_get_current_uid_gid();
+	event->ret = ret;
+	bpf_get_current_comm(event->comm, sizeof(event->comm));
+	if (ret < 0) {
+		read = bpf_probe_read_user_str(event->arguments, ARGUMENTS_SIZE, *filename);
+		size = read > 0 ? read : 0;
+	} else {
+		size = read_arguments(task, event->arguments);
+	}
+	if (size > ARGUMENTS_SIZE)
+		size = ARGUMENTS_SIZE;
+	/* Only the part of the last array that is filled is sent. */
+	bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, event, offsetof(struct event, arguments) + size);
+done:
+	bpf_map_delete_elem(&requests, &tid);
+	return 0;
+}
+
+SEC("tp/syscalls/sys_enter_execve")
+int enter_execve(struct trace_event_raw_sys_enter *ctx)
+{
+	return enter((const char *)ctx->args[0]);
+}
+
+SEC("tp/syscalls/sys_exit_execve")
+int exit_execve(struct trace_event_raw_sys_exit *ctx)
+{
+	return leave(ctx, ctx->ret);
+}
+
+SEC("tp/syscalls/sys_enter_execveat")
+int enter_execveat(struct trace_event_raw_sys_enter *ctx)
+{
+	return enter((const char *)ctx->args[1]);
+}
+
+SEC("tp/syscalls/sys_exit_execveat")
+int exit_execveat(struct trace_event_raw_sys_exit *ctx)
+{
+	return leave(ctx, ctx->ret);
+}
+
+/// Shows every program that is executed, by whom, and with which arguments.
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,218 @@
+"""From a schema to columns: which fields are shown, in what words, how wide, on which side.
+
+Everything is decided once a schema; what remains for each event is one call a column.
+"""
+
+from __future__ import annotations
+
+from skep.view.formatters import AF_INET, AF_INET6, FORMATTERS, escape, format_ip
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from skep.base.schema import Field, Type
+    from skep.stream.names import Names
+
+    Cell = Callable[[Any], str]
+
+__all__ = ["Column", "address_of", "applies", "columns_of", "hidden", "other_family"]
+
+_SCALARS = frozenset({"int", "enum", "pointer"})
+_ADDRESSES = {"ipv4": (4,), "ipv6": (16,), "ip": (4, 16)}  # meaning -> sizes that it can have
+_TEXTS = frozenset({"comm", "text"})
+
+# Widths that fit nearly every value, since the first batch is often a single event.
+_WIDTHS = {
+    "time_monotonic": 15,
+    "time_boot": 15,
+    "time_tai": 15,
+    "duration_ns": 10,
+    "duration_us": 10,
+    "duration_ms": 10,
+    "pid": 7,
+    "tid": 7,
+    "ppid": 7,
+    "uid": 8,
+    "gid": 8,
+    "comm": 15,
+    "text": 16,
+    "result": 7,
+    "errno": 7,
+    "signal": 8,
+    "exit_code": 9,
+    "syscall": 16,
+    "open_flags": 18,
+    "family": 8,
+    "ipv4": 15,
+    "ipv6": 25,
+    "ip": 15,
+    "port": 5,
+    "port_be": 5,
+    "bytes": 9,
+    "pointer": 18,
+}
+_RIGHT = frozenset({"pid", "tid", "ppid", "result", "errno", "exit_code", "port", "port_be", "bytes", "pointer"})
+_RIGHT |= {"duration_ns", "duration_us", "duration_ms"}
+_NUMBER_WIDTHS = {1: 3, 2: 5, 4: 8, 8: 10}
+_WIDEST_DEFAULT = 24
+
+
+class Column:
+    """One column of a table.
+
+    Args:
+        name: the field's name, printable.
+        cell: row -> text.
+        width: characters that most values need.
+        right: whether it is aligned to the right, as numbers are.
+    """
+
+    __slots__ = ("cell", "name", "right", "width")
+
+    def __init__(self, name: str, cell: Cell, width: int, *, right: bool) -> None:
+        self.name = name
+        self.cell = cell
+        self.width = width
+        self.right = right
+
+
+def columns_of(fields: tuple[Field, ...], names: Names) -> list[Column]:
+    """The columns of a schema, in the order of its fields.
+
+    Args:
+        fields: the schema's.
+        names: looked into at each event, so that what becomes known later is used.
+    """
+    return [
+        Column(
+            escape(field.name),
+            _cell(fields, index, names),
+            _width(field.type, field.meaning),
+            right=_right(field.type, field.meaning),
+        )
+        for index, field in enumerate(fields)
+        if not hidden(field)
+    ]
+
+
+def hidden(field: Field) -> bool:
+    """Whether a field is padding: named ``_...``, ``pad``, ``padding``, or these with a number."""
+    return not field.name or field.name[0] == "_" or field.name.rstrip("_0123456789") in {"pad", "padding"}
+
+
+def applies(held: Type, meaning: str | None) -> bool:
+    """Whether values of a type can have a meaning: as a whole, not element by element.
+
+    Args:
+        held: the type.
+        meaning: a word of `skep.base.meaning`; any other, or None, applies to nothing.
+    """
+    if meaning in _ADDRESSES:
+        if held.size not in _ADDRESSES[meaning]:
+            return False
+        return held.kind in {"int", "bytes"} or (held.element is not None and held.element.kind == "int")
+    if meaning in _TEXTS:
+        return held.kind in {"text", "bytes"} or (held.element is not None and held.element.size == 1)
+    return meaning in FORMATTERS and held.kind in _SCALARS and held.size <= 8
+
+
+def address_of(fields: tuple[Field, ...], index: int) -> tuple[Callable[[Any], Any], int | None] | None:
+    """How to get a network address out of a row: (row -> value, index of the field that tells its family, or None).
+
+    None if the field is no address.
+
+    Args:
+        fields: of the struct.
+        index: of the field in it.
+    """
+    field = fields[index]
+    if field.meaning not in _ADDRESSES:
+        return None
+    # struct in6_addr and unions such as {u32 v4; u8 v6[16];} wrap an address: descend to the member of the whole size.
+    path = [index]
+    inner = field.type
+    while inner.kind in {"struct", "union"}:
+        whole = [number for number, member in enumerate(inner.fields) if member.size == inner.size]
+        if not whole:
+            return None
+        path.append(whole[0])
+        inner = inner.fields[whole[0]].type
+    if not applies(inner, field.meaning):
+        return None
+    family = next((number for number, sibling in enumerate(fields) if sibling.meaning == "family"), None)
+
+    def get(row: Any) -> Any:
+        for number in path:
+            row = row[number]
+        return row
+
+    return get, family
+
+
+def other_family(meaning: str | None, family: int) -> bool:
+    """Whether an ``ipv4`` or ``ipv6`` field holds nothing, since the family beside it is the other one."""
+    return (meaning == "ipv4" and family == AF_INET6) or (meaning == "ipv6" and family == AF_INET)
+
+
+def _cell(fields: tuple[Field, ...], index: int, names: Names) -> Cell:
+    field = fields[index]
+    address = address_of(fields, index)
+    if address is None:
+        show = _show(field.type, field.meaning, names)
+        return lambda row: show(row[index])
+    get, family = address
+    meaning = field.meaning or ""
+    if family is None:
+        write = FORMATTERS[meaning]
+        return lambda row: write(get(row), names)
+    if meaning == "ip":
+        return lambda row: format_ip(get(row), row[family])
+    return lambda row: "" if other_family(meaning, row[family]) else FORMATTERS[meaning](get(row), names)
+
+
+def _show(held: Type, meaning: str | None, names: Names) -> Cell:
+    if meaning is not None and applies(held, meaning):
+        write = FORMATTERS[meaning]
+        return lambda value: write(value, names)
+    match held.kind:
+        case "text":
+            return escape
+        case "bool":
+            return lambda value: "true" if value else "false"
+        case "enum":
+            known = {number: escape(name) for number, name in (held.enum or {}).items()}
+            return lambda value: known.get(value) or str(value)
+        case "pointer":
+            return hex
+        case "array" if held.element is not None:
+            element = _show(held.element, meaning, names)
+            return lambda value: f"[{', '.join(map(element, value))}]"
+        case "struct" | "union":
+            members = [(column.name, column.cell) for column in columns_of(held.fields, names)]
+            return lambda row: f"{{{', '.join(f'{name}={cell(row)}' for name, cell in members)}}}"
+        case _:  # a number; or bytes, which is also what an unusual size of something else comes as
+            return lambda value: value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _right(held: Type, meaning: str | None) -> bool:
+    if meaning is not None and applies(held, meaning):
+        return meaning in _RIGHT
+    return held.kind in {"int", "float", "pointer"}
+
+
+def _width(held: Type, meaning: str | None) -> int:
+    if meaning in _ADDRESSES or (meaning is not None and applies(held, meaning)):
+        return _WIDTHS[meaning]
+    match held.kind:
+        case "int" | "float":
+            return _NUMBER_WIDTHS.get(held.size, 10)
+        case "enum" if held.enum:
+            return min(max(map(len, held.enum.values())), _WIDEST_DEFAULT)
+        case "pointer":
+            return 18
+        case "text" | "array" | "struct" | "union" | "bytes":
+            return min(held.size, _WIDEST_DEFAULT)
+        case _:
+            return 5

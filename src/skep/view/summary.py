@@ -1,0 +1,57 @@
+"""The account of a run, in words."""
+
+from __future__ import annotations
+
+from skep.view.formatters import escape
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["summary_lines"]
+
+
+def summary_lines(
+    *,
+    events: Mapping[str, int],
+    lost: int | None,
+    out_of_scope: int,
+    runs: Mapping[str, int] | None,
+    command: tuple[str, int] | None,
+    living: Sequence[int],
+    missed: int,
+) -> list[str]:
+    """What was seen, what was not, and why, one sentence a line.
+
+    Args:
+        events: records shown, by source.
+        lost: records dropped by the kernel; None where nobody counts them.
+        out_of_scope: records of tasks outside of the traced tree.
+        runs: how often each program ran; None where the kernel does not tell.
+        command: the traced command and its exit status (negative: a signal), or None.
+        living: processes of the command's tree that have not ended.
+        missed: tasks that could not be followed.
+    """
+    total = sum(events.values())
+    by_source = f" ({', '.join(f'{escape(name)} {count}' for name, count in events.items())})" if len(events) > 1 else ""
+    parts = [f"{total} event{'' if total == 1 else 's'}{by_source}"]
+    parts.append("lost not counted (skep_reserve of skep.h counts)" if lost is None else f"{lost} lost")
+    if out_of_scope:
+        parts.append(f"{out_of_scope} out of scope")
+    lines = [", ".join(parts)]
+    if runs:
+        lines.append("runs: " + ", ".join(f"{escape(name)} {count}" for name, count in runs.items()))
+    if runs and not any(runs.values()):
+        lines.append("no program ever ran: what they are attached to did not happen")
+    elif runs and not total and not out_of_scope:
+        lines.append("programs ran, and sent nothing: their filters let nothing through")
+    if command is not None:
+        name, status = command
+        how = f"was ended by signal {-status}" if status < 0 else f"exited with {status}"
+        if status:
+            lines.append(f"{escape(name)} {how}")
+    if living:
+        lines.append(f"still running, started by the command: {', '.join(str(pid) for pid in living)}")
+    if missed:
+        lines.append(f"{missed} tasks were not followed: the tree has more than 65536")
+    return lines

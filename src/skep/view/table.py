@@ -1,0 +1,128 @@
+"""Records as a table: one line each, the columns under a header.
+
+A schema's header is written before its first line. When a run has several schemas, a first column EVENT tells each
+line's: a header at every change of schema would double the lines where events alternate, and grep would lose them.
+
+Columns keep the widths that their types suggest, widened for the first batch. A longer value shifts what follows it on
+its own line only, and only as far as the slack of later columns does not absorb.
+"""
+
+from __future__ import annotations
+
+from skep.view.columns import Column, columns_of
+from skep.view.formatters import escape
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    from skep.base.schema import Schema
+    from skep.stream.names import Names
+
+__all__ = ["Table"]
+
+_GAP = "  "
+_WIDEST = 40  # what one long value in the first batch may do to a column
+_LABEL_WIDTH = 12
+_NARROWEST = 10  # what remains of the last column on a terminal that is too narrow for the others
+
+
+class Table:
+    """Renders records as the lines of a table.
+
+    Args:
+        names: resolved names of the run.
+        width: of the terminal, in characters: a last column that is no number is cut to fit. None: nothing is cut.
+        labelled: whether the run has several schemas, so that each line says which.
+    """
+
+    def __init__(self, names: Names, *, width: int | None = None, labelled: bool = False) -> None:
+        self._names = names
+        self._width = width
+        self._labelled = labelled
+        self._columns: dict[Schema, list[Column]] = {}
+        self._layouts: dict[Schema, _Layout] = {}
+
+    def render(self, schema: Schema, rows: Iterable[Any]) -> str:
+        """The lines of some rows, each ended by a newline; before a schema's first, its header.
+
+        Args:
+            schema: of all these rows.
+            rows: as `Schema.decode` gives them.
+        """
+        columns = self._columns.get(schema)
+        if columns is None:
+            columns = self._columns[schema] = columns_of(schema.fields, self._names)
+            if self._labelled:
+                label = escape(schema.name)
+                columns.insert(0, Column("event", lambda _: label, _LABEL_WIDTH, right=False))
+        cells = [column.cell for column in columns]
+        lines = [[cell(row) for cell in cells] for row in rows]
+        if not lines or not columns:
+            return ""
+        layout = self._layouts.get(schema)
+        if layout is None:
+            layout = self._layouts[schema] = _Layout(columns, lines, self._width)
+            lines.insert(0, [column.name.upper() for column in columns])
+        return "".join([layout.line(texts) for texts in lines])
+
+
+class _Layout:
+    # Where the columns of one schema stand. Most lines are one `%`; those with a value that is too long or not ASCII
+    # (its characters may take two cells, or none) are laid out piece by piece.
+
+    def __init__(self, columns: Sequence[Column], first: Sequence[Sequence[str]], width: int | None) -> None:
+        self.columns = columns
+        self.terminal = width
+        self.widths = [
+            max(column.width, len(column.name), *(min(_cells(texts[index]), _WIDEST) for texts in first))
+            for index, column in enumerate(columns)
+        ]
+        formats = [
+            f"%{'' if column.right else '-'}{cells}s" for column, cells in zip(columns, self.widths, strict=True)
+        ]
+        self.head = "".join(part + _GAP for part in formats[:-1])
+        self.head_cells = sum(self.widths[:-1]) + len(_GAP) * len(formats[:-1])
+        self.tail = formats[-1] if columns[-1].right else "%s"
+
+    def line(self, texts: list[str]) -> str:
+        *others, last = texts
+        head = self.head % tuple(others)
+        used = self.head_cells
+        if len(head) != used or not head.isascii():
+            head, used = self.uneven(others)
+        last = self.tail % last
+        if self.terminal is not None and not self.columns[-1].right:
+            last = _cut(last, max(self.terminal - used, _NARROWEST))
+        return f"{head}{last}".rstrip() + "\n"
+
+    def uneven(self, others: list[str]) -> tuple[str, int]:
+        line = ""
+        used = end = 0
+        for text, column, width in zip(others, self.columns, self.widths, strict=False):
+            end += width
+            cells = _cells(text)
+            padding = " " * (end - used - cells)
+            line += (padding + text if column.right else text + padding) + _GAP
+            used += len(padding) + cells + len(_GAP)
+            end += len(_GAP)
+        return line, used
+
+
+def _cells(text: str) -> int:
+    # What a terminal needs for a text: East Asian characters take two cells, combining ones none.
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(character) else 1 + (east_asian_width(character) in "WF") for character in text)
+
+
+def _cut(text: str, cells: int) -> str:
+    if len(text) * 2 <= cells or _cells(text) <= cells:
+        return text
+    text = text[:cells]
+    while _cells(text) >= cells:
+        text = text[:-1]
+    return text + "…"
