@@ -1,0 +1,46 @@
+# `make help` lists the targets. Each sets up what it needs; CI calls the same ones.
+.DEFAULT_GOAL := help
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+RESULTS := .results
+PYTEST = $(SUDO) env SKEP_RESULTS=$(abspath $(RESULTS)) .venv/bin/python -m pytest
+OBJECTS := $(patsubst %.c,%.o,$(wildcard src/skep/*/*.bpf.c src/skep/tools/*/*.bpf.c tests/programs/*.bpf.c))
+
+.PHONY: help setup demo test test-all check bench clean
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+
+setup: .venv/.run $(OBJECTS) ## packages, virtual environment, extension, built kernel files
+
+demo: setup ## trace the opens of a real command
+	$(SUDO) .venv/bin/skep run opensnoop -- ls /
+
+test: .venv/.test $(OBJECTS) ## every test: here, and on the kernels under QEMU
+	rm -rf $(RESULTS) && mkdir $(RESULTS)
+	$(PYTEST) tests/unit tests/kernel
+	for kernel in 6.12 6.1; do \
+		$(SUDO) tests/vm/run --kernel $$kernel --timeout 900 --collect $(RESULTS) -- \
+			.venv/bin/python -m pytest tests/kernel tests/vm || exit; \
+	done
+	.venv/bin/python tests/floors.py $(RESULTS)
+
+test-all: export SKEP_ALL = 1
+test-all: test ## every test on every floor, however long it takes
+
+check: .venv/.test ## style, types, import directions
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+bench: .venv/.bench $(OBJECTS) ## start-up and memory, beside the peers
+	$(SUDO) .venv/bin/python bench/run startup
+	$(SUDO) .venv/bin/python bench/run memory
+
+clean: ## removes all that was built
+	rm -rf .venv build $(RESULTS) src/*.egg-info src/skep/_native/_libbpf*.so src/skep/_native/_libbpf.c $(OBJECTS)
+
+%.bpf.o: %.bpf.c src/skep/spec/include/skep.h | .venv/.run
+	.venv/bin/skep build $<
+
+.venv/.run .venv/.test .venv/.bench: .venv/.%: pyproject.toml setup.py scripts/setup $(wildcard src/skep/_native/*.[ch] src/skep/_native/build.py)
+	scripts/setup $*
+	touch .venv/.run $@

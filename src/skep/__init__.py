@@ -67,7 +67,7 @@ _ROOMS = {
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
 
-__all__ = [  # noqa: RUF022 - a test compares it with _ROOMS
+__all__ = [
     "AttachError",
     "Batch",
     "BtfError",

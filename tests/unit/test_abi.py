@@ -8,6 +8,8 @@ import subprocess
 import sys
 
 import pytest
+
+from skep.base.abi import generate
 from skep.base.abi.errnos import ERRNOS, describe_errno
 from skep.base.abi.files import ACCESS_MODES, open_flags
 from skep.base.abi.generate import read_syscalls
@@ -38,17 +40,19 @@ def macros(name: str, *defined: str) -> dict[str, int]:
     texts = dict(re.findall(r"^#define (\w+) (\w+)$", lines, re.MULTILINE))
     numbers = {}
     for macro, text in texts.items():
-        while text in texts:
-            text = texts[text]
-        if re.fullmatch(r"0[0-7]*|[1-9][0-9]*|0x[0-9a-f]+", text):
-            numbers[macro] = int(text, 8 if re.fullmatch(r"0[0-7]+", text) else 0)
+        number = text
+        while texts.get(number, number) != number:  # glibc also defines names as themselves
+            number = texts[number]
+        if number.isdecimal():
+            numbers[macro] = int(number)
     return numbers
 
 
 @pytest.mark.parametrize(("architecture", "name"), [("x86_64", "asm/unistd_64.h"), ("i386", "asm/unistd_32.h")])
 def test_syscalls_agree_with_this_machines_headers(architecture: str, name: str) -> None:
-    expected = read_syscalls(header(name))
     table = syscalls(architecture)
+    # A machine with newer headers than the table's may know more.
+    expected = {number: name for number, name in read_syscalls(header(name)).items() if number <= max(table)}
 
     assert len(expected) > 300
     assert {number: table.get(number) for number in expected} == expected
@@ -56,10 +60,10 @@ def test_syscalls_agree_with_this_machines_headers(architecture: str, name: str)
 
 def test_syscalls_of_arm64_agree_with_this_machines_headers() -> None:
     numbers = macros("asm-generic/unistd.h", *(f"__ARCH_WANT_{word}" for word in ARM64))
-    known = {text: number for text, number in numbers.items() if text.startswith("__NR_")}
+    table = syscalls("aarch64")
+    known = {text: number for text, number in numbers.items() if text.startswith("__NR_") and number <= max(table)}
     for word in ("__NR_syscalls", "__NR_arch_specific_syscall"):
         known.pop(word, None)
-    table = syscalls("aarch64")
 
     assert len(known) > 250
     assert {f"__NR_{table.get(number)}" for number in known.values()} == set(known)
@@ -100,16 +104,14 @@ def test_the_generator_reads_only_numbered_syscalls() -> None:
     assert read_syscalls(text) == {0: "read", 257: "openat"}
 
 
-def test_the_generator_writes_the_tables_that_are_checked_in(tmp_path) -> None:
-    from skep.base.abi import generate
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_generator_writes_the_tables_that_are_checked_in(architecture: str) -> None:
+    path = generate.__file__.replace("generate.py", f"syscalls_{architecture}.py")
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    version = text.partition("Linux ")[2].partition(". ")[0]
 
-    for architecture in ARCHITECTURES:
-        module = sys.modules[syscalls.__module__ + f"_{architecture}"] if syscalls(architecture) else None
-        with open(module.__file__, encoding="utf-8") as file:
-            text = file.read()
-        version = re.search(r"Linux ([0-9.]+)\.", text).group(1)
-
-        assert generate._module(architecture, version, dict(syscalls(architecture))) == text
+    assert generate._module(architecture, version, dict(syscalls(architecture))) == text
 
 
 @pytest.mark.parametrize(("number", "name"), sorted(errno.errorcode.items()))
@@ -150,7 +152,9 @@ def test_signals_are_those_of_this_machine() -> None:
     assert sorted(SIGNALS) == list(range(1, 65))
 
 
-@pytest.mark.parametrize(("number", "name"), [(32, "SIG32"), (35, "SIGRTMIN+1"), (49, "SIGRTMIN+15"), (63, "SIGRTMAX-1")])
+@pytest.mark.parametrize(
+    ("number", "name"), [(32, "SIG32"), (35, "SIGRTMIN+1"), (49, "SIGRTMIN+15"), (63, "SIGRTMAX-1")]
+)
 def test_real_time_signals_are_named_as_kill_names_them(number: int, name: str) -> None:
     assert SIGNALS[number] == name
 
@@ -167,7 +171,10 @@ def test_families_agree_with_this_machines_headers() -> None:
     aliases = {"AF_LOCAL", "AF_FILE", "AF_ROUTE", "AF_MAX"}
     known = {name: number for name, number in numbers.items() if name.startswith("AF_") and name not in aliases}
 
-    assert {number: name for name, number in known.items()} == FAMILIES
+    assert len(known) > 40
+    assert {name: FAMILIES.get(number) for name, number in known.items() if number <= max(FAMILIES)}.items() <= {
+        (name, name) for name in known
+    }
 
 
 def test_protocols_agree_with_this_machines_headers() -> None:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from skep.base.schema import Field, Schema, Type
 
 U8 = Type("int", 1, "u8")
@@ -143,7 +144,7 @@ def test_decode_all_reads_records_that_lie_one_after_the_other() -> None:
         pytest.param((0, 16), False, 0b1101_0100_1011_0101, id="all of them"),
     ],
 )
-def test_decode_reads_bitfields(bits: tuple[int, int], signed: bool, value: int) -> None:
+def test_decode_reads_bitfields(bits: tuple[int, int], signed: bool, value: int) -> None:  # noqa: FBT001
     held = Type("int", 4, "int", signed=signed)
     schema = Schema("event", 4, (Field("first", 0, 1, U8), Field("flags", 2, 2, held, bits=bits)))
 
@@ -311,7 +312,7 @@ def test_numpy_agrees_with_decode(chosen: list[tuple[tuple[Type, str, int, Any],
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 31), st.integers(1, 32), st.booleans())
-def test_bitfields_agree_with_shifts(number: int, shift: int, width: int, signed: bool) -> None:
+def test_bitfields_agree_with_shifts(number: int, shift: int, width: int, signed: bool) -> None:  # noqa: FBT001
     width = min(width, 32 - shift)
     held = Type("int", 4, "int", signed=signed)
     schema = Schema("event", 4, (Field("value", 0, 4, held, bits=(shift, width)),))
@@ -324,7 +325,9 @@ def test_bitfields_agree_with_shifts(number: int, shift: int, width: int, signed
 
 def test_numpy_gives_a_union_overlapping_members_and_a_bitfield_its_bytes() -> None:
     schema = Schema(
-        "event", 8, (Field("a", 0, 4, U32), Field("b", 0, 8, U64), Field("c", 0, 2, U32, bits=(3, 9)), Field("", 4, 4, U32))
+        "event",
+        8,
+        (Field("a", 0, 4, U32), Field("b", 0, 8, U64), Field("c", 0, 2, U32, bits=(3, 9)), Field("", 4, 4, U32)),
     )
 
     element = np.frombuffer(bytes([1, 0, 0, 0, 2, 0, 0, 0]), dtype=schema.dtype)[0]

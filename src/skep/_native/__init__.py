@@ -1,7 +1,7 @@
 """One small compiled extension over libbpf: open, load, attach; drain rings in C. It holds no policy.
 
-`ffi` and `lib` are cffi's. Only `skep.kernel` and `skep.stream` import this room. The extension is compiled in cffi's API
-mode: at run time it needs `_cffi_backend`, never `cffi` itself, which takes 50 ms to import.
+`ffi` and `lib` are cffi's. Only `skep.kernel` and `skep.stream` import this room. The extension is compiled in cffi's
+API mode: at run time it needs `_cffi_backend`, never `cffi` itself, which takes 50 ms to import.
 """
 
 from skep._native._libbpf import ffi, lib

@@ -1,4 +1,4 @@
-"""The compiled module. Its functions are declared in build.py and native.h; cffi checks each call against them."""
+# The compiled module. Its functions are declared in build.py and native.h; cffi checks each call against them.
 
 from typing import Any
 

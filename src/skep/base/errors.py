@@ -118,7 +118,7 @@ class SkepError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, *, remedy: str | None = None, diagnostics: Sequence[Diagnostic] = ()) -> None:
-        # Exception.__init__ is named, not super(): OSError, a second parent of some, would take the message for an errno.
+        # Not super(): OSError, the second parent of some, would take the message for an errno.
         Exception.__init__(self, message)
         self.message = message
         self.remedy = remedy

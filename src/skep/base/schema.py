@@ -127,13 +127,13 @@ class Schema:
         self.fields = fields
         self._struct: struct.Struct | None = None
         self._decode: Callable[[tuple[Any, ...]], Any] | None = None
-        self._row: type[tuple[Any, ...]] | None = None
+        self._row: type[Any] | None = None
 
     def __repr__(self) -> str:
         return f"<Schema {self.name}: {len(self.fields)} fields, {self.size} bytes>"
 
     @property
-    def row(self) -> type[tuple[Any, ...]]:
+    def row(self) -> type[Any]:
         """The class of this schema's rows: a named tuple with one element a field."""
         if self._row is None:
             # What is no name in Python (a member called `from`) becomes _N, and is found by position.
@@ -217,7 +217,7 @@ class _Compiler:
         self.names[f"n{len(self.names)}"] = value
         return f"n{len(self.names) - 1}"
 
-    def members(self, row: type[tuple[Any, ...]], fields: tuple[Field, ...], base: int) -> str:
+    def members(self, row: type[Any], fields: tuple[Field, ...], base: int) -> str:
         # Fields at rising offsets are read in turn; any that overlap (unions, bitfields) are cut from one run of bytes.
         # Fields without a size (flexible arrays) have no bytes, and may lie anywhere, even among those that overlap.
         parts = ["" if field.size else self.value(field.type, 0) for field in fields]
@@ -274,9 +274,7 @@ class _Compiler:
                 return f"text({self.take(f'{size}s', size)})"
             case "struct" | "union":
                 row = Schema(type.name.rpartition(" ")[2], size, type.fields).row
-                expression = self.members(row, type.fields, base)
-                self.pad_to(base + size)
-                return expression
+                return self.members(row, type.fields, base)
             case "array" if size == 0:
                 return "()"
             case "array" if type.element is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 
 from skep.base.errors import UsageError
@@ -13,6 +14,17 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 __all__ = ["Parser", "duration", "positive"]
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Takes the width from the terminal itself: argparse would import shutil for it (3 ms) with every option."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            width = os.get_terminal_size(1).columns - 2
+        except OSError:
+            width = 100
+        super().__init__(prog, max_help_position=32, width=width)
 
 
 class Parser(argparse.ArgumentParser):
@@ -30,7 +42,7 @@ class Parser(argparse.ArgumentParser):
             description=description,
             epilog=epilog,
             allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_Help,
         )
 
     def error(self, message: str) -> NoReturn:

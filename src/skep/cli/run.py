@@ -38,12 +38,18 @@ def main(arguments: Sequence[str]) -> int:
     own, command = _split(arguments, "--")
     parser, actions = _parser()
     source, rest = _source(own, parser, actions)
-    stop = Stop()
-    _catch_signals(stop)
-    given = parser.parse_known_args(rest)[0]
-    spec = read_spec(source, btf=given.btf)
-    options = _parser(spec)[0].parse(rest)
-    _set_variables(spec, options)
+    with Stop() as stop:
+        _catch_signals(stop)
+        # --help waits for the second pass, which knows the kernel file's own options.
+        known = [argument for argument in rest if argument not in {"-h", "--help"}]
+        spec = read_spec(source, btf=parser.parse_known_args(known)[0].btf)
+        options = _parser(spec)[0].parse(rest)
+        _set_variables(spec, options)
+        _run(spec, options, source, command, stop)
+    return 0
+
+
+def _run(spec: Spec, options: Namespace, source: str, command: Sequence[str], stop: Stop) -> None:
     with Run(
         spec,
         command=command,
@@ -57,17 +63,24 @@ def main(arguments: Sequence[str]) -> int:
     ) as run:
         for notice in run.notices:
             _say(options, notice)
-        _say(options, f"{source}: {len(run.attached)} programs attached; Ctrl-C ends")
+        programs = "1 program" if len(run.attached) == 1 else f"{len(run.attached)} programs"
+        _say(options, f"{source}: {programs} attached; Ctrl-C ends")
         view = _view(spec, options)
         try:
             for batch in run.batches(duration=options.duration, count=options.count):
                 sys.stdout.write(view.render(batch.schema, batch.rows()))
                 sys.stdout.flush()
-        finally:
-            summary = run.summary()
-            for line in summary_lines(**{name: getattr(summary, name) for name in summary.__slots__}):
-                _say(options, line)
-    return 0
+        except BrokenPipeError:
+            _summarize(run, options)
+            raise
+        # Before the links go, which takes the kernel a while.
+        _summarize(run, options)
+
+
+def _summarize(run: Run, options: Namespace) -> None:
+    summary = run.summary()
+    for line in summary_lines(**{name: getattr(summary, name) for name in summary.__slots__}):
+        _say(options, line)
 
 
 def _parser(spec: Spec | None = None) -> tuple[Parser, list[Action]]:
@@ -144,7 +157,11 @@ def _source(arguments: list[str], parser: Parser, actions: list[Action]) -> tupl
             return argument, arguments[:position] + arguments[position + 1 :]
         if argument in {"-h", "--help"}:
             parser.parse_args(["--help"])
-        if argument not in with_value | flags and argument.partition("=")[0] not in with_value and argument[:2] not in with_value:
+        if (
+            argument not in with_value | flags
+            and argument.partition("=")[0] not in with_value
+            and argument[:2] not in with_value
+        ):
             raise UsageError(f"{argument} stands before SOURCE", remedy="The options of a kernel file come after it.")
         position += 2 if argument in with_value else 1
     raise UsageError("SOURCE is missing: a .bpf.c file, a .bpf.o file or a tool", remedy="skep tools lists the tools.")

@@ -1,1 +1,1 @@
-"""What is loaded: objects, maps, programs and links of the running kernel, and what that kernel can do. Needs privileges."""
+"""What is loaded: objects, maps, programs, links; and what the running kernel can do. Needs privileges."""

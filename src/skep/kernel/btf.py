@@ -70,7 +70,7 @@ def _no_btf(btf: str | None, why: str) -> BtfError:
         return BtfError(f"the BTF file {btf} cannot be read: {why}")
     return BtfError(
         f"this kernel has no BTF (type information): {VMLINUX}: {why}",
-        remedy="Boot a kernel with CONFIG_DEBUG_INFO_BTF=y, as distributions have shipped since 2021, or give the BTF of "
+        remedy="Boot a kernel with CONFIG_DEBUG_INFO_BTF=y, as distributions ship since 2021, or give the BTF of "
         "exactly this kernel with --btf FILE.",
     )
 

@@ -113,7 +113,7 @@ def _child(arguments: Sequence[str], go: int, fail: int, stdout: int, user: tupl
             os.dup2(stdout, 1)
             if user is not None:
                 _become(*user)
-            os.execvp(arguments[0], arguments)  # noqa: S606 - the user's own command, without a shell
+            os.execvp(arguments[0], arguments)
     except OSError as error:
         os.write(fail, str(error.errno).encode())
     finally:

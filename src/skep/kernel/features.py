@@ -12,7 +12,7 @@ from skep.base.errors import PrivilegeError, UnsupportedError
 
 __all__ = ["missing_capabilities", "mount_tracefs", "privilege_error", "tracefs"]
 
-# include/uapi/linux/capability.h. Loading takes CAP_BPF and CAP_PERFMON since 5.8, CAP_SYS_ADMIN before and for the rest.
+# include/uapi/linux/capability.h. Loading takes CAP_BPF and CAP_PERFMON (since 5.8); CAP_SYS_ADMIN is for the rest.
 _NEEDED = {"CAP_BPF": 39, "CAP_PERFMON": 38, "CAP_SYS_ADMIN": 21}
 _TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 
@@ -35,7 +35,7 @@ def privilege_error(what: str) -> PrivilegeError:
     if missing:
         return PrivilegeError(
             f"{what} is not permitted: this process lacks {', '.join(missing)}",
-            remedy="Run it as root: sudo skep ... (or sudo env PATH=\"$PATH\" skep ... for a virtual environment).",
+            remedy='Run it as root: sudo skep ... (or sudo env PATH="$PATH" skep ... for a virtual environment).',
         )
     return PrivilegeError(
         f"{what} is not permitted, though this process has every capability: the kernel was built or locked down so",

@@ -11,7 +11,7 @@ import os
 import warnings
 
 from skep._native import ffi, lib, messages
-from skep.base.errors import AttachError, HookMissingError, SkepError
+from skep.base.errors import AttachError, HookMissingError
 from skep.kernel.features import mount_tracefs, privilege_error
 
 TYPE_CHECKING = False
@@ -40,7 +40,7 @@ class Links:
     def __init__(self, handles: dict[str, Any], *, mounted: bool) -> None:
         self._handles = handles
         self.mounted_tracefs = mounted
-        self.left_out: dict[str, SkepError] = {}
+        self.left_out: dict[str, HookMissingError] = {}
 
     def __iter__(self) -> Iterator[str]:
         """The names of the attached programs."""
@@ -56,7 +56,9 @@ class Links:
 
     def __del__(self) -> None:
         if self._handles:
-            warnings.warn(f"programs {list(self._handles)} were never detached", ResourceWarning, stacklevel=2, source=self)
+            warnings.warn(
+                f"programs {list(self._handles)} were never detached", ResourceWarning, stacklevel=2, source=self
+            )
             self.close()
 
     def close(self) -> None:
@@ -90,10 +92,7 @@ def attach(programs: Iterable[Program]) -> Links:
             if link != ffi.NULL:
                 links._handles[program.spec.name] = link  # noqa: SLF001 - its own maker
                 continue
-            error = _not_attached(program, ffi.errno, messages())
-            if not isinstance(error, HookMissingError):
-                raise error
-            links.left_out[program.spec.name] = error
+            links.left_out[program.spec.name] = _missing_hook(program, ffi.errno, messages())
     except BaseException:
         links.close()
         raise
@@ -102,15 +101,15 @@ def attach(programs: Iterable[Program]) -> Links:
     return links
 
 
-def _not_attached(program: Program, number: int, log: str) -> SkepError:
+def _missing_hook(program: Program, number: int, log: str) -> HookMissingError:
+    """The reason to leave a program out. Any other failure is raised."""
     name, section = program.spec.name, program.spec.section
-    if number in {errno.EPERM, errno.EACCES}:
-        return privilege_error(f"attaching program {name} to {section}")
-    if number == errno.EOPNOTSUPP:
-        return AttachError(
-            f"program {name}: section {section!r} leaves open what to attach to", number, remedy="Name it in the section."
-        )
     if number in {errno.ENOENT, errno.ESRCH, errno.ENODEV}:
         return HookMissingError(f"program {name} has nothing to attach to: this kernel has no {section}")
+    if number in {errno.EPERM, errno.EACCES}:
+        raise privilege_error(f"attaching program {name} to {section}")
+    if number == errno.EOPNOTSUPP:
+        message = f"program {name}: section {section!r} leaves open what to attach to"
+        raise AttachError(message, number, remedy="Name it in the section.")
     detail = log.strip().splitlines()[-1].removeprefix("libbpf: ") if log.strip() else os.strerror(number)
-    return AttachError(f"program {name} cannot be attached to {section}: {detail}", number)
+    raise AttachError(f"program {name} cannot be attached to {section}: {detail}", number)

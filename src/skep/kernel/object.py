@@ -232,7 +232,9 @@ def _not_opened(spec: ObjectSpec, log: str) -> SkepError:
     number = ffi.errno
     unknown = re.search(r"prog '(\w+)': missing BPF prog type, check ELF section name '([^']*)'", log)
     if unknown is not None:
-        return ObjectFormatError(f"program {unknown[1]} is in section {unknown[2]!r}, which names no hook that libbpf knows")
+        return ObjectFormatError(
+            f"program {unknown[1]} is in section {unknown[2]!r}, which names no hook that libbpf knows"
+        )
     return ObjectFormatError(f"{spec.name} is not an object that libbpf can read: {_last(log) or os.strerror(number)}")
 
 
@@ -242,7 +244,9 @@ def _not_loaded(spec: ObjectSpec, number: int, log: str) -> SkepError:
     section = spec.programs[program[1]].section if program and program[1] in spec.programs else ""
     missing = re.search(r"failed to find kernel BTF type ID of '(\w+)'|prog '\w+': failed to find '(\w+)'", log)
     created = re.search(r"map '([^']+)': failed to create: (.*)|Error in bpf_create_map_xattr\(([^)]+)\)", log)
-    no_btf = re.search(r"kernel BTF is missing|Error loading vmlinux BTF|failed to load BTF from|can't find.*vmlinux", log)
+    no_btf = re.search(
+        r"kernel BTF is missing|Error loading vmlinux BTF|failed to load BTF from|can't find.*vmlinux", log
+    )
     if number in {errno.EPERM, errno.EACCES} and missing_capabilities():
         return privilege_error("loading eBPF programs")
     if no_btf and (number in {errno.ENOENT, errno.ESRCH, errno.EINVAL}):

@@ -22,7 +22,9 @@ def explain(log: str) -> Diagnostic:
         log: what the kernel wrote, as captured by libbpf; of any kernel, and possibly cut short.
     """
     lines = [line for line in log.splitlines() if line and not _STATISTICS.search(line)]
-    reason = next((line for line in reversed(lines) if not _INSTRUCTION.match(line) and line[0] != ";"), "no reason given")
+    reason = next(
+        (line for line in reversed(lines) if not _INSTRUCTION.match(line) and line[0] != ";"), "no reason given"
+    )
     source = file = number = None
     for line in reversed(lines):
         match = _SOURCE.match(line)

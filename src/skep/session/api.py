@@ -1,10 +1,10 @@
 """The Python API: `compile` or `open` a spec, `load` it, `attach` it, read its `events`.
 
-    spec = skep.compile("opensnoop.bpf.c")
-    spec.variables["pid_target"].value = 1234
-    with spec.load() as obj, obj.attach():
-        for event in obj.events(timeout=5):
-            print(event.comm, event.filename)
+spec = skep.compile("opensnoop.bpf.c")
+spec.variables["pid_target"].value = 1234
+with spec.load() as obj, obj.attach():
+    for event in obj.events(timeout=5):
+        print(event.comm, event.filename)
 """
 
 from __future__ import annotations

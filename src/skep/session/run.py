@@ -30,16 +30,26 @@ _LOST = "skep_lost_count"
 
 
 class Stop:
-    """A wish to end, from a signal handler or another thread; `fd` is readable once it is there."""
+    """A wish to end, from a signal handler or another thread; `fd` is readable once it is there. A context manager."""
 
     def __init__(self) -> None:
         self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.requested = False
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        os.close(self.fd)
+        self.fd = -1
+
     def request(self) -> None:
         """Asks the run to end after a last drain."""
         self.requested = True
-        os.eventfd_write(self.fd, 1)
+        if self.fd >= 0:
+            os.eventfd_write(self.fd, 1)
 
 
 class Summary:
@@ -78,7 +88,7 @@ class Run:
         btf: path of the kernel's BTF; None for /sys/kernel/btf/vmlinux.
         stdout: file descriptor that becomes the command's standard output.
         user: uid and gid that the command runs as; None for our own.
-        stop: ends the run from outside.
+        stop: ends the run from outside; None: nothing does but the command, the duration and the count.
 
     Raises:
         UsageError: no such command or process.
@@ -98,7 +108,7 @@ class Run:
         stop: Stop | None = None,
     ) -> None:
         self.spec = spec
-        self.stop = stop or Stop()
+        self._stop = stop
         self.notices: list[str] = []
         self._summary = Summary()
         self._pids = pids
@@ -136,7 +146,8 @@ class Run:
         if self.spec.prints:
             self._printk = Printk(self.spec.formats)
             self._reader.add(self._printk)
-        self._reader.watch(self.stop.fd)
+        if self._stop is not None:
+            self._reader.watch(self._stop.fd)
         self._links = self._object.attach()
         if self._links.mounted_tracefs:
             self.notices.append("mounted tracefs at /sys/kernel/tracing")
@@ -178,7 +189,7 @@ class Run:
         """
         assert self._reader is not None, "a Run is entered before it is read"
         left = count
-        if self._command is not None and not self.stop.requested:
+        if self._command is not None and not self._stopped:
             self._command.start()
         for whole in self._reader.batches(duration, self._ended):
             batch = self._in_scope(whole)
@@ -194,7 +205,11 @@ class Run:
                     return
 
     def _ended(self) -> bool:
-        return self.stop.requested or (self._command is not None and self._command.ended())
+        return self._stopped or (self._command is not None and self._command.ended())
+
+    @property
+    def _stopped(self) -> bool:
+        return self._stop is not None and self._stop.requested
 
     def _in_scope(self, batch: Batch) -> Batch:
         """The records of the tree's tasks; the others are counted."""

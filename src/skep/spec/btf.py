@@ -1,7 +1,8 @@
 """BTF of a kernel file -> `skep.base.schema` types: the layouts of its events, map keys and values, and variables.
 
 Only a kernel file's own, small BTF is read in Python; that of the kernel (126,000 types) is libbpf's to read. Types are
-read when asked for. The bytes may come from anybody: whatever does not fit raises `ObjectFormatError`.
+read when asked for. The bytes may come from anybody: whatever does not fit, and whatever would take unreasonable time
+or memory to read, raises `ObjectFormatError`.
 
 Source: Documentation/bpf/btf.rst.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 import struct
 
 from skep.base.errors import ObjectFormatError
-from skep.base.schema import Field, Schema, Type
+from skep.base.schema import Field, Type
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,14 +27,28 @@ _MODIFIERS = {TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG}
 # Bytes after the common 12 of each kind: fixed, and for each of vlen entries.
 _EXTRA = {INT: (4, 0), ARRAY: (12, 0), STRUCT: (0, 12), UNION: (0, 12), ENUM: (0, 8), FUNC_PROTO: (0, 8)}
 _EXTRA |= {VAR: (4, 0), DATASEC: (0, 12), DECL_TAG: (4, 0), ENUM64: (0, 12)}
+_SIZES = {INT: {1, 2, 4, 8, 16}, FLOAT: {2, 4, 8, 12, 16}, ENUM: {1, 2, 4, 8}, ENUM64: {8}}
 # A chain of types longer than this, or a struct nested deeper, is a circle or an attack.
 _DEEPEST = 64
-# A record has at most this many fields once anonymous structs are opened; C's own code generators stay far below.
+# Members of a struct, those of the structs in it included. A few types that hold each other twice would else describe a
+# record of 2^64 members. Generated code stays far below.
 _WIDEST = 4096
+# The types and the bytes of a name that the kernel takes are fewer than this (KSYM_NAME_LEN).
+_MOST_TYPES = 1 << 16
+_LONGEST_NAME = 512
 
 
 class Raw:
-    """One type as BTF states it: `size_or_type` is a size in bytes or a type's number, by kind."""
+    """One type as BTF states it.
+
+    Args:
+        name: "" for an anonymous one.
+        kind: one of the numbers above.
+        vlen: how many entries stand behind it.
+        flag: the kind_flag: bitfields in a struct, signed values in an enum, a union in a forward declaration.
+        size_or_type: a size in bytes or a type's number, by kind.
+        offset: in the section, of what stands behind the common part.
+    """
 
     __slots__ = ("flag", "kind", "name", "offset", "size_or_type", "vlen")
 
@@ -59,10 +74,11 @@ class Btf:
     """
 
     def __init__(self, data: memoryview, byte_order: str, file: str) -> None:
-        self._data = data
+        self._data = bytes(data)
         self._order = byte_order
         self._file = file
         self._types: dict[int, Type] = {}
+        self._widths: dict[int, int] = {}
         try:
             self._index()
         except struct.error as error:
@@ -85,15 +101,22 @@ class Btf:
             raise self._damaged("it is cut short")
         common = struct.Struct(f"{self._order}III")
         self._raw = [Raw("void", 0, 0, 0, 0, 0)]
+        self._numbers: dict[tuple[int, str], int] = {}
         position = start
         while position + 12 <= end:
             name, info, size = common.unpack_from(self._data, position)
             kind, vlen = info >> 24 & 31, info & 0xFFFF
             if not 1 <= kind <= ENUM64:
                 raise self._damaged(f"kind {kind} is unknown")
-            self._raw.append(Raw(self.string(name), kind, vlen, info >> 31, size, position + 12))
+            if kind in _SIZES and size not in _SIZES[kind]:
+                raise self._damaged(f"a number of {size} bytes")
+            raw = Raw(self.string(name), kind, vlen, info >> 31, size, position + 12)
+            self._numbers.setdefault((kind, raw.name), len(self._raw))
+            self._raw.append(raw)
             fixed, each = _EXTRA.get(kind, (0, 0))
             position += 12 + fixed + vlen * each
+            if len(self._raw) > _MOST_TYPES:
+                raise self._damaged(f"it has more than {_MOST_TYPES} types")
         if position != end:
             raise self._damaged("its types do not fill their section")
 
@@ -102,8 +125,10 @@ class Btf:
         start = self._strings + offset
         if start >= self._strings_end:
             raise self._damaged("a name lies outside of its strings")
-        end = min(start + 4096, self._strings_end)
-        return bytes(self._data[start:end]).partition(b"\0")[0].decode("utf-8", "replace")
+        end = self._data.find(b"\0", start, min(start + _LONGEST_NAME, self._strings_end))
+        if end < 0:
+            raise self._damaged("a name has no end")
+        return self._data[start:end].decode("utf-8", "replace")
 
     def raw(self, number: int) -> Raw:
         """The type of that number."""
@@ -111,156 +136,173 @@ class Btf:
             raise self._damaged(f"type {number} does not exist")
         return self._raw[number]
 
-    def __iter__(self) -> Iterator[tuple[int, Raw]]:
-        return enumerate(self._raw)
-
     def find(self, kind: int, name: str) -> int | None:
         """The number of the first type of that kind and name."""
-        for number, raw in enumerate(self._raw):
-            if raw.kind == kind and raw.name == name:
-                return number
-        return None
+        return self._numbers.get((kind, name))
 
     def entries(self, raw: Raw, layout: str) -> Iterator[tuple[int, ...]]:
         """The vlen entries behind a type, each unpacked by that `struct` layout."""
         entry = struct.Struct(self._order + layout)
-        if raw.offset + raw.vlen * entry.size > len(self._data):
-            raise self._damaged("a type is cut short")
         return entry.iter_unpack(self._data[raw.offset : raw.offset + raw.vlen * entry.size])
 
     def unpack(self, raw: Raw, layout: str) -> tuple[int, ...]:
         """The fixed part behind a type."""
-        try:
-            return struct.unpack_from(self._order + layout, self._data, raw.offset)
-        except struct.error as error:
-            raise self._damaged(str(error)) from error
+        return struct.unpack_from(self._order + layout, self._data, raw.offset)
+
+    def chain(self, number: int) -> Iterator[int]:
+        """The type of that number, then one by one what its typedefs and qualifiers lead to."""
+        for _ in range(_DEEPEST):
+            yield number
+            raw = self.raw(number)
+            if raw.kind not in _MODIFIERS:
+                return
+            number = raw.size_or_type
+        raise self._damaged("a typedef goes in a circle")
 
     def strip(self, number: int) -> int:
         """The type behind typedefs and qualifiers."""
+        *_, last = self.chain(number)
+        return last
+
+    def is_volatile(self, number: int) -> bool:
+        """Is that type volatile? Of an array, it is the elements that are."""
+        for link in self.chain(number):
+            raw = self.raw(link)
+            if raw.kind == VOLATILE:
+                return True
+            if raw.kind == ARRAY:
+                return any(self.raw(inner).kind == VOLATILE for inner in self.chain(self._innermost(raw)))
+        return False
+
+    def _innermost(self, array: Raw) -> int:
+        """What an array of arrays holds."""
         for _ in range(_DEEPEST):
-            raw = self.raw(number)
-            if raw.kind not in _MODIFIERS:
-                return number
-            number = raw.size_or_type
-        raise self._damaged("a typedef goes in a circle")
+            element = self.unpack(array, "III")[0]
+            inner = self.raw(element)
+            if inner.kind != ARRAY:
+                return element
+            array = inner
+        raise self._damaged("an array holds itself")
 
     def type(self, number: int) -> Type:
         """The type of that number, with all that it holds."""
         return self._type(number, 0)
 
-    def schema(self, number: int) -> Schema | None:
-        """The layout of a struct or union (behind typedefs) as that of a record; None for other types."""
-        type_ = self.type(number)
-        if type_.kind not in {"struct", "union"}:
-            return None
-        name = type_.name.rpartition(" ")[2]
-        return Schema(name if name != "{...}" else self.raw(number).name, type_.size, type_.fields)
-
     def _type(self, number: int, depth: int) -> Type:
         known = self._types.get(number)
         if known is None:
             if depth > _DEEPEST:
-                raise self._damaged("a struct holds itself")
+                raise self._damaged("a type holds itself")
             known = self._types[number] = self._read(number, depth)
         return known
 
     def _read(self, number: int, depth: int) -> Type:
         raw = self.raw(number)
-        name = raw.name
-        match raw.kind:
-            case 0:
-                return Type("bytes", 0, "void")
-            case 1:  # INT
-                (encoding,) = self.unpack(raw, "I")
-                signed, size = bool(encoding >> 24 & 1), raw.size_or_type
-                return Type("bool" if encoding >> 24 & 4 else "int", size, name, signed=signed)
-            case 16:  # FLOAT
-                return Type("float", raw.size_or_type, name)
-            case 2:  # POINTER
-                return Type("pointer", 8, f"{self._name(raw.size_or_type)} *")
-            case 6 | 19:  # ENUM, ENUM64
-                return self._enum(raw)
-            case 3:  # ARRAY
-                return self._array(raw, depth)
-            case 4 | 5:  # STRUCT, UNION
-                kind = "struct" if raw.kind == STRUCT else "union"
-                fields = self._fields(raw, depth)
-                return Type(kind, raw.size_or_type, f"{kind} {name or '{...}'}", fields=fields)
-            case kind if kind in _MODIFIERS:
-                inner = self._type(raw.size_or_type, depth + 1)
-                return _renamed(inner, name) if kind == TYPEDEF else inner
-            case _:
-                return Type("bytes", 0, name or "void")
+        kind, name = raw.kind, raw.name
+        self._widths[number] = 1
+        if kind == INT:
+            encoding = self.unpack(raw, "I")[0] >> 24
+            return Type("bool" if encoding & 4 else "int", raw.size_or_type, name, signed=bool(encoding & 1))
+        if kind == FLOAT:
+            return Type("float", raw.size_or_type, name)
+        if kind == POINTER:
+            return Type("pointer", 8, f"{self._name(raw.size_or_type)} *")
+        if kind in {ENUM, ENUM64}:
+            return self._enum(raw)
+        if kind == ARRAY:
+            return self._array(number, raw, depth)
+        if kind in {STRUCT, UNION}:
+            word = "struct" if kind == STRUCT else "union"
+            return Type(word, raw.size_or_type, f"{word} {name or '{...}'}", fields=self._fields(number, raw, depth))
+        if kind in _MODIFIERS:
+            inner = self._type(raw.size_or_type, depth + 1)
+            self._widths[number] = self._widths[raw.size_or_type]
+            return _renamed(inner, name) if kind == TYPEDEF else inner
+        return Type("bytes", 0, name or "void")
 
-    def _name(self, number: int, depth: int = 0) -> str:
+    def _name(self, number: int) -> str:
         """How C calls a type. A pointer's target is named, not read: it may be the struct that holds the pointer."""
-        raw = self.raw(number)
-        if depth > _DEEPEST:
-            raise self._damaged("a type goes in a circle")
-        match raw.kind:
-            case 4 | 7:
-                return f"struct {raw.name}"
-            case 5:
-                return f"union {raw.name}"
-            case 2:
-                return f"{self._name(raw.size_or_type, depth + 1)} *"
-            case 9 | 10 | 11 | 18:
-                return self._name(raw.size_or_type, depth + 1)
-            case 13:
-                return "function"
-            case _:
-                return raw.name or "void"
+        stars = ""
+        for _ in range(_DEEPEST):
+            raw = self.raw(number)
+            if raw.kind == POINTER:
+                stars += " *"
+            elif raw.kind not in _MODIFIERS or raw.kind == TYPEDEF:
+                break
+            number = raw.size_or_type
+        else:
+            raise self._damaged("a pointer goes in a circle")
+        if raw.kind in {STRUCT, UNION, FORWARD, ENUM, ENUM64}:
+            words = {STRUCT: "struct", UNION: "union", FORWARD: "union" if raw.flag else "struct"}
+            return f"{words.get(raw.kind, 'enum')} {raw.name or '{...}'}{stars}"
+        return ("function" if raw.kind == FUNC_PROTO else raw.name or "void") + stars
 
     def _enum(self, raw: Raw) -> Type:
-        names = {}
-        if raw.kind == ENUM:
-            for name, value in self.entries(raw, "Ii" if raw.flag else "II"):
-                names[value] = self.string(name)
+        name = f"enum {raw.name or '{...}'}"
+        if raw.kind == ENUM64:
+            values = [(self.string(text), high << 32 | low) for text, low, high in self.entries(raw, "III")]
+            signed, bits = bool(raw.flag), 64
         else:
-            for name, low, high in self.entries(raw, "III"):
-                value = high << 32 | low
-                names[value - (1 << 64) if raw.flag and value >> 63 else value] = self.string(name)
-        return Type("enum", raw.size_or_type, f"enum {raw.name}", signed=bool(raw.flag), enum=names)
+            values = [(self.string(text), value) for text, value in self.entries(raw, "II")]
+            # Only clang 16 and newer flag an enum with negative values. Before, a value just below 2^32 is taken for one.
+            large = [value for _, value in values if value >> 31]
+            signed, bits = bool(raw.flag or (large and min(large) >= 0xFFFF0000)), 32
+        # Of several names for one value the first counts, as for bpftool.
+        names: dict[int, str] = {}
+        for text, value in values:
+            names.setdefault(value - (1 << bits) if signed and value >> bits - 1 else value, text)
+        return Type("enum", raw.size_or_type, name, signed=signed, enum=names)
 
-    def _array(self, raw: Raw, depth: int) -> Type:
+    def _array(self, number: int, raw: Raw, depth: int) -> Type:
         element_number, _, count = self.unpack(raw, "III")
         element = self._type(element_number, depth + 1)
-        name = f"{element.name}[{count}]"
+        self._widths[number] = self._widths[element_number]
+        # `int a[2][3]` is an array of 2 arrays of 3: the outermost count comes first.
+        base, bracket, counts = element.name.partition("[")
+        name = f"{base}[{count}]{bracket}{counts}"
         # `char` is signed on x86-64 and its BTF name is all that tells text from numbers.
         if element.kind == "int" and element.size == 1 and self.raw(self.strip(element_number)).name == "char":
             return Type("text", count, name, count=count)
         return Type("array", element.size * count, name, element=element, count=count)
 
-    def _fields(self, raw: Raw, depth: int) -> tuple[Field, ...]:
+    def _fields(self, number: int, raw: Raw, depth: int) -> tuple[Field, ...]:
         fields: list[Field] = []
-        for name, number, bits in self.entries(raw, "III"):
-            width, bit = (bits >> 24, bits & 0xFFFFFF) if raw.flag else (0, bits)
-            type_ = self._type(number, depth + 1)
+        for text, member, place in self.entries(raw, "III"):
+            name, type_ = self.string(text), self._type(member, depth + 1)
+            width, bit = (place >> 24, place & 0xFFFFFF) if raw.flag else (0, place)
+            first, last = bit // 8, (bit + width + 7) // 8 if width else bit // 8 + type_.size
+            if last > raw.size_or_type:
+                raise self._damaged(f"struct {raw.name} is smaller than its members")
             if width:
-                first, last = bit // 8, (bit + width + 7) // 8
-                fields.append(Field(self.string(name), first, last - first, type_, None, (bit - first * 8, width)))
-            elif not self.string(name) and type_.kind in {"struct", "union"}:
+                if width > type_.size * 8 or type_.kind not in {"int", "bool", "enum"}:
+                    raise self._damaged(f"{type_.name} {name} cannot have {width} bits")
+                fields.append(Field(name, first, last - first, type_, None, (bit - first * 8, width)))
+            elif not name and type_.kind in {"struct", "union"}:
                 # Members of an anonymous struct or union are used as if they stood in the outer one.
                 fields += [
-                    Field(inner.name, bit // 8 + inner.offset, inner.size, inner.type, inner.meaning, inner.bits)
+                    Field(inner.name, first + inner.offset, inner.size, inner.type, inner.meaning, inner.bits)
                     for inner in type_.fields
                 ]
             else:
-                fields.append(Field(self.string(name), bit // 8, type_.size, type_))
-            if fields and (fields[-1].offset + fields[-1].size > raw.size_or_type or len(fields) > _WIDEST):
-                raise self._damaged(f"struct {raw.name} is smaller than its members")
+                fields.append(Field(name, first, type_.size, type_))
+            self._widths[number] += self._widths[member]
+            if self._widths[number] > _WIDEST:
+                raise self._damaged(f"struct {raw.name} has more than {_WIDEST} members")
         return tuple(fields)
 
-    def variables(self, section: str) -> Mapping[str, tuple[int, int, int]]:
-        """The variables of a section: name -> (offset, size, number of the type)."""
+    def variables(self, section: str) -> Mapping[str, tuple[int, int]]:
+        """The variables of a section: name -> (size in bytes, number of the type).
+
+        Their offsets stand in the symbol table: those of BTF are 0 until libbpf fills them in.
+        """
         number = self.find(DATASEC, section)
         if number is None:
             return {}
         found = {}
-        for variable, offset, size in self.entries(self.raw(number), "III"):
+        for variable, _, size in self.entries(self.raw(number), "III"):
             raw = self.raw(variable)
             if raw.kind == VAR:
-                found[raw.name] = (offset, size, raw.size_or_type)
+                found[raw.name] = (size, raw.size_or_type)
         return found
 
 

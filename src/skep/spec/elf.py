@@ -32,7 +32,7 @@ class Section:
 
     __slots__ = ("data", "flags", "index", "link", "name", "size", "type")
 
-    def __init__(self, name: str, index: int, type: int, flags: int, size: int, link: int, data: memoryview) -> None:  # noqa: A002, PLR0917
+    def __init__(self, name: str, index: int, type: int, flags: int, size: int, link: int, data: memoryview) -> None:  # noqa: A002
         self.name = name
         self.index = index
         self.type = type
@@ -47,7 +47,7 @@ class Symbol:
 
     __slots__ = ("is_global", "name", "section", "size", "type", "value")
 
-    def __init__(self, name: str, type: int, section: int, value: int, size: int, *, is_global: bool) -> None:  # noqa: A002, PLR0917
+    def __init__(self, name: str, type: int, section: int, value: int, size: int, *, is_global: bool) -> None:  # noqa: A002
         self.name = name
         self.type = type
         self.section = section

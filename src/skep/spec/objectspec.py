@@ -110,7 +110,18 @@ class ObjectSpec:
         description: the source's own words for itself: the comment on its licence.
     """
 
-    __slots__ = ("counters", "data", "description", "events", "formats", "maps", "name", "prints", "programs", "variables")
+    __slots__ = (
+        "counters",
+        "data",
+        "description",
+        "events",
+        "formats",
+        "maps",
+        "name",
+        "prints",
+        "programs",
+        "variables",
+    )
 
     def __init__(
         self,

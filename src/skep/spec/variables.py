@@ -37,7 +37,7 @@ class VariableSpec:
 
     __slots__ = ("data", "help", "name", "offset", "section", "type")
 
-    def __init__(self, name: str, section: str, offset: int, type: Type, data: bytes, help: str) -> None:  # noqa: A002, PLR0917
+    def __init__(self, name: str, section: str, offset: int, type: Type, data: bytes, help: str) -> None:  # noqa: A002
         self.name = name
         self.section = section
         self.offset = offset

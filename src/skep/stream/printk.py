@@ -1,8 +1,8 @@
 """`Printk`: the lines of bpf_printk(), as batches of records like any others.
 
 The global trace_pipe has one reader (a second gets EBUSY) and takes lines away from others. So skep makes a tracefs
-instance of its own, in which only bpf_trace_printk is enabled: every line comes to each instance. A line names its task,
-not its program: what does not fit one of the object's own format strings is somebody else's.
+instance of its own, in which only bpf_trace_printk is enabled: every line comes to each instance. A line names its
+task, not its program: what does not fit one of the object's own format strings is somebody else's.
 
 Minimum kernel: 5.9 for the bpf_trace_printk tracepoint. Source: Documentation/trace/ftrace.rst ("Instances").
 """
@@ -42,7 +42,9 @@ SCHEMA = Schema(
     ),
 )
 _RECORD = struct.Struct("=QII16s")
-_LINE = re.compile(rb"\s*(.+)-(\d+)\s+(?:\(.*?\)\s+)?\[(\d+)\]\s+\S+\s+(\d+)\.(\d{6}): bpf_trace_printk: (.*)", re.DOTALL)
+_LINE = re.compile(
+    rb"\s*(.+)-(\d+)\s+(?:\(.*?\)\s+)?\[(\d+)\]\s+\S+\s+(\d+)\.(\d{6}): bpf_trace_printk: (.*)", re.DOTALL
+)
 _CONVERSION = re.compile(rb"%(?:%|[-+ #0]*\d*(?:\.\d+)?(?:hh|h|ll|l|z)?(?:p[a-zA-Z0-9]*|[a-zA-Z]))")
 _NAME = re.compile(r"skep-(\d+)-\d+")
 _numbers = itertools.count()

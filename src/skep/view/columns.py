@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Cell = Callable[[Any], str]
 
-__all__ = ["Column", "address_of", "applies", "columns_of", "hidden", "other_family"]
+__all__ = ["Column", "address_of", "applies", "columns_of", "hidden"]
 
 _SCALARS = frozenset({"int", "enum", "pointer"})
 _ADDRESSES = {"ipv4": (4,), "ipv6": (16,), "ip": (4, 16)}  # meaning -> sizes that it can have
@@ -118,14 +118,15 @@ def applies(held: Type, meaning: str | None) -> bool:
     return meaning in FORMATTERS and held.kind in _SCALARS and held.size <= 8
 
 
-def address_of(fields: tuple[Field, ...], index: int) -> tuple[Callable[[Any], Any], int | None] | None:
-    """How to get a network address out of a row: (row -> value, index of the field that tells its family, or None).
+def address_of(fields: tuple[Field, ...], index: int, names: Names) -> Cell | None:
+    """How to write a field that is an address of the network; None if the field is none.
 
-    None if the field is no address.
+    Of an ``ipv4`` and an ``ipv6`` field in one place, the one that the family beside them rules out is empty text.
 
     Args:
         fields: of the struct.
         index: of the field in it.
+        names: for the formatters.
     """
     field = fields[index]
     if field.meaning not in _ADDRESSES:
@@ -141,35 +142,29 @@ def address_of(fields: tuple[Field, ...], index: int) -> tuple[Callable[[Any], A
         inner = inner.fields[whole[0]].type
     if not applies(inner, field.meaning):
         return None
-    family = next((number for number, sibling in enumerate(fields) if sibling.meaning == "family"), None)
 
     def get(row: Any) -> Any:
         for number in path:
             row = row[number]
         return row
 
-    return get, family
-
-
-def other_family(meaning: str | None, family: int) -> bool:
-    """Whether an ``ipv4`` or ``ipv6`` field holds nothing, since the family beside it is the other one."""
-    return (meaning == "ipv4" and family == AF_INET6) or (meaning == "ipv6" and family == AF_INET)
-
-
-def _cell(fields: tuple[Field, ...], index: int, names: Names) -> Cell:
-    field = fields[index]
-    address = address_of(fields, index)
-    if address is None:
-        show = _show(field.type, field.meaning, names)
-        return lambda row: show(row[index])
-    get, family = address
-    meaning = field.meaning or ""
+    meaning = "ipv4" if inner.size == 4 else field.meaning
+    write = FORMATTERS[meaning]
+    family = next((number for number, sibling in enumerate(fields) if sibling.meaning == "family"), None)
     if family is None:
-        write = FORMATTERS[meaning]
         return lambda row: write(get(row), names)
     if meaning == "ip":
         return lambda row: format_ip(get(row), row[family])
-    return lambda row: "" if other_family(meaning, row[family]) else FORMATTERS[meaning](get(row), names)
+    other = AF_INET6 if meaning == "ipv4" else AF_INET
+    return lambda row: "" if row[family] == other else write(get(row), names)
+
+
+def _cell(fields: tuple[Field, ...], index: int, names: Names) -> Cell:
+    address = address_of(fields, index, names)
+    if address is not None:
+        return address
+    show = _show(fields[index].type, fields[index].meaning, names)
+    return lambda row: show(row[index])
 
 
 def _show(held: Type, meaning: str | None, names: Names) -> Cell:

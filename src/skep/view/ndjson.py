@@ -6,7 +6,7 @@ One rule holds for every schema, so that a consumer needs to know nothing else:
     beside it says for what, or null if it stands for nothing known:
 
     <field>_name   errno, signal, system call, flags, user, enum ...   "ret": -2, "ret_name": "ENOENT"
-    <field>_time   a moment, ISO 8601 with the offset of local time    "ts_time": "2027-01-31T14:02:07.123456+01:00"
+    <field>_iso    a moment, ISO 8601 with the offset of local time    "ts_iso": "2027-01-31T14:02:07.123456+01:00"
     <field>_ip     an address of the network                           "daddr": 16777343, "daddr_ip": "127.0.0.1"
     <field>_port   a port that is stored in network byte order         "dport": 47873, "dport_port": 443
 
@@ -25,8 +25,8 @@ from operator import itemgetter
 from time import gmtime
 
 from skep.base.meaning import MEANINGS
-from skep.view.columns import address_of, applies, hidden, other_family
-from skep.view.formatters import CLOCKS, FORMATTERS, escape, format_ip
+from skep.view.columns import address_of, applies, hidden
+from skep.view.formatters import CLOCKS, FORMATTERS, escape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,20 +115,11 @@ def _value(held: Type, meaning: str | None, names: Names) -> Callable[[Any], str
 def _second(fields: tuple[Field, ...], index: int, names: Names) -> tuple[str, Callable[[Any], str]] | None:
     # (suffix of the second key, row -> its value), if the field has one.
     field = fields[index]
-    address = address_of(fields, index)
-    if address is None:
-        named = _named(field.type, field.meaning, names)
-        return named and (named[0], lambda row: named[1](row[index]))
-    get, family = address
-    meaning = field.meaning or ""
-    if family is None:
-        return "ip", lambda row: f'"{FORMATTERS[meaning](get(row), names)}"'
-    if meaning == "ip":
-        return "ip", lambda row: f'"{format_ip(get(row), row[family])}"'
-    return (
-        "ip",
-        lambda row: "null" if other_family(meaning, row[family]) else f'"{FORMATTERS[meaning](get(row), names)}"',
-    )
+    address = address_of(fields, index, names)
+    if address is not None:
+        return "ip", lambda row: f'"{text}"' if (text := address(row)) else "null"
+    named = _named(field.type, field.meaning, names)
+    return named and (named[0], lambda row: named[1](row[index]))
 
 
 def _named(
@@ -139,7 +130,7 @@ def _named(
     if meaning is not None and applies(held, meaning):
         write = FORMATTERS[meaning]
         if meaning in CLOCKS:
-            return "time", lambda value: _moment(value, getattr(names, CLOCKS[meaning]), names.utc_offset)
+            return "iso", lambda value: _moment(value, getattr(names, CLOCKS[meaning]), names.utc_offset)
         if meaning == "port_be":
             return "port", lambda value: write(value, names)
         if meaning in {"ipv4", "ipv6", "ip"}:  # an element of an array of addresses

@@ -33,7 +33,9 @@ def summary_lines(
         missed: tasks that could not be followed.
     """
     total = sum(events.values())
-    by_source = f" ({', '.join(f'{escape(name)} {count}' for name, count in events.items())})" if len(events) > 1 else ""
+    by_source = (
+        f" ({', '.join(f'{escape(name)} {count}' for name, count in events.items())})" if len(events) > 1 else ""
+    )
     parts = [f"{total} event{'' if total == 1 else 's'}{by_source}"]
     parts.append("lost not counted (skep_reserve of skep.h counts)" if lost is None else f"{lost} lost")
     if out_of_scope:

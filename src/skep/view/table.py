@@ -73,38 +73,36 @@ class _Layout:
     # (its characters may take two cells, or none) are laid out piece by piece.
 
     def __init__(self, columns: Sequence[Column], first: Sequence[Sequence[str]], width: int | None) -> None:
-        self.columns = columns
         self.terminal = width
-        self.widths = [
+        widths = [
             max(column.width, len(column.name), *(min(_cells(texts[index]), _WIDEST) for texts in first))
             for index, column in enumerate(columns)
         ]
-        formats = [
-            f"%{'' if column.right else '-'}{cells}s" for column, cells in zip(columns, self.widths, strict=True)
-        ]
-        self.head = "".join(part + _GAP for part in formats[:-1])
-        self.head_cells = sum(self.widths[:-1]) + len(_GAP) * len(formats[:-1])
-        self.tail = formats[-1] if columns[-1].right else "%s"
+        # The last column needs no width, unless it is aligned to the right.
+        count = len(columns) if columns[-1].right else len(columns) - 1
+        self.fixed = list(zip(widths, (column.right for column in columns), strict=True))[:count]
+        self.format = "".join(f"%{'' if right else '-'}{cells}s{_GAP}" for cells, right in self.fixed)
+        self.cells = sum(cells + len(_GAP) for cells, _ in self.fixed)
 
     def line(self, texts: list[str]) -> str:
-        *others, last = texts
-        head = self.head % tuple(others)
-        used = self.head_cells
+        count = len(self.fixed)
+        head = self.format % tuple(texts[:count])
+        used = self.cells
         if len(head) != used or not head.isascii():
-            head, used = self.uneven(others)
-        last = self.tail % last
-        if self.terminal is not None and not self.columns[-1].right:
+            head, used = self.uneven(texts)
+        last = texts[count] if count < len(texts) else ""
+        if self.terminal is not None:
             last = _cut(last, max(self.terminal - used, _NARROWEST))
         return f"{head}{last}".rstrip() + "\n"
 
-    def uneven(self, others: list[str]) -> tuple[str, int]:
+    def uneven(self, texts: list[str]) -> tuple[str, int]:
         line = ""
         used = end = 0
-        for text, column, width in zip(others, self.columns, self.widths, strict=False):
+        for text, (width, right) in zip(texts, self.fixed, strict=False):
             end += width
             cells = _cells(text)
             padding = " " * (end - used - cells)
-            line += (padding + text if column.right else text + padding) + _GAP
+            line += (padding + text if right else text + padding) + _GAP
             used += len(padding) + cells + len(_GAP)
             end += len(_GAP)
         return line, used

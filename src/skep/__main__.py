@@ -1,0 +1,7 @@
+"""``python -m skep``: the command line."""
+
+import sys
+
+from skep.cli import main
+
+sys.exit(main())

@@ -1,0 +1,78 @@
+"""What all tests share: floors, built kernel files, and the proof that nothing stays behind.
+
+A floor is a kernel that the tests run on: `host`, or `6.12` and `6.1` under QEMU. A test in tests/kernel runs on the
+host, and on the kernels that its mark `floors` names; one in tests/vm runs on those only. With SKEP_ALL=1 every test
+runs on every floor. What ran, was skipped and failed is written to $SKEP_RESULTS/FLOOR.json; tests/floors.py then fails
+if a test was skipped wherever it could have run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from skep.session import api
+from skep.spec.compiling import source_digest
+from skep.spec.document import embedded_digest
+
+FLOOR = os.environ.get("SKEP_VM_KERNEL", "host")
+PROGRAMS = Path(__file__).parent / "programs"
+ALL = os.environ.get("SKEP_ALL") == "1"
+
+_outcomes: dict[str, tuple[str, str]] = {}
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "floors(*names): run on these kernels too, beside the host")
+
+
+def pytest_collection_modifyitems(config, items):
+    def wanted(item):
+        if item.path.parent.name == "unit":
+            return FLOOR == "host"
+        if item.path.parent.name == "vm":
+            return FLOOR != "host"
+        mark = item.get_closest_marker("floors")
+        return ALL or FLOOR == "host" or (mark is not None and FLOOR in mark.args)
+
+    config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
+    items[:] = [item for item in items if wanted(item)]
+
+
+def pytest_runtest_logreport(report):
+    if report.when == "call" or report.outcome != "passed":
+        reason = report.longrepr[2] if report.skipped and isinstance(report.longrepr, tuple) else ""
+        _outcomes[report.nodeid] = (report.outcome, reason)
+
+
+def pytest_sessionfinish():
+    folder = os.environ.get("SKEP_RESULTS")
+    if folder:
+        path = Path(folder) / f"{FLOOR}.json"
+        known = json.loads(path.read_text()) if path.exists() else {}
+        path.write_text(json.dumps(known | _outcomes, indent=1))
+
+
+@pytest.fixture(scope="session")
+def skep():
+    """The command, as a list to put before its arguments."""
+    return [sys.executable, "-m", "skep"]
+
+
+@pytest.fixture
+def program():
+    """program(name): the spec of tests/programs/NAME.bpf.c, from the object that was built on the host."""
+
+    def read(name: str) -> api.Spec:
+        source = PROGRAMS / f"{name}.bpf.c"
+        built = source.with_suffix(".o")
+        if not built.exists() or embedded_digest(built.read_bytes()) != source_digest(str(source)):
+            subprocess.run([sys.executable, "-m", "skep", "build", str(source)], check=True)
+        return api.open(str(built))
+
+    return read

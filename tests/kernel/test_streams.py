@@ -1,0 +1,77 @@
+"""Rings and perf buffers of real programs: what arrives, what is lost, in which order."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from skep.session.run import Run
+
+
+@pytest.mark.floors("6.12", "6.1")
+def test_a_perf_buffer_gives_records_that_were_cut_short(program, tmp_path):
+    name = str(tmp_path / "x")[-40:]
+    with Run(program("perf"), command=["sh", "-c", f"rm -f {name}; rm -f {'y' * 60}"], stdout=2) as run:
+        batches = list(run.batches(duration=60))
+
+    rows = [row for batch in batches for row in batch.rows()]
+    assert [(row.text, row.length) for row in rows] == [(name, len(name) + 1), ("y" * 60, 61)]
+    assert {batch.cpu for batch in batches} <= {0, 1, 2, 3, 4, 5, 6, 7}
+
+
+def test_arrays_hold_what_rows_hold(program):
+    spec = program("burst")
+    spec.variables["pid_filter"].value = os.getpid()
+    spec.variables["count"].value = 50
+    with spec.load() as loaded, loaded.attach():
+        os.getppid()
+        batches = list(loaded.batches(timeout=0.2))
+
+    assert [row.number for batch in batches for row in batch.rows()] == list(range(50))
+    assert [number for batch in batches for number in batch.array["number"].tolist()] == list(range(50))
+    assert {batch.stride for batch in batches} == {56}
+
+
+@pytest.mark.floors("6.1")
+def test_what_a_full_ring_cannot_hold_is_counted(program):
+    spec = program("burst")
+    spec.variables["pid_filter"].value = os.getpid()
+    spec.variables["count"].value = 1000
+    with Run(spec) as run:
+        # Nobody reads meanwhile: a ring of 4,096 bytes holds 64 records of 56 bytes with their headers of 8.
+        os.getppid()
+        rows = [row for batch in run.batches(duration=0.2) for row in batch.rows()]
+        lost = run.summary().lost
+
+    assert [row.number for row in rows] == list(range(len(rows)))
+    assert 60 <= len(rows) <= 64
+    assert lost == 1000 - len(rows)
+
+
+def test_events_end_at_the_timeout(program):
+    spec = program("burst")
+    spec.variables["pid_filter"].value = os.getpid()
+    started = time.monotonic()
+    with spec.load() as loaded, loaded.attach():
+        assert list(loaded.events(timeout=0.1)) == []
+
+    assert time.monotonic() - started >= 0.1
+
+
+def test_a_run_ends_after_so_many_events(program):
+    spec = program("burst")
+    spec.variables["pid_filter"].value = os.getpid()
+    spec.variables["count"].value = 30
+    with Run(spec) as run:
+        os.getppid()
+        rows = [row for batch in run.batches(count=7) for row in batch.rows()]
+
+    assert [row.number for row in rows] == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_a_loaded_object_that_is_never_closed_warns(program):
+    loaded = program("burst").load()
+    with pytest.warns(ResourceWarning, match="never closed"):
+        loaded.__del__()

@@ -1,0 +1,207 @@
+"""The C reader over rings made by hand: a memory file laid out as the kernel lays out a ring buffer.
+
+Consumer page, producer page, data, and the data once more: what the kernel maps twice is written twice here.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skep._native import ffi, lib
+
+PAGE = mmap.PAGESIZE
+SIZE = PAGE
+BUSY, DISCARDED = 1 << 31, 1 << 30
+
+
+class Ring:
+    """A ring of one page of data, and the C reader over it."""
+
+    def __init__(self, start: int = 0):
+        self.fd = os.memfd_create("ring")
+        os.ftruncate(self.fd, 2 * PAGE + 2 * SIZE)
+        self.memory = mmap.mmap(self.fd, 2 * PAGE + 2 * SIZE)
+        self.position = start
+        self.set_positions(start, start)
+        self.handle = lib.skep_ring_open(self.fd, SIZE)
+        assert self.handle != ffi.NULL
+
+    def close(self):
+        lib.skep_source_close(self.handle)
+        self.memory.close()
+        os.close(self.fd)
+
+    def set_positions(self, consumer, producer):
+        self.memory[0:8] = struct.pack("=Q", consumer)
+        self.memory[PAGE : PAGE + 8] = struct.pack("=Q", producer)
+
+    @property
+    def consumed(self):
+        return struct.unpack("=Q", self.memory[0:8])[0]
+
+    def put(self, record: bytes, flags: int = 0, size: int | None = None):
+        raw = struct.pack("=II", (len(record) if size is None else size) | flags, 0) + record
+        raw += bytes(-len(raw) % 8)
+        for index, byte in enumerate(raw):
+            place = (self.position + index) % SIZE
+            for base in (2 * PAGE, 2 * PAGE + SIZE):
+                self.memory[base + place] = byte
+        self.position += len(raw)
+        self.memory[PAGE : PAGE + 8] = struct.pack("=Q", self.position)
+
+    def drain(self, capacity=64 * 1024, limit=1024):
+        """(error, records, what C reports)"""
+        buffer = bytearray(capacity)
+        offsets = ffi.new("uint32_t[]", limit + 1)
+        drained = ffi.new("struct skep_drained *")
+        error = lib.skep_drain(self.handle, ffi.from_buffer(buffer), capacity, offsets, limit, drained)
+        records = [bytes(buffer[offsets[index] : offsets[index + 1]]) for index in range(drained.count)]
+        return error, records, drained
+
+
+@pytest.fixture
+def ring():
+    made = Ring()
+    yield made
+    made.close()
+
+
+def test_records_come_in_order_back_to_back(ring):
+    ring.put(b"a" * 8)
+    ring.put(b"b" * 8)
+
+    error, records, drained = ring.drain()
+
+    assert (error, records) == (0, [b"a" * 8, b"b" * 8])
+    assert (drained.stride, drained.bytes, drained.more) == (8, 16, 0)
+    assert ring.consumed == ring.position
+
+
+def test_an_empty_ring_gives_nothing(ring):
+    error, records, drained = ring.drain()
+
+    assert (error, records, drained.more, drained.needed) == (0, [], 0, 0)
+
+
+def test_records_of_several_sizes_have_no_stride(ring):
+    ring.put(b"a" * 8)
+    ring.put(b"b" * 5)
+
+    assert ring.drain()[1:][0] == [b"a" * 8, b"b" * 5]
+    ring.put(b"a" * 8)
+    ring.put(b"b" * 5)
+    assert ring.drain()[2].stride == 0
+
+
+def test_a_discarded_record_is_passed_over(ring):
+    ring.put(b"first...")
+    ring.put(b"gone....", DISCARDED)
+    ring.put(b"second..")
+
+    assert ring.drain()[1] == [b"first...", b"second.."]
+    assert ring.consumed == ring.position
+
+
+def test_a_record_still_being_written_holds_back_those_behind_it(ring):
+    ring.put(b"first...")
+    place = ring.position
+    ring.put(b"busy....", BUSY)
+    ring.put(b"behind..")
+
+    assert ring.drain()[1] == [b"first..."]
+    assert ring.consumed == place
+    assert ring.drain()[1] == []
+
+
+def test_a_record_that_wraps_is_whole():
+    ring = Ring(start=SIZE - 24)
+    ring.put(bytes(range(200)))
+
+    assert ring.drain()[1] == [bytes(range(200))]
+    ring.close()
+
+
+def test_positions_go_on_beyond_the_size_of_the_ring(ring):
+    for round_ in range(20):
+        record = bytes([round_]) * 1000
+        ring.put(record)
+        assert ring.drain()[1] == [record]
+
+
+def test_a_full_buffer_leaves_the_rest_for_the_next_call(ring):
+    for letter in b"abc":
+        ring.put(bytes([letter]) * 16)
+
+    error, records, drained = ring.drain(capacity=40)
+
+    assert (error, records, drained.more) == (0, [b"a" * 16, b"b" * 16], 1)
+    assert ring.drain()[1] == [b"c" * 16]
+
+
+def test_the_limit_of_records_is_kept(ring):
+    for letter in b"abc":
+        ring.put(bytes([letter]) * 8)
+
+    _, records, drained = ring.drain(limit=2)
+
+    assert (len(records), drained.more, drained.needed) == (2, 1, 0)
+
+
+def test_a_record_larger_than_the_buffer_says_what_it_needs(ring):
+    ring.put(b"x" * 100)
+
+    error, records, drained = ring.drain(capacity=64)
+
+    assert (error, records, drained.needed) == (0, [], 100)
+    assert ring.drain(capacity=100)[1] == [b"x" * 100]
+
+
+@pytest.mark.parametrize(
+    "size", [pytest.param(SIZE, id="larger than what was written"), pytest.param(0x3FFFFFFF, id="larger than the ring")]
+)
+def test_a_record_that_claims_too_much_is_an_error(ring, size):
+    ring.put(b"x" * 8, size=size)
+
+    assert ring.drain()[0] == -5  # EIO
+
+
+def test_a_producer_that_is_further_ahead_than_the_ring_is_long_is_an_error(ring):
+    ring.set_positions(0, SIZE + 8)
+
+    assert ring.drain()[0] == -5  # EIO
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=SIZE), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
+def test_no_contents_and_no_positions_break_it(data, consumer, ahead):
+    ring = Ring()
+    try:
+        ring.memory[2 * PAGE : 2 * PAGE + len(data)] = data
+        ring.memory[2 * PAGE + SIZE : 2 * PAGE + SIZE + len(data)] = data
+        consumer &= ~7
+        ring.set_positions(consumer, (consumer + ahead % (SIZE * 2)) % 2**64)
+
+        error, records, drained = ring.drain()
+
+        assert error in {0, -5}
+        assert sum(map(len, records)) == drained.bytes <= SIZE
+    finally:
+        ring.close()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.binary(max_size=120), st.sampled_from([0, DISCARDED])), max_size=12), st.integers(0, 5000))
+def test_what_is_written_is_what_is_read(records, start):
+    ring = Ring(start=start & ~7)
+    try:
+        for record, flags in records:
+            ring.put(record, flags)
+        assert ring.drain()[1] == [record for record, flags in records if not flags]
+    finally:
+        ring.close()
