@@ -52,7 +52,7 @@ class Raw:
 
     __slots__ = ("flag", "kind", "name", "offset", "size_or_type", "vlen")
 
-    def __init__(self, name: str, kind: int, vlen: int, flag: int, size_or_type: int, offset: int) -> None:  # noqa: PLR0917
+    def __init__(self, name: str, kind: int, vlen: int, flag: int, size_or_type: int, offset: int) -> None:
         self.name = name
         self.kind = kind
         self.vlen = vlen
@@ -244,9 +244,12 @@ class Btf:
             signed, bits = bool(raw.flag), 64
         else:
             values = [(self.string(text), value) for text, value in self.entries(raw, "II")]
-            # Only clang 16 and newer flag an enum with negative values. Before, a value just below 2^32 is taken for one.
+            # Only clang 16 and newer flag an enum with negative values. Before, one just below 2^32 is taken for such.
             large = [value for _, value in values if value >> 31]
             signed, bits = bool(raw.flag or (large and min(large) >= 0xFFFF0000)), 32
+            if raw.size_or_type == 8:
+                # Older ones also cut the values of an enum of 64 bits to 32: no name is better than a wrong one.
+                values = []
         # Of several names for one value the first counts, as for bpftool.
         names: dict[int, str] = {}
         for text, value in values:

@@ -24,56 +24,104 @@ _MOST_FILES = 1024
 def cache_folder(name: str) -> str:
     """A folder of the cache, made if need be.
 
+    Args:
+        name: its path within the cache.
+
     Raises:
         SkepError: it belongs to another user, or cannot be made.
     """
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(_home(), ".cache")
     root = os.path.join(base, "skep")
     folder = os.path.join(root, name)
     try:
-        os.makedirs(base, exist_ok=True)
-        for path in (root, folder):
-            if not os.path.isdir(path):
-                os.makedirs(path, mode=0o700, exist_ok=True)
+        os.makedirs(root, mode=0o700, exist_ok=True)
         status = os.stat(root)
+        if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+            raise SkepError(
+                f"the cache {root} belongs to another user, or others may write to it, and what lies there would run",
+                remedy=f"Set XDG_CACHE_HOME to a folder of your own, or: chown {os.geteuid()} {root}; chmod 700 {root}",
+            )
+        os.makedirs(folder, mode=0o700, exist_ok=True)
     except OSError as error:
-        raise SkepError(
-            f"the cache {root} cannot be used: {error.strerror}",
-            remedy="Set XDG_CACHE_HOME to a folder that can be written.",
-        ) from error
-    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
-        raise SkepError(
-            f"the cache {root} belongs to another user, or others may write to it; what lies there would run as you",
-            remedy=f"Set XDG_CACHE_HOME to a folder of your own, or: chown {os.geteuid()} {root}; chmod 700 {root}",
-        )
+        raise _unusable(folder, error) from error
     return folder
 
 
+def _home() -> str:
+    """The home of the effective user. Under sudo $HOME may be another's, whom root's cache would lock out."""
+    home = os.path.expanduser("~")
+    try:
+        if os.stat(home).st_uid == os.geteuid():
+            return home
+    except OSError:
+        return home
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:
+        return home
+
+
+def _unusable(path: str, error: OSError) -> SkepError:
+    return SkepError(
+        f"the cache {path} cannot be written: {error.strerror}",
+        remedy="Free some room, or set XDG_CACHE_HOME to a folder that can be written.",
+    )
+
+
 def read(path: str) -> bytes | None:
-    """The contents of a file of the cache; None if it is not there."""
+    """The contents of a file; None if it is not there or cannot be read."""
     try:
         with open(path, "rb") as file:
             return file.read()
-    except FileNotFoundError:
+    except OSError:
         return None
 
 
 def write(path: str, data: bytes) -> None:
-    """Puts a file into the cache, whole or not at all."""
-    temporary = f"{path}.{os.getpid()}"
+    """Puts a file into the cache, whole or not at all.
+
+    Raises:
+        SkepError: the disk is full, or the folder cannot be written.
+    """
+    import contextlib
+
+    # Random, not the process id: threads share that, and so may containers that share the cache.
+    temporary = f"{path}.{os.urandom(8).hex()}"
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "xb") as file:
             file.write(data)
         os.rename(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
+    except BaseException as error:
+        with contextlib.suppress(OSError):
             os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise _unusable(path, error) from error
         raise
 
 
-def trim(folder: str) -> None:
-    """Removes the files of a folder that were not used for longest, down to its bound."""
+def trim(folder: str, *, most: int = _MOST_FILES) -> None:
+    """Removes the files of a folder that were not used for longest.
+
+    Call it before writing: what is newest is then never in danger.
+
+    Args:
+        folder: of the cache.
+        most: how many files may stay.
+    """
+    import contextlib
+
+    files = []
     with os.scandir(folder) as entries:
-        files = sorted((entry.stat().st_atime, entry.path) for entry in entries if entry.is_file())
-    for _, path in files[:-_MOST_FILES]:
-        os.unlink(path)
+        for entry in entries:
+            # Another process may trim at the same time.
+            with contextlib.suppress(FileNotFoundError):
+                status = entry.stat()
+                # Many file systems note reads once a day, or never.
+                files.append((max(status.st_atime, status.st_mtime), entry.path))
+    files.sort(reverse=True)
+    for _, path in files[most:]:
+        # What cannot be removed is no reason to fail.
+        with contextlib.suppress(OSError):
+            os.unlink(path)

@@ -10,24 +10,27 @@ import os
 import re
 import sys
 
-from skep.base.errors import CompileError, Diagnostic, SourceNotFoundError, UnsupportedError
+from skep.base.errors import CompileError, Diagnostic, SkepError, SourceNotFoundError, UnsupportedError
 from skep.spec import cache
-from skep.spec.document import wrap_source
+from skep.spec.document import Document, wrap_source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from subprocess import CompletedProcess
 
 __all__ = ["INCLUDE", "Compiler", "compile_source", "find_compiler", "source_digest"]
 
 # Of skep.h.
 INCLUDE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "include")
 
+_INSTALL = "sudo apt install clang"
+
 # __TARGET_ARCH_* of bpf_tracing.h, by os.uname().machine.
 _ARCHITECTURES = {"x86_64": "x86", "aarch64": "arm64", "s390x": "s390", "ppc64le": "powerpc", "riscv64": "riscv"}
 
-# What an object depends on beside its inputs: a change here makes all cached objects stale.
-_FORMAT = 1
+# What an object depends on beside its inputs: a change here makes all cached and shipped objects stale.
+_FORMAT = 2
 
 
 class Compiler:
@@ -54,10 +57,11 @@ def find_compiler() -> Compiler:
         UnsupportedError: there is none.
     """
     for folder in os.get_exec_path():
-        path = os.path.join(folder, "clang")
-        if os.access(path, os.X_OK):
+        # A folder of PATH may be relative, and the compiler runs in that of the source.
+        path = os.path.abspath(os.path.join(folder, "clang"))
+        if os.path.isfile(path) and os.access(path, os.X_OK):
             return Compiler(path)
-    raise UnsupportedError("clang, which compiles kernel files, is not installed", remedy="sudo apt install clang")
+    raise UnsupportedError("clang, which compiles kernel files, is not installed", remedy=_INSTALL)
 
 
 def compile_source(
@@ -74,7 +78,9 @@ def compile_source(
 
     Raises:
         SourceNotFoundError: the source cannot be read.
-        CompileError: the compiler rejects it.
+        CompileError: the compiler rejects it, or an annotation is wrong.
+        UnsupportedError: the compiler cannot be run, or not for eBPF.
+        SkepError: the cache cannot be used.
     """
     source = os.path.abspath(source)
     text = _read_source(source)
@@ -83,22 +89,33 @@ def compile_source(
     listing = os.path.join(folder, f"{key}.inputs")
     known = cache.read(listing)
     if known is not None:
-        data = cache.read(os.path.join(folder, _object_name(key, known.decode().splitlines())))
+        data = _cached(_object_path(folder, key, os.fsdecode(known).split("\0")))
         if data is not None:
             return data
     folder_of_header = make_header()
-    data, inputs = _compile(source, _flags(folder_of_header, defines), compiler)
+    data, inputs = _compile(source, text, _flags(folder_of_header, defines), compiler)
     # The kernel's header is in the key already; a vmlinux.h beside the source is an input like any other.
     inputs = [path for path in inputs if path != os.path.join(folder_of_header, "vmlinux.h")]
-    cache.write(listing, "\n".join(inputs).encode())
-    cache.write(os.path.join(folder, _object_name(key, inputs)), data)
     cache.trim(folder)
+    cache.write(listing, os.fsencode("\0".join(inputs)))
+    cache.write(_object_path(folder, key, inputs), data + hashlib.sha256(data).digest())
     return data
 
 
 def source_digest(source: str) -> str:
-    """What tells whether an object was built from a source as it stands now, and from skep.h as it stands now."""
-    return _digest(_read_source(source), _read_source(os.path.join(INCLUDE, "skep.h")))
+    """What tells whether an object was built from a source as it stands now, and from skep.h as it stands now.
+
+    Args:
+        source: path of the .bpf.c file.
+
+    Raises:
+        SourceNotFoundError: the source cannot be read.
+    """
+    return _source_digest(_read_source(source))
+
+
+def _source_digest(text: bytes) -> str:
+    return _digest(str(_FORMAT), text, _read_source(os.path.join(INCLUDE, "skep.h")))
 
 
 def _read_source(source: str) -> bytes:
@@ -117,65 +134,83 @@ def _digest(*parts: str | bytes) -> str:
     return digest.hexdigest()[:40]
 
 
-def _object_name(key: str, inputs: Sequence[str]) -> str:
-    """The name of the object made from these files as they are now: a changed header gives another name."""
-    contents = [cache.read(path) or b"" for path in inputs]
-    return f"{_digest(key, *contents)}.bpf.o"
+def _object_path(folder: str, key: str, inputs: Sequence[str]) -> str:
+    """Where the object made from these files, as they are now, is kept: a changed header gives another path."""
+    contents = [cache.read(path) for path in inputs]
+    digest = _digest(key, *("missing" if text is None else b"=" + text for text in contents))
+    return os.path.join(folder, f"{digest}.bpf.o")
+
+
+def _cached(path: str) -> bytes | None:
+    """The object in a file of the cache; None if it is not there or damaged: its digest stands behind it."""
+    sealed = cache.read(path) or b""
+    data, seal = sealed[:-32], sealed[-32:]
+    return data if hashlib.sha256(data).digest() == seal else None
 
 
 def _flags(header: str, defines: Sequence[str]) -> list[str]:
     machine = os.uname().machine
-    # <linux/*.h> ask for <asm/types.h>, which Debian keeps in a folder named after the machine; clang for the BPF target
-    # does not look there by itself.
+    # <linux/*.h> ask for <asm/types.h>, which Debian keeps in a folder named after the machine; clang for eBPF does not
+    # look there by itself.
     multiarch = f"/usr/include/{machine}-linux-gnu"
     return [
         f"--target=bpf{'eb' if sys.byteorder == 'big' else 'el'}",
         f"-D__TARGET_ARCH_{_ARCHITECTURES.get(machine, machine)}",
         *(f"-D{define}" for define in defines),
         f"-I{header}",
+        # Where this machine keeps the kernel's header is no part of the object.
+        f"-fdebug-prefix-map={header}=vmlinux",
         f"-I{INCLUDE}",
         f"-idirafter{multiarch}",
     ]
 
 
-def _compile(source: str, flags: Sequence[str], compiler: Compiler) -> tuple[bytes, list[str]]:
+def _compile(source: str, text: bytes, flags: Sequence[str], compiler: Compiler) -> tuple[bytes, list[str]]:
     """The object, and the files it was made from beside the source."""
-    import subprocess
-    import tempfile
-
     from skep.spec.reading import read_source
 
-    reading = read_source(source, flags)
-    document = {**reading.document, "digest": source_digest(source)}
-    with tempfile.TemporaryDirectory(prefix="skep-") as folder:
-        target = os.path.join(folder, "object.bpf.o")
-        command = [compiler.path, "-g", "-O2", *flags, "-fno-stack-protector", "-x", "c", "-c", "-", "-o", target]
-        # The folder of the source is where its own #include "..." are looked for; stdin has none.
-        finished = subprocess.run(
-            command,
-            input=wrap_source(source, document),
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            cwd=os.path.dirname(source),
-        )
-        if finished.returncode:
-            raise _rejected(source, finished.stderr)
-        with open(target, "rb") as file:
-            data = file.read()
-    return data, reading.inputs
+    folder = os.path.dirname(source)
+    # libclang comes without <stddef.h> and the like: those of the compiler are read.
+    resources = os.fsdecode(_run(compiler, ["-print-resource-dir"], b"", folder).stdout).strip()
+    reading = read_source(source, text, [*flags, "-isystem", os.path.join(resources, "include")])
+    document = Document(reading.events, reading.notes, _source_digest(text))
+    command = ["-g", "-O2", *flags, "-fno-stack-protector", "-x", "c", "-c", "-", "-o", "-"]
+    # The folder of the source is where its own #include "..." are looked for; standard input has none.
+    finished = _run(compiler, command, wrap_source(source, text, document), folder)
+    if finished.returncode:
+        raise _rejected(source, finished.stderr.decode("utf-8", "replace"))
+    return finished.stdout, reading.inputs
 
 
-def _rejected(source: str, output: str) -> CompileError:
+def _run(compiler: Compiler, arguments: Sequence[str], text: bytes, folder: str) -> CompletedProcess[bytes]:
+    import subprocess
+
+    try:
+        return subprocess.run([compiler.path, *arguments], input=text, capture_output=True, check=False, cwd=folder)
+    except OSError as error:
+        raise UnsupportedError(f"{compiler.path} cannot be run: {error.strerror}", remedy=_INSTALL) from error
+
+
+def _rejected(source: str, output: str) -> SkepError:
+    folder = os.path.dirname(source)
     diagnostics = [
-        Diagnostic("compile", match[4], match[5], file=match[1], line=int(match[2]), column=int(match[3]))
+        Diagnostic(
+            "compile",
+            match[4],
+            match[5],
+            # Files that the source includes are named as seen from its folder.
+            file=os.path.normpath(os.path.join(folder, match[1])),
+            line=int(match[2]),
+            column=int(match[3]),
+        )
         for match in re.finditer(r"^(.+?):(\d+):(\d+): (?:fatal )?(error|warning): (.*)$", output, re.MULTILINE)
     ]
     diagnostics.sort(key=lambda found: found.severity != "error")
-    remedy = None
-    for found in diagnostics:
-        if re.search(r"'(bpf/\w+\.h)' file not found", found.message):
-            remedy = "sudo apt install libbpf-dev"
-    shown = re.sub(r"^In file included from <stdin>:1:\n", "", output, flags=re.MULTILINE).strip()
-    return CompileError(f"{os.path.basename(source)} does not compile\n{shown}", remedy=remedy, diagnostics=diagnostics)
+    if "No available targets are compatible" in output:
+        return UnsupportedError("this clang cannot compile for eBPF", remedy=_INSTALL)
+    missing = any(re.search(r"'bpf/\w+\.h' file not found", found.message) for found in diagnostics)
+    return CompileError(
+        f"{os.path.basename(source)} does not compile\n{output.strip()}",
+        remedy="sudo apt install libbpf-dev" if missing else None,
+        diagnostics=diagnostics,
+    )

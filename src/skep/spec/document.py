@@ -4,49 +4,92 @@ One JSON document, NUL-ended, since linkers put the sections of several objects 
 
     {"version": 1, "events": {"MAP": ["struct event"]}, "notes": {"VARIABLE": "its doc comment"}, "digest": "..."}
 
-Beside it, `.skep.types` holds one pointer for each event type, so that the compiler keeps the type in BTF. libbpf knows
-neither section and leaves both alone. The document may come from anybody: what does not fit is an error.
+Beside it, `.skep.types` holds one pointer for each event type, named after it: so that the compiler keeps the type in
+BTF, and so that it is found there whatever C calls it. libbpf knows neither section and leaves both alone. The document
+may come from anybody: what does not fit is an error.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import re
 
 from skep.base.errors import ObjectFormatError
 from skep.spec.elf import Elf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
-__all__ = ["SECTION", "embedded_digest", "read_document", "wrap_source"]
+__all__ = ["SECTION", "TYPES", "Document", "embedded_digest", "read_document", "type_variable", "wrap_source"]
 
 SECTION = ".skep"
+TYPES = ".skep.types"
 _VERSION = 1
 
+# What stands for itself in a C string.
+_PLAIN = frozenset(range(0x20, 0x7F)) - frozenset(b'"\\?')
 
-def wrap_source(source: str, document: dict[str, Any]) -> str:
-    """The translation unit that is compiled: the source, and its document behind it.
+
+class Document:
+    """What a source says beyond its code.
 
     Args:
-        source: absolute path of the source.
+        events: the names in C of the types of the records that each ring carries, by name of the ring.
+        notes: the doc comments of global variables, by name.
+        digest: tells whether the source has changed since (`skep.spec.compiling.source_digest`).
+    """
+
+    __slots__ = ("digest", "events", "notes")
+
+    def __init__(self, events: Mapping[str, list[str]], notes: Mapping[str, str], digest: str) -> None:
+        self.events = events
+        self.notes = notes
+        self.digest = digest
+
+
+def wrap_source(source: str, text: bytes, document: Document) -> bytes:
+    """The translation unit that is compiled: the source, and its document behind it.
+
+    The text stands in it instead of an `#include`, which cannot name a file with a quote or a backslash in its path.
+
+    Args:
+        source: path of the source, for messages and debug information.
+        text: its contents.
         document: as from `skep.spec.reading`.
     """
-    lines = [f"#include {_quoted(source)}"]
-    names = dict.fromkeys(name for types in document["events"].values() for name in types)
-    for number, name in enumerate(names):
-        lines.append(f'static {name} *__skep_type_{number} __attribute__((section("{SECTION}.types"), used));')
-    text = _quoted(json.dumps(document, separators=(",", ":")))
-    lines.append(f'static const char __skep[] __attribute__((section("{SECTION}"), used)) = {text};')
-    return "\n".join(lines) + "\n"
+    # The byte order mark is skipped at the start of a file, and an error anywhere else. The empty line ends a last line
+    # that ends in a backslash.
+    parts = [
+        b"#line 1 %s" % _literal(os.fsencode(source)),
+        text.removeprefix(b"\xef\xbb\xbf"),
+        b"",
+        b'#line 1 "<skep>"',
+    ]
+    for name in dict.fromkeys(name for names in document.events.values() for name in names):
+        attributes = f'__attribute__((__section__("{TYPES}"), __used__))'
+        parts.append(f"static __typeof__({name}) *{type_variable(name)} {attributes};".encode())
+    content = {"version": _VERSION, "events": document.events, "notes": document.notes, "digest": document.digest}
+    attributes = f'__attribute__((__section__("{SECTION}"), __used__))'
+    literal = _literal(json.dumps(content, separators=(",", ":")).encode())
+    parts.append(b"static const char __skep[] %s = %s;" % (attributes.encode(), literal))
+    return b"\n".join(parts) + b"\n"
 
 
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("?", "\\?")
-    return f'"{escaped}"'
+def type_variable(name: str) -> str:
+    """The variable of `.skep.types` that points to the type which C calls by that name."""
+    # Two types never share one: what no name in C may hold stands as its number, and so does the mark before numbers.
+    return "__skep_" + re.sub(rb"[^0-9A-Za-z]", lambda match: b"_%02x" % ord(match[0]), name.encode()).decode()
 
 
-def read_document(data: memoryview, file: str) -> dict[str, Any]:
+def _literal(text: bytes) -> bytes:
+    """A C string. A question mark is escaped since `??/` and the like mean other characters (trigraphs)."""
+    return b'"%s"' % b"".join(b"%c" % byte if byte in _PLAIN else b"\\%03o" % byte for byte in text)
+
+
+def read_document(data: memoryview, file: str) -> Document:
     """The documents of an object, merged.
 
     Args:
@@ -56,31 +99,54 @@ def read_document(data: memoryview, file: str) -> dict[str, Any]:
     Raises:
         ObjectFormatError: damaged, or of a version that this skep does not know.
     """
-    merged: dict[str, Any] = {"events": {}, "notes": {}, "digest": ""}
+    events: dict[str, list[str]] = {}
+    notes: dict[str, str] = {}
+    digest = ""
     for part in bytes(data).split(b"\0"):
         if not part:
             continue
         try:
-            document = json.loads(part)
-            if document["version"] != _VERSION:
-                raise ObjectFormatError(
-                    f"{file}: its {SECTION} section has version {document['version']!r}, not {_VERSION}",
-                    remedy="Build it again with this skep.",
-                )
-            events = {str(name): [str(kind) for kind in kinds] for name, kinds in document["events"].items()}
-            merged["digest"] += str(document["digest"])
-            notes = {str(name): str(text) for name, text in document["notes"].items()}
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            if isinstance(error, ObjectFormatError):
-                raise
-            message = f"{file}: its {SECTION} section is damaged: {error}"
-            raise ObjectFormatError(message, remedy="Build it again.") from error
-        merged["events"] |= events
-        merged["notes"] |= notes
-    return merged
+            content = json.loads(part)
+        except (ValueError, RecursionError) as error:
+            raise _damaged(file, str(error)) from error
+        if not isinstance(content, dict) or "version" not in content:
+            raise _damaged(file, "it has no version")
+        if content["version"] != _VERSION:
+            raise ObjectFormatError(
+                f"{file}: its {SECTION} section has another version than {_VERSION}",
+                remedy="Build it again with this skep.",
+            )
+        if not _is_document(content):
+            raise _damaged(file, "something is missing, or of the wrong type")
+        for ring, names in content["events"].items():
+            known = events.setdefault(ring, [])
+            known += [name for name in names if name not in known]
+        notes |= content["notes"]
+        digest += content["digest"]
+    return Document(events, notes, digest)
+
+
+def _damaged(file: str, why: str) -> ObjectFormatError:
+    return ObjectFormatError(f"{file}: its {SECTION} section is damaged: {why}", remedy="Build it again.")
+
+
+def _is_document(content: dict[str, Any]) -> bool:
+    events, notes, digest = (content.get(key) for key in ("events", "notes", "digest"))
+    return (
+        isinstance(events, dict)
+        and all(isinstance(names, list) and all(map(_is_text, names)) for names in events.values())
+        and isinstance(notes, dict)
+        and all(map(_is_text, notes.values()))
+        and _is_text(digest)
+    )
+
+
+def _is_text(value: object) -> bool:
+    """A string without halves of characters, which JSON can name and no terminal can print."""
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def embedded_digest(data: bytes) -> str:
     """The digest of the source that an object was built from; "" where it has none."""
     elf = Elf(data, "object")
-    return str(read_document(elf.by_name[SECTION].data, "object")["digest"]) if SECTION in elf.by_name else ""
+    return read_document(elf.by_name[SECTION].data, "object").digest if SECTION in elf.by_name else ""

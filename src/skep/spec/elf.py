@@ -1,6 +1,7 @@
 """Reads eBPF objects: sections and symbols of a little or big endian ELF64 file, every offset checked.
 
-Source: elf(5). The bytes may come from anybody: whatever does not fit raises `ObjectFormatError`.
+Source: elf(5). The bytes may come from anybody: whatever does not fit raises `ObjectFormatError`. Sections do not
+overlap, and neither do the symbols of one; so whoever reads the bytes of each reads no more than the file.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Elf", "Section", "Symbol"]
 
+# Bytes of the file's header.
+_HEADER = 64
 _EM_BPF = 247
 _MACHINES = {3: "i386", 8: "MIPS", 20: "PowerPC", 22: "s390", 40: "Arm", 62: "x86-64", 183: "arm64", 243: "RISC-V"}
 
@@ -24,11 +27,24 @@ SHT_NOBITS = 8
 SHF_EXECINSTR = 4
 STT_OBJECT = 1
 STT_FUNC = 2
-STT_SECTION = 3
+
+# The kernel takes no longer name (KSYM_NAME_LEN), and no program has nearly as many functions and variables.
+_LONGEST_NAME = 512
+_MOST_SYMBOLS = 1 << 16
 
 
 class Section:
-    """One section: `data` is empty for one that takes no room in the file (.bss)."""
+    """One section.
+
+    Args:
+        name: such as ``.rodata``.
+        index: its number.
+        type: SHT_*.
+        flags: SHF_*.
+        size: in bytes, when loaded.
+        link: the number of the section that goes with it: the names, for symbols.
+        data: its bytes; none for one that takes no room in the file (.bss).
+    """
 
     __slots__ = ("data", "flags", "index", "link", "name", "size", "type")
 
@@ -43,7 +59,16 @@ class Section:
 
 
 class Symbol:
-    """One symbol: `section` is the index of the section that it lies in, `value` its offset there."""
+    """One function or variable.
+
+    Args:
+        name: as in C.
+        type: STT_FUNC or STT_OBJECT.
+        section: the number of the section that it lies in.
+        value: its offset there, in bytes.
+        size: in bytes.
+        is_global: can other objects see it?
+    """
 
     __slots__ = ("is_global", "name", "section", "size", "type", "value")
 
@@ -63,6 +88,12 @@ class Elf:
         data: the whole file.
         file: its name, for messages.
 
+    Attributes:
+        byte_order: ``<`` or ``>``, as for `struct`; it is this machine's.
+        sections: by number.
+        by_name: of two sections of one name the first, as for libbpf.
+        symbols: the functions and variables that the object defines.
+
     Raises:
         ObjectFormatError: not an ELF file, not for eBPF, of the other endianness, or damaged.
     """
@@ -71,14 +102,20 @@ class Elf:
         self.file = file
         if data[:4] != b"\x7fELF":
             raise ObjectFormatError(f"{file} is not an ELF object", remedy="Give a .bpf.c source or a built .bpf.o.")
-        try:
-            self._header(data)
-            self.sections = self._sections(memoryview(data))
-            self.symbols = self._symbols()
-        except (struct.error, IndexError, ValueError) as error:
-            raise ObjectFormatError(f"{file} is a damaged ELF object: {error}", remedy="Build it again.") from error
-        # Of two sections of one name the first counts, as for libbpf.
+        if len(data) < _HEADER:
+            raise self.damaged("it is cut short")
+        self._header(data)
+        self.sections = self._sections(data)
         self.by_name: Mapping[str, Section] = {section.name: section for section in reversed(self.sections)}
+        self.symbols = self._symbols()
+
+    def damaged(self, why: str) -> ObjectFormatError:
+        """The error to raise where the object does not hold together."""
+        return ObjectFormatError(f"{self.file} is a damaged object: {why}", remedy="Build it again.")
+
+    def data(self, symbol: Symbol) -> memoryview:
+        """The bytes of a symbol."""
+        return self.sections[symbol.section].data[symbol.value : symbol.value + symbol.size]
 
     def _header(self, data: bytes) -> None:
         order = {1: "little", 2: "big"}.get(data[5])
@@ -97,40 +134,57 @@ class Elf:
                 remedy=f"Build it for this machine: clang -target bpf{'eb' if sys.byteorder == 'big' else 'el'}.",
             )
 
-    def _sections(self, data: memoryview) -> Sequence[Section]:
+    def _sections(self, data: bytes) -> Sequence[Section]:
         (offset,) = struct.unpack_from(f"{self.byte_order}Q", data, 40)
         entry, count, names = struct.unpack_from(f"{self.byte_order}3H", data, 58)
-        if not count:
-            raise ValueError("it has no sections")
-        if entry != 64:
-            raise ValueError(f"its section headers have {entry} bytes, not 64")
         layout = struct.Struct(f"{self.byte_order}IIQQQQIIQQ")
+        if not count or entry != layout.size:
+            raise self.damaged(f"it has {count} section headers of {entry} bytes")
+        if offset + count * entry > len(data):
+            raise self.damaged("it is cut short")
         headers = [layout.unpack_from(data, offset + index * entry) for index in range(count)]
+        view = memoryview(data)
         raw = []
-        for header in headers:
-            start, size = (0, 0) if header[1] == SHT_NOBITS else header[4:6]
-            if start + size > len(data):
-                raise ValueError("a section reaches past its end")
-            raw.append(data[start : start + size])
+        for _, kind, _, _, start, size, *_ in headers:
+            end = start if kind == SHT_NOBITS else start + size
+            if end > len(data) and kind != SHT_NOBITS:
+                raise self.damaged("a section reaches past its end")
+            raw.append(view[start:end])
+        if sum(map(len, raw)) > len(data):
+            raise self.damaged("its sections overlap")
+        if names >= count:
+            raise self.damaged("its sections have no names")
+        table = bytes(raw[names])
         return [
-            Section(_string(raw[names], header[0]), index, header[1], header[2], header[5], header[6], raw[index])
-            for index, header in enumerate(headers)
+            Section(self._string(table, name), index, kind, flags, size, link, raw[index])
+            for index, (name, kind, flags, _, _, size, link, *_) in enumerate(headers)
         ]
 
     def _symbols(self) -> Sequence[Symbol]:
-        tables = [section for section in self.sections if section.type == SHT_SYMTAB]
-        if not tables:
+        table = next((section for section in self.sections if section.type == SHT_SYMTAB), None)
+        if table is None:
             return []
-        names = self.sections[tables[0].link].data
-        # Entry 0 is empty by definition.
-        return [
-            Symbol(_string(names, name), info & 15, section, value, size, is_global=info >> 4 != 0)
-            for name, info, _, section, value, size in struct.iter_unpack(f"{self.byte_order}IBBHQQ", tables[0].data)
-        ][1:]
+        layout = struct.Struct(f"{self.byte_order}IBBHQQ")
+        if len(table.data) % layout.size or table.link >= len(self.sections):
+            raise self.damaged("its table of symbols")
+        names = bytes(self.sections[table.link].data)
+        room = [section.size for section in self.sections]
+        found = []
+        for name, info, _, section, value, size in layout.iter_unpack(table.data):
+            # Section 0 is "defined elsewhere"; the numbers from 0xff00 are no sections.
+            if info & 15 not in {STT_OBJECT, STT_FUNC} or not 0 < section < len(room):
+                continue
+            symbol = Symbol(self._string(names, name), info & 15, section, value, size, is_global=info >> 4 != 0)
+            room[section] -= size
+            if value + size > self.sections[section].size or room[section] < 0:
+                raise self.damaged(f"{symbol.name} does not fit into its section")
+            found.append(symbol)
+            if len(found) > _MOST_SYMBOLS:
+                raise self.damaged(f"it has more than {_MOST_SYMBOLS} symbols")
+        return found
 
-
-def _string(table: memoryview, offset: int) -> str:
-    if offset >= len(table):
-        raise ValueError("a name lies outside of the table of names")
-    # No name in an ELF file is longer; a search to the end for each name would be quadratic in a hostile file.
-    return bytes(table[offset : offset + 4096]).partition(b"\0")[0].decode("utf-8", "replace")
+    def _string(self, table: bytes, offset: int) -> str:
+        end = table.find(b"\0", offset, offset + _LONGEST_NAME)
+        if end < 0:
+            raise self.damaged("a name lies outside of the table of names")
+        return table[offset:end].decode("utf-8", "replace")

@@ -9,8 +9,8 @@ import struct
 
 from skep.base.errors import ObjectFormatError, ProgramError
 from skep.base.schema import Field, Schema, Type
-from skep.spec.btf import ARRAY, INT, POINTER, STRUCT, TYPEDEF, UNION, Btf
-from skep.spec.document import SECTION, read_document
+from skep.spec.btf import ARRAY, POINTER, STRUCT, Btf
+from skep.spec.document import SECTION, TYPES, read_document, type_variable
 from skep.spec.elf import SHF_EXECINSTR, STT_FUNC, STT_OBJECT, Elf
 from skep.spec.meanings import with_meanings
 from skep.spec.variables import VariableSpec
@@ -18,9 +18,10 @@ from skep.spec.variables import VariableSpec
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from typing import Any, Self
+    from typing import Self
 
-    from skep.spec.elf import Section
+    from skep.spec.document import Document
+    from skep.spec.elf import Section, Symbol
 
 __all__ = ["EventSpec", "MapSpec", "ObjectSpec", "ProgramSpec"]
 
@@ -30,7 +31,12 @@ RINGBUF = 27
 
 # Helpers that print to the trace pipe: bpf_trace_printk, bpf_trace_vprintk.
 _PRINTK = {6, 177}
+# Helpers that send records, by the kind of map: perf_event_output, skb_output, xdp_output; ringbuf_output,
+# ringbuf_reserve, ringbuf_reserve_dynptr.
+_SENDERS = {PERF_EVENT_ARRAY: {25, 111, 121}, RINGBUF: {130, 131, 198}}
 _CALL = 0x85
+# Programs send less than this: the size of a perf record has 16 bits, and no ring has to hold more.
+_LARGEST_RECORD = 1 << 24
 
 
 class ProgramSpec:
@@ -70,12 +76,12 @@ class MapSpec:
 
     @property
     def is_stream(self) -> bool:
-        """Does it carry records to user space?"""
+        """Whether it carries records to user space."""
         return self.type in {RINGBUF, PERF_EVENT_ARRAY}
 
     @property
     def is_ring(self) -> bool:
-        """Is it a ring buffer? (Of these the kernel does not count what found no room.)"""
+        """Whether it is a ring buffer: of these, the kernel does not count what found no room."""
         return self.type == RINGBUF
 
 
@@ -172,17 +178,20 @@ class ObjectSpec:
         programs = {program.name: program for program in _programs(elf)}
         helpers = frozenset[int]().union(*(_helpers(section.data, elf) for section in _code(elf)))
         maps = {spec.name: spec for spec in _maps(btf)}
+        events = _Events(btf, document, helpers, file)
         return cls(
             file.rpartition("/")[2].removesuffix(".o").removesuffix(".bpf"),
             data,
             programs=programs,
             maps=maps,
-            variables=_variables(elf, btf, document["notes"]),
+            variables=_variables(elf, btf, document.notes),
             counters=_counters(elf),
-            events={spec.name: _event(spec, btf, document, helpers, file) for spec in maps.values() if spec.is_stream},
+            events={
+                spec.name: EventSpec(spec.name, events.schema(spec)) for spec in maps.values() if events.sent(spec)
+            },
             formats=tuple(_formats(elf, btf)),
             prints=bool(helpers & _PRINTK),
-            description=document["notes"].get("LICENSE", ""),
+            description=document.notes.get("LICENSE", ""),
         )
 
 
@@ -196,8 +205,7 @@ def _programs(elf: Elf) -> Iterable[ProgramSpec]:
         section = code.get(symbol.section)
         # Functions in .text are called by programs; they are none themselves.
         if section is not None and symbol.type == STT_FUNC and symbol.is_global and section.name != ".text":
-            body = section.data[symbol.value : symbol.value + symbol.size]
-            yield ProgramSpec(symbol.name, section.name, _helpers(body, elf))
+            yield ProgramSpec(symbol.name, section.name, _helpers(elf.data(symbol), elf))
 
 
 def _helpers(code: memoryview, elf: Elf) -> frozenset[int]:
@@ -208,91 +216,126 @@ def _helpers(code: memoryview, elf: Elf) -> frozenset[int]:
 
 
 def _maps(btf: Btf) -> Iterable[MapSpec]:
-    """The maps of section .maps: each variable's type is a struct whose members say what the map is.
+    """The maps of section .maps: each variable's type is a struct whose members say what the map is."""
+    # Each struct is read once, however many maps a hostile object makes of it.
+    known: dict[int, tuple[int, int, Type | None]] = {}
+    for name, (_, variable) in btf.variables(".maps").items():
+        number = btf.strip(variable)
+        if number not in known:
+            known[number] = _map(btf, number)
+        yield MapSpec(name, *known[number])
 
-    `__uint(name, N)` is a pointer to an array of N elements, `__type(name, T)` a pointer to T (tools/lib/bpf/bpf_helpers.h).
+
+def _map(btf: Btf, number: int) -> tuple[int, int, Type | None]:
+    """Type, max_entries and the type of the values of a map.
+
+    `__uint(name, N)` is a pointer to an array of N elements, `__type(name, T)` a pointer to T (libbpf's bpf_helpers.h).
     """
-    for name, (_, _, number) in btf.variables(".maps").items():
-        raw = btf.raw(btf.strip(number))
-        numbers = {"type": 0, "max_entries": 0}
-        value = None
-        if raw.kind == STRUCT:
-            for member, member_type, _ in btf.entries(raw, "III"):
-                key = btf.string(member)
-                target = btf.raw(btf.strip(member_type))
-                if key in numbers and target.kind == POINTER:
-                    array = btf.raw(target.size_or_type)
-                    numbers[key] = btf.unpack(array, "III")[2] if array.kind == ARRAY else 0
-                elif key == "value" and target.kind == POINTER:
-                    value = btf.type(target.size_or_type)
-        yield MapSpec(name, numbers["type"], numbers["max_entries"], value)
+    numbers = {"type": 0, "max_entries": 0}
+    value = None
+    raw = btf.raw(number)
+    for member, member_type, _ in btf.entries(raw, "III") if raw.kind == STRUCT else ():
+        key = btf.string(member)
+        target = btf.raw(btf.strip(member_type))
+        if key in numbers and target.kind == POINTER:
+            array = btf.raw(target.size_or_type)
+            numbers[key] = btf.unpack(array, "III")[2] if array.kind == ARRAY else 0
+        elif key == "value" and target.kind == POINTER:
+            value = btf.type(target.size_or_type)
+    return numbers["type"], numbers["max_entries"], value
 
 
 def _variables(elf: Elf, btf: Btf, notes: Mapping[str, str]) -> Mapping[str, VariableSpec]:
-    """The `const volatile` globals: they are constants to the verifier, and set before load."""
-    found = {}
-    section = elf.by_name.get(".rodata")
-    if section is None:
-        return found
-    offsets = {symbol.name: symbol.value for symbol in elf.symbols if symbol.section == section.index}
-    for name, (_, size, number) in btf.variables(".rodata").items():
-        # A dot stands in the names of static locals (`handle.____fmt`); the offset in BTF is 0 until libbpf fills it in.
-        if "." in name or name not in offsets:
+    """The `const volatile` globals: they are constants to the verifier, and set before load.
+
+    Those that are only `const` are constants to the compiler too: to set them would change nothing.
+    """
+    found: dict[str, VariableSpec] = {}
+    symbols = _symbols(elf, ".rodata")
+    for name, (size, number) in btf.variables(".rodata").items():
+        # A dot stands in the names of static locals (`handle.____fmt`).
+        if "." in name or name not in symbols or not btf.is_volatile(number):
             continue
-        offset = offsets[name]
-        if offset + size > len(section.data):
-            raise ObjectFormatError(f"{elf.file}: variable {name} lies outside of its section")
-        default = bytes(section.data[offset : offset + size])
-        found[name] = VariableSpec(name, ".rodata", offset, btf.type(number), default, notes.get(name, ""))
+        symbol = symbols[name]
+        type_ = btf.type(number)
+        # A struct that ends in a flexible array may be larger than its type.
+        if symbol.size != size or (type_.size != size and type_.kind != "struct"):
+            raise elf.damaged(f"variable {name} has {symbol.size} bytes, or {size}, or {type_.size}")
+        found[name] = VariableSpec(name, ".rodata", symbol.value, type_, bytes(elf.data(symbol)), notes.get(name, ""))
     return found
 
 
+def _symbols(elf: Elf, section: str) -> Mapping[str, Symbol]:
+    index = elf.by_name[section].index if section in elf.by_name else 0
+    return {symbol.name: symbol for symbol in elf.symbols if symbol.section == index and symbol.type == STT_OBJECT}
+
+
 def _counters(elf: Elf) -> Mapping[str, int]:
-    section = elf.by_name.get(".bss")
-    if section is None:
-        return {}
-    return {
-        symbol.name: symbol.value
-        for symbol in elf.symbols
-        if symbol.section == section.index and symbol.type == STT_OBJECT and symbol.value + 8 <= section.size
-    }
+    return {symbol.name: symbol.value for symbol in _symbols(elf, ".bss").values() if symbol.size == 8}
 
 
 def _formats(elf: Elf, btf: Btf) -> Iterable[bytes]:
-    section = elf.by_name.get(".rodata")
-    symbols = {symbol.name: symbol for symbol in elf.symbols}
+    symbols = _symbols(elf, ".rodata")
     for name in btf.variables(".rodata"):
         # The name that bpf_printk() gives its static local; a second one in the same function gets a number behind it.
-        symbol = symbols.get(name)
-        if "____fmt" in name and section is not None and symbol is not None:
-            yield bytes(section.data[symbol.value : symbol.value + symbol.size]).partition(b"\0")[0]
+        if "____fmt" in name and name in symbols:
+            yield bytes(elf.data(symbols[name])).partition(b"\0")[0]
 
 
-def _event(spec: MapSpec, btf: Btf, document: Mapping[str, Any], helpers: frozenset[int], file: str) -> EventSpec:
-    names = document["events"].get(spec.name, [])
-    if len(names) > 1:
-        raise ProgramError(
-            f"{file}: {spec.name} carries records of several types: {', '.join(names)}",
-            remedy=f"Say which one it is: /// @event {names[0]}, in the line before the map.",
-        )
-    type_ = _named(btf, names[0], file) if names else spec.value
-    if type_ is None or type_.size == 0:
-        raise ProgramError(
-            f"{file}: the type of the records of {spec.name} cannot be told",
-            remedy="State it on the map: __type(value, struct event).",
-        )
-    if type_.kind in {"struct", "union"}:
-        schema = Schema(type_.name.rpartition(" ")[2], type_.size, type_.fields)
-    else:
-        schema = Schema(spec.name, type_.size, (Field("value", 0, type_.size, type_),))
-    return EventSpec(spec.name, with_meanings(schema, helpers))
+class _Events:
+    """Finds which types the records of an object have.
 
+    Args:
+        btf: the object's types.
+        document: its `.skep` document.
+        helpers: the numbers of the helpers that it calls.
+        file: the object's name, for messages.
+    """
 
-def _named(btf: Btf, name: str, file: str) -> Type:
-    """The type that C calls by that name."""
-    kind, _, tag = name.rpartition(" ")
-    wanted = {"struct": {STRUCT}, "union": {UNION}, "": {TYPEDEF, INT}}.get(kind, {INT})
-    for number, raw in btf:
-        if raw.kind in wanted and raw.name in {tag, name}:
-            return btf.type(number)
-    raise ObjectFormatError(f"{file}: its BTF has no {name}, which its {SECTION} section names")
+    def __init__(self, btf: Btf, document: Document, helpers: frozenset[int], file: str) -> None:
+        self._btf = btf
+        self._document = document
+        self._helpers = helpers
+        self._file = file
+        self._pointers = btf.variables(TYPES)
+        self._schemas: dict[Type, Schema] = {}
+
+    def sent(self, ring: MapSpec) -> bool:
+        """Whether any records come from this map: a perf event array may also serve to read counters."""
+        return ring.is_stream and bool(ring.name in self._document.events or self._helpers & _SENDERS[ring.type])
+
+    def schema(self, ring: MapSpec) -> Schema:
+        """The layout of the records of a ring.
+
+        Raises:
+            ProgramError: it cannot be told.
+        """
+        names = self._document.events.get(ring.name, [])
+        if len(names) > 1:
+            raise ProgramError(
+                f"{self._file}: {ring.name} carries records of several types: {', '.join(names)}",
+                remedy=f"Say which one it is: /// @event {names[0]}, in the line before the map.",
+            )
+        # The value of a perf event array is a file descriptor, whatever is sent through it.
+        type_ = self._pointed_to(names[0]) if names else ring.value if ring.is_ring else None
+        if type_ is None or type_.size == 0:
+            raise ProgramError(
+                f"{self._file}: the type of the records of {ring.name} cannot be told",
+                remedy="State it in the line before the map: /// @event struct event",
+            )
+        if type_.size > _LARGEST_RECORD:
+            raise ObjectFormatError(f"{self._file}: records of {type_.size} bytes ({ring.name}) cannot be sent")
+        if type_.kind not in {"struct", "union"}:
+            return with_meanings(Schema(ring.name, type_.size, (Field("value", 0, type_.size, type_),)), self._helpers)
+        if type_ not in self._schemas:
+            schema = Schema(type_.name.rpartition(" ")[2], type_.size, type_.fields)
+            self._schemas[type_] = with_meanings(schema, self._helpers)
+        return self._schemas[type_]
+
+    def _pointed_to(self, name: str) -> Type:
+        """The type that C calls by that name: the section with the pointers knows."""
+        _, variable = self._pointers.get(type_variable(name), (0, 0))
+        pointer = self._btf.raw(self._btf.strip(variable))
+        if pointer.kind != POINTER:
+            raise ObjectFormatError(f"{self._file}: its BTF has no {name}, which its {SECTION} section names")
+        return self._btf.type(pointer.size_or_type)

@@ -5,6 +5,7 @@ A variable keeps its C type: what does not fit is refused with the range that do
 
 from __future__ import annotations
 
+import operator
 import re
 import sys
 
@@ -12,14 +13,19 @@ from skep.base.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from skep.base.schema import Type
 
 __all__ = ["VariableSpec"]
 
-_TRUE = {"1", "true", "yes", "on"}
-_FALSE = {"0", "false", "no", "off"}
-# Multipliers to nanoseconds, for variables that hold a span of time.
+_WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+_NUMBER = re.compile(r"[+-]?(0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+|[1-9][0-9]*|0)")
+# Longer than any number that a type takes, and short enough for int().
+_LONGEST_NUMBER = 200
+# In nanoseconds, for variables that hold a span of time: the units of what is given, and of the variable.
 _TIMES = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000}
+_DURATION = re.compile(r"([0-9]+)(?:\.([0-9]+))?(ns|us|ms|s|m|h)")
 _UNITS = {"_ns": 1, "_us": 1_000, "_ms": 1_000_000}
 
 
@@ -47,25 +53,38 @@ class VariableSpec:
 
     @property
     def is_option(self) -> bool:
-        """Can it be given as text? (What starts with `skep_` is skep's own to set.)"""
+        """Whether it can be given as text, and is not skep's own to set (`skep_...`)."""
         return self.type.kind in {"int", "bool", "enum", "text"} and not self.name.startswith("skep_")
 
     @property
-    def value(self) -> int | bool | str:
-        """The value: an integer, a boolean, or the text up to the first NUL."""
+    def value(self) -> int | bool | str | bytes:
+        """The value: an integer, a boolean, the text up to the first NUL; for any other type its bytes.
+
+        An enum may be set by name. Text keeps room for the NUL behind it.
+
+        Raises:
+            UsageError: the type does not take that value.
+        """
         if self.type.kind == "text":
             return self.data.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+        if self.type.kind not in {"int", "bool", "enum"}:
+            return self.data
         number = int.from_bytes(self.data, sys.byteorder, signed=self.type.signed)
         return bool(number) if self.type.kind == "bool" else number
 
     @value.setter
-    def value(self, value: int | bool | str) -> None:
-        if self.type.kind == "text":
+    def value(self, value: int | bool | str | bytes) -> None:
+        kind = self.type.kind
+        if kind == "text":
             self.data = self._text(value)
-        elif self.type.kind in {"int", "bool", "enum"}:
+        elif kind == "enum" and isinstance(value, str):
+            self.data = self._number(self._enumerator(value))
+        elif kind in {"int", "bool", "enum"}:
             self.data = self._number(value)
+        elif isinstance(value, bytes) and len(value) == len(self.data):
+            self.data = value
         else:
-            raise UsageError(f"{self.name} is a {self.type.name}, which cannot be set as one value")
+            raise UsageError(f"{self.name} is a {self.type.name}, which takes {len(self.data)} bytes")
 
     def parse(self, text: str) -> None:
         """Sets the value from text.
@@ -81,46 +100,57 @@ class VariableSpec:
         if kind == "text":
             self.value = text
         elif kind == "bool":
-            if text.lower() not in _TRUE | _FALSE:
+            if text.lower() not in _WORDS:
                 raise UsageError(f"{self.name} takes true or false, not {text!r}")
-            self.value = text.lower() in _TRUE
-        elif kind == "enum" and not _is_number(text):
-            names = {name: number for number, name in (self.type.enum or {}).items()}
-            if text not in names:
-                raise UsageError(f"{self.name} takes one of {', '.join(names)}, not {text!r}")
-            self.value = names[text]
+            self.value = _WORDS[text.lower()]
+        elif kind not in {"int", "enum"}:
+            raise UsageError(f"{self.name} is a {self.type.name}, which cannot be given as text")
+        elif _NUMBER.fullmatch(text) and len(text) <= _LONGEST_NUMBER:
+            self.value = int(text, 0)
+        elif kind == "enum":
+            self.value = self._enumerator(text)
         else:
-            self.value = self._duration(text) if self._unit and not _is_number(text) else self._integer(text)
+            self.value = self._duration(text)
 
-    @property
-    def _unit(self) -> int:
-        return next((scale for ending, scale in _UNITS.items() if self.name.endswith(ending)), 0)
-
-    def _integer(self, text: str) -> int:
-        if not _is_number(text):
-            raise UsageError(f"{self.name} takes a number ({self.type.name}), not {text!r}")
-        return int(text, 0)
+    def _enumerator(self, name: str) -> int:
+        names = {known: number for number, known in (self.type.enum or {}).items()}
+        if name not in names:
+            raise UsageError(f"{self.name} takes one of {', '.join(names)}, or a number, not {name!r}")
+        return names[name]
 
     def _duration(self, text: str) -> int:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)", text)
+        unit = next((ending for ending in _UNITS if self.name.endswith(ending)), "")
+        match = _DURATION.fullmatch(text) if unit and len(text) <= _LONGEST_NUMBER else None
         if match is None:
-            raise UsageError(f"{self.name} takes a number or a duration such as 10ms, not {text!r}")
-        return round(float(match[1]) * _TIMES[match[2]] / self._unit)
+            takes = "a number or a duration such as 10ms" if unit else f"a number ({self.type.name})"
+            raise UsageError(f"{self.name} takes {takes}, not {text!r}")
+        whole, fraction, given = match[1], match[2] or "", match[3]
+        scale: int = _UNITS[unit] * 10 ** len(fraction)
+        number, rest = divmod(int(whole + fraction) * _TIMES[given], scale)
+        # Rounding could give 0, which often means "no limit".
+        if rest:
+            raise UsageError(f"{self.name} counts whole {unit[1:]}, and {text} is none")
+        return number
 
-    def _text(self, value: int | bool | str) -> bytes:
-        data = str(value).encode("utf-8", "surrogateescape")
+    def _text(self, value: object) -> bytes:
+        if not isinstance(value, str):
+            raise UsageError(f"{self.name} takes text, not {value!r}")
+        try:
+            data = value.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            raise UsageError(f"{self.name} takes text, and half a character is none: {value!r}") from None
         if len(data) >= self.type.size or b"\0" in data:
             raise UsageError(f"{self.name} takes at most {self.type.size - 1} bytes of text without NUL, not {value!r}")
         return data.ljust(self.type.size, b"\0")
 
-    def _number(self, value: int | bool | str) -> bytes:
+    def _number(self, value: Any) -> bytes:
+        bits = 1 if self.type.kind == "bool" else self.type.size * 8
+        low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if self.type.signed else (0, (1 << bits) - 1)
         try:
-            return int(value).to_bytes(self.type.size, sys.byteorder, signed=self.type.signed)
-        except (OverflowError, ValueError):
-            bits = self.type.size * 8
-            low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if self.type.signed else (0, (1 << bits) - 1)
-            raise UsageError(f"{self.name} takes a {self.type.name}, {low} to {high}, not {value!r}") from None
-
-
-def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[+-]?(0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+|[1-9][0-9]*|0+)", text) is not None
+            # It takes the integers of NumPy too, and no number with a fraction.
+            number = operator.index(value)
+        except TypeError:
+            number = None
+        if number is None or not low <= number <= high:
+            raise UsageError(f"{self.name} takes a {self.type.name}, {low} to {high}")
+        return number.to_bytes(self.type.size, sys.byteorder, signed=self.type.signed)

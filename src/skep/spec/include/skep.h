@@ -5,6 +5,8 @@
  *   skep_in_scope()            is this task one of `-- COMMAND`, or of `-p PID`? Filters in the kernel, before any work.
  *   skep_reserve(&ring, T)     bpf_ringbuf_reserve() for one T, and a count of those that found the ring full.
  *   skep_lost()                counts one event that could not be sent, or one entry for which a map had no room.
+ *   struct skep_sys_enter, struct skep_sys_exit
+ *                              the context of a system call's tracepoints, on any kernel, without relocation.
  */
 #ifndef SKEP_H
 #define SKEP_H
@@ -36,6 +38,21 @@ static __always_inline void skep_lost(void)
 {
 	__sync_fetch_and_add(&skep_lost_count, 1);
 }
+
+/*
+ * What syscalls/sys_enter_* and sys_exit_* hand over (kernel/trace/trace_syscalls.c, perf_syscall_enter): a common head and
+ * the number of the call, and from byte 16 on its arguments or its result, whatever the size of the head. vmlinux.h has
+ * the same as struct trace_event_raw_sys_enter, but relocatable: then the kernel's BTF is read at load, which takes 10 ms.
+ */
+struct skep_sys_enter {
+	__u64 head[2];
+	__u64 args[6];
+};
+
+struct skep_sys_exit {
+	__u64 head[2];
+	__s64 ret;
+};
 
 #define skep_reserve(ring, type)                                          \
 	({                                                                \

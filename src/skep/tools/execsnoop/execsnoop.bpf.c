@@ -107,25 +107,25 @@ done:
 }
 
 SEC("tp/syscalls/sys_enter_execve")
-int enter_execve(struct trace_event_raw_sys_enter *ctx)
+int enter_execve(struct skep_sys_enter *ctx)
 {
 	return enter((const char *)ctx->args[0]);
 }
 
 SEC("tp/syscalls/sys_exit_execve")
-int exit_execve(struct trace_event_raw_sys_exit *ctx)
+int exit_execve(struct skep_sys_exit *ctx)
 {
 	return leave(ctx, ctx->ret);
 }
 
 SEC("tp/syscalls/sys_enter_execveat")
-int enter_execveat(struct trace_event_raw_sys_enter *ctx)
+int enter_execveat(struct skep_sys_enter *ctx)
 {
 	return enter((const char *)ctx->args[1]);
 }
 
 SEC("tp/syscalls/sys_exit_execveat")
-int exit_execveat(struct trace_event_raw_sys_exit *ctx)
+int exit_execveat(struct skep_sys_exit *ctx)
 {
 	return leave(ctx, ctx->ret);
 }

@@ -115,32 +115,32 @@ done:
 
 /* open(2) does not exist on arm64: there these two have nothing to attach to, and are left out. */
 SEC("tp/syscalls/sys_enter_open")
-int enter_open(struct trace_event_raw_sys_enter *ctx)
+int enter_open(struct skep_sys_enter *ctx)
 {
 	return enter((const char *)ctx->args[0], ctx->args[1]);
 }
 
 SEC("tp/syscalls/sys_exit_open")
-int exit_open(struct trace_event_raw_sys_exit *ctx)
+int exit_open(struct skep_sys_exit *ctx)
 {
 	return leave(ctx->ret);
 }
 
 SEC("tp/syscalls/sys_enter_openat")
-int enter_openat(struct trace_event_raw_sys_enter *ctx)
+int enter_openat(struct skep_sys_enter *ctx)
 {
 	return enter((const char *)ctx->args[1], ctx->args[2]);
 }
 
 SEC("tp/syscalls/sys_exit_openat")
-int exit_openat(struct trace_event_raw_sys_exit *ctx)
+int exit_openat(struct skep_sys_exit *ctx)
 {
 	return leave(ctx->ret);
 }
 
 /* openat2(2) takes its flags in a struct of user space, the first member of struct open_how. */
 SEC("tp/syscalls/sys_enter_openat2")
-int enter_openat2(struct trace_event_raw_sys_enter *ctx)
+int enter_openat2(struct skep_sys_enter *ctx)
 {
 	u64 flags = 0;
 
@@ -149,7 +149,7 @@ int enter_openat2(struct trace_event_raw_sys_enter *ctx)
 }
 
 SEC("tp/syscalls/sys_exit_openat2")
-int exit_openat2(struct trace_event_raw_sys_exit *ctx)
+int exit_openat2(struct skep_sys_exit *ctx)
 {
 	return leave(ctx->ret);
 }

@@ -1,0 +1,89 @@
+"""`Batch`: rows and arrays over the same bytes, whole, cut short and padded."""
+
+from __future__ import annotations
+
+import struct
+from array import array
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skep.base.schema import Field, Schema, Type
+from skep.stream.batch import Batch
+
+U32 = Type("int", 4, "u32")
+SCHEMA = Schema(
+    "event",
+    16,
+    (
+        Field("pid", 0, 4, U32, "pid"),
+        Field("number", 4, 4, Type("int", 4, "s32", signed=True)),
+        Field("text", 8, 8, Type("text", 8, "char[8]", count=8), "text"),
+    ),
+)
+
+
+def _batch(records: list[bytes]) -> Batch:
+    offsets = array("I", [0])
+    for record in records:
+        offsets.append(offsets[-1] + len(record))
+    sizes = {len(record) for record in records}
+    return Batch(
+        memoryview(b"".join(records)),
+        len(records),
+        stride=sizes.pop() if len(sizes) == 1 else None,
+        offsets=memoryview(offsets),
+        schema=SCHEMA,
+        lost=3,
+        source="events",
+        cpu=None,
+    )
+
+
+def _record(pid: int, number: int, text: bytes) -> bytes:
+    return struct.pack("=Ii8s", pid, number, text)
+
+
+WHOLE = [_record(1, -1, b"one"), _record(2, -2, b"two")]
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        pytest.param(WHOLE, id="whole records"),
+        pytest.param([WHOLE[0][:11], WHOLE[1][:11]], id="records cut short alike"),
+        pytest.param([WHOLE[0][:11], WHOLE[1]], id="records of several sizes"),
+        pytest.param([record + bytes(4) for record in WHOLE], id="records padded by the kernel"),
+    ],
+)
+def test_rows_and_array_agree(records):
+    batch = _batch(records)
+
+    assert [tuple(row) for row in batch.rows()] == [(1, -1, "one"), (2, -2, "two")]
+    assert batch.array.tolist() == [(1, -1, b"one"), (2, -2, b"two")]
+
+
+def test_the_array_of_whole_records_is_no_copy():
+    batch = _batch(WHOLE)
+
+    assert batch.array.base is not None
+    assert not batch.array.flags.owndata
+
+
+def test_an_empty_batch_has_no_rows():
+    batch = _batch([])
+
+    assert list(batch.rows()) == []
+    assert len(batch.array) == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**32 - 1), st.binary(max_size=8)), max_size=20), st.data())
+def test_a_selection_holds_the_chosen_records(values, data):
+    batch = _batch([_record(pid, 0, text) for pid, text in values])
+    chosen = sorted(data.draw(st.sets(st.integers(0, len(values) - 1)))) if values else []
+
+    assert batch.numbers(SCHEMA.fields[0]) == [pid for pid, _ in values]
+    selected = batch.select(chosen)
+    assert [row.pid for row in selected.rows()] == [values[index][0] for index in chosen]
+    assert (selected.count, selected.lost, selected.source) == (len(chosen), 3, "events")

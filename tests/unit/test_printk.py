@@ -1,0 +1,82 @@
+"""bpf_printk() lines as the kernel writes them to trace_pipe, and whose they are."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skep.stream.printk import SCHEMA, Printk, _pattern
+
+LINE = b"             cat-1234    [001] d..2.  5678.000009: bpf_trace_printk: "
+
+
+def _records(formats: list[bytes], lines: bytes):
+    printk = Printk.__new__(Printk)
+    printk._ours = re.compile(b"|".join(map(_pattern, formats)) or b".*", re.DOTALL)
+    return [SCHEMA.decode(record) for record in printk._records(lines)]
+
+
+def test_a_line_becomes_a_row():
+    (row,) = _records([], LINE + b"hello")
+
+    assert tuple(row) == (5678 * 10**9 + 9000, 1234, 1, "cat", "hello")
+
+
+@pytest.mark.parametrize(
+    ("comm", "line"),
+    [
+        pytest.param("a b-c d", b" a b-c d-77 [000] ..... 1.000000: bpf_trace_printk: x", id="blanks and dashes"),
+        pytest.param("<...>", b" <...>-77 [000] ..... 1.000000: bpf_trace_printk: x", id="a name the kernel forgot"),
+        pytest.param("sh", b" sh-77 (   77) [000] ..... 1.000000: bpf_trace_printk: x", id="with the process id"),
+    ],
+)
+def test_names_of_tasks_may_be_anything(comm, line):
+    (row,) = _records([], line)
+
+    assert (row.comm, row.tid, row.message) == (comm, 77, "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "ours"),
+    [
+        pytest.param(b"pid %d", b"pid 12", True, id="a number"),
+        pytest.param(b"pid %d", b"pid 12 more", True, id="a conversion may print anything"),
+        pytest.param(b"pid %d\n", b"pid 12", True, id="a newline at the end"),
+        pytest.param(b"%s: %llu (%-5x) %pI4 100%%", b"x: 1 (a    ) 1.2.3.4 100%", True, id="all kinds"),
+        pytest.param(b"pid %d", b"uid 12", False, id="another text"),
+        pytest.param(b"a.c", b"abc", False, id="no regular expression"),
+    ],
+)
+def test_a_line_is_told_by_its_format(text, message, ours):
+    assert bool(_records([text], LINE + message)) == ours
+
+
+def test_lines_of_others_and_what_follows_them_are_left_out():
+    rows = _records([b"ours %d"], LINE + b"theirs 1\nand more\n" + LINE + b"ours 2\n" + LINE + b"theirs 3")
+
+    assert [row.message for row in rows] == ["ours 2"]
+
+
+def test_a_message_of_several_lines_keeps_its_head():
+    rows = _records([b"one\ntwo"], LINE + b"one\ntwo")
+
+    assert [(row.tid, row.message) for row in rows] == [(1234, "one"), (1234, "two")]
+
+
+def test_a_long_message_is_cut():
+    (row,) = _records([], LINE + b"x" * 5000)
+
+    assert row.message == "x" * 1024
+
+
+@given(st.binary())
+def test_no_bytes_break_it(data):
+    _records([b"%d"], data)
+
+
+@given(st.binary().filter(lambda text: b"%" not in text and b"\n" not in text))
+def test_a_format_without_conversions_prints_itself(text):
+    assert re.fullmatch(_pattern(text), text, re.DOTALL)

@@ -1,0 +1,423 @@
+"""From source to the types of records, and to doc comments."""
+
+import textwrap
+
+import pytest
+
+from skep.base.errors import CompileError, ObjectFormatError, ProgramError
+from skep.spec.objectspec import ObjectSpec
+
+EVENT = "struct event { u32 pid; char comm[16]; u64 ts; };\n"
+EVENT_FIELDS = ["pid", "comm", "ts"]
+RING = 'struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, 4096); } events SEC(".maps");\n'
+PERF = (
+    "struct { __uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY); __type(key, u32); __type(value, u32); }"
+    ' events SEC(".maps");\n'
+)
+HASH = (
+    "struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 8); __type(key, u32); __type(value, struct event); }"
+    ' state SEC(".maps");\n'
+)
+
+
+def program(body: str) -> str:
+    return f'SEC("tp/a/b") int handle(void *ctx)\n{{\n{textwrap.dedent(body)}\nreturn 0;\n}}\n'
+
+
+def reserve(statement: str) -> str:
+    """A program that reserves by that statement, and submits what `e` points to."""
+    return EVENT + RING + program(f"{statement}\nif (e) bpf_ringbuf_submit(e, 0);")
+
+
+STRUCT = {
+    "reserve in the declaration": reserve("struct event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);"),
+    "reserve assigned later": reserve("struct event *e; e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);"),
+    "reserve assigned in a condition": reserve(
+        "struct event *e; if (!(e = bpf_ringbuf_reserve(&events, sizeof(*e), 0))) return 0;"
+    ),
+    "reserve with a cast": reserve("void *e = (struct event *)bpf_ringbuf_reserve(&events, 28, 0);"),
+    "reserve with a cast to void *": reserve("struct event *e = (void *)bpf_ringbuf_reserve(&events, 32, 0);"),
+    "reserve into void *, sizeof the type": reserve("void *e = bpf_ringbuf_reserve(&events, sizeof(struct event), 0);"),
+    "reserve into char *, sizeof the type": reserve("char *e = bpf_ringbuf_reserve(&events, sizeof(struct event), 0);"),
+    "reserve with the size as a number": reserve("struct event *e = bpf_ringbuf_reserve(&events, 32, 0);"),
+    "reserve into a const volatile pointer": reserve(
+        "const volatile struct event *const e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);"
+    ).replace("submit(e", "submit((void *)e"),
+    "reserve into the head of a larger struct": "struct head { u32 pid; };\n"
+    + reserve("struct head *e = bpf_ringbuf_reserve(&events, sizeof(struct event), 0);"),
+    "reserve with a cast map argument": reserve(
+        "struct event *e = bpf_ringbuf_reserve((void *)(&events), (sizeof(*e)), 0);"
+    ),
+    "reserve through a macro": "#define SEND(map, T) T *e = bpf_ringbuf_reserve(&map, sizeof(T), 0)\n"
+    + reserve("SEND(events, struct event);"),
+    "reserve through skep_reserve": '#include "skep.h"\n'
+    + reserve("struct event *e = skep_reserve(&events, struct event);"),
+    "reserve in a helper that returns the record": EVENT
+    + RING
+    + "static struct event *start(void) { return bpf_ringbuf_reserve(&events, sizeof(struct event), 0); }\n"
+    + program("struct event *e = start(); if (e) bpf_ringbuf_submit(e, 0);"),
+    "reserve with typeof": reserve("struct event one; __typeof__(one) *e = bpf_ringbuf_reserve(&events, 32, 0);"),
+    "output of a local": EVENT + RING + program("struct event e = {}; bpf_ringbuf_output(&events, &e, sizeof(e), 0);"),
+    "output with casts": EVENT
+    + RING
+    + program("struct event e = {}; bpf_ringbuf_output(&events, (char *)(void *)&e, sizeof(e), 0);"),
+    "output of a const local": EVENT
+    + RING
+    + program("const struct event e = { .pid = 1 }; bpf_ringbuf_output(&events, (void *)&e, sizeof(e), 0);"),
+    "output of a buffer, cast to the type": EVENT
+    + RING
+    + program("char b[32] = {}; bpf_ringbuf_output(&events, (struct event *)b, sizeof(b), 0);"),
+    "output from void *, sizeof the type": EVENT
+    + RING
+    + program("struct event e = {}; void *p = &e; bpf_ringbuf_output(&events, p, sizeof(struct event), 0);"),
+    "output of the value of a map": EVENT
+    + RING
+    + HASH
+    + program(
+        "u32 k = 0; struct event *e = bpf_map_lookup_elem(&state, &k);"
+        "if (e) bpf_ringbuf_output(&events, e, sizeof(*e), 0);"
+    ),
+    "output without the tail": EVENT
+    + RING
+    + program("struct event e = {}; bpf_ringbuf_output(&events, &e, sizeof(e) - sizeof(e.ts), 0);"),
+    "output of an element of an array": EVENT
+    + RING
+    + program("struct event e[2] = {}; bpf_ringbuf_output(&events, e, sizeof(e[0]), 0);"),
+    "output of a member": EVENT
+    + "struct outer { u64 key; struct event inner; };\n"
+    + RING
+    + program("struct outer o = {}; bpf_ringbuf_output(&events, &o.inner, sizeof(o.inner), 0);"),
+    "perf event output": EVENT
+    + PERF
+    + program(
+        "struct event e = {}; bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, &e, sizeof(e));",
+    ),
+    "the type of the map's values, which nothing else tells": EVENT
+    + RING.replace("} events", "__type(value, struct event); } events")
+    + program("char b[32] = {}; bpf_ringbuf_output(&events, b, sizeof(b), 0);"),
+    "an annotation, which overrules the type of the map's values": EVENT
+    + "/// @event struct event\n"
+    + RING.replace("} events", "__type(value, u64); } events")
+    + program("u64 b = 0; bpf_ringbuf_output(&events, &b, sizeof(b), 0);"),
+    "an annotation among other words": EVENT
+    + "/** What happens.\n * @event struct event\n * and more. */\n"
+    + RING
+    + program("char b[32] = {}; bpf_ringbuf_output(&events, b, sizeof(b), 0);"),
+    "an annotation that overrules a type without a name": EVENT
+    + "/// @event struct event\n"
+    + RING
+    + program("struct { u64 a; } e = {}; bpf_ringbuf_output(&events, &e, sizeof(e), 0);"),
+    "a typedef of the same struct is the same type": EVENT
+    + "typedef struct event event_t;\n"
+    + RING
+    + program(
+        "struct event e = {}; event_t f = {}; bpf_ringbuf_output(&events, &e, sizeof(e), 0);"
+        "bpf_ringbuf_output(&events, &f, sizeof(f), 0);"
+    ),
+    "a function that nothing calls and that returns nothing": EVENT
+    + RING
+    + "static __attribute__((used)) void late(void *e) { bpf_ringbuf_output(&events, (struct event *)e, 32, 0); }\n",
+}
+
+
+@pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in STRUCT.items()])
+def test_the_struct_that_a_ring_carries_is_found(text: str, spec_of) -> None:
+    spec = spec_of(text)
+
+    assert [field.name for field in spec.events["events"].schema.fields] == EVENT_FIELDS
+    assert spec.events["events"].schema.name in {"event", "event_t"}
+    assert spec.events["events"].schema.size == 32
+
+
+@pytest.mark.parametrize(
+    ("declared", "body", "name", "fields"),
+    [
+        pytest.param(
+            "typedef struct { u32 a; } event_t;",
+            "event_t *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0); if (e) bpf_ringbuf_submit(e, 0);",
+            "event_t",
+            [("a", "u32")],
+            id="typedef of a struct without a name",
+        ),
+        pytest.param(
+            "typedef struct tag { u32 a; } event_t;",
+            "event_t e = {}; bpf_ringbuf_output(&events, &e, sizeof(event_t), 0);",
+            "event_t",
+            [("a", "u32")],
+            id="typedef of a struct with a name",
+        ),
+        pytest.param(
+            "typedef struct { u32 a; } event_t; typedef event_t *event_ptr;",
+            "event_ptr e = bpf_ringbuf_reserve(&events, sizeof(*e), 0); if (e) bpf_ringbuf_submit(e, 0);",
+            "event_t",
+            [("a", "u32")],
+            id="typedef of a pointer",
+        ),
+        pytest.param(
+            "union either { u32 a; u64 b; };",
+            "union either e = {}; bpf_ringbuf_output(&events, &e, sizeof(e), 0);",
+            "either",
+            [("a", "u32"), ("b", "u64")],
+            id="union",
+        ),
+        pytest.param(
+            "",
+            "char text[24] = {}; bpf_ringbuf_output(&events, text, sizeof(text), 0);",
+            "events",
+            [("value", "char[24]")],
+            id="char array",
+        ),
+        pytest.param(
+            "",
+            "char text[24] = {}; bpf_ringbuf_output(&events, &text, 24, 0);",
+            "events",
+            [("value", "char[24]")],
+            id="address of a char array",
+        ),
+        pytest.param(
+            "",
+            "u64 n = 1; bpf_ringbuf_output(&events, &n, sizeof(n), 0);",
+            "events",
+            [("value", "u64")],
+            id="number with a typedef",
+        ),
+        pytest.param(
+            "",
+            "unsigned int n = 1; bpf_ringbuf_output(&events, &n, sizeof(n), 0);",
+            "events",
+            [("value", "unsigned int")],
+            id="number of a built-in type",
+        ),
+        pytest.param(
+            "",
+            "u8 n = 1; bpf_ringbuf_output(&events, &n, sizeof(n), 0);",
+            "events",
+            [("value", "u8")],
+            id="single byte",
+        ),
+        pytest.param(
+            "enum kind { A, B };",
+            "enum kind k = B; bpf_ringbuf_output(&events, &k, sizeof(k), 0);",
+            "events",
+            [("value", "enum kind")],
+            id="enum",
+        ),
+        pytest.param(
+            "struct point { u32 x, y; };",
+            "struct point line[2][3] = {}; bpf_ringbuf_output(&events, line, sizeof(line), 0);",
+            "events",
+            [("value", "struct point[2][3]")],
+            id="array of arrays of structs",
+        ),
+        pytest.param(
+            "",
+            "void *p = ctx; bpf_ringbuf_output(&events, &p, 8, 0);",
+            "events",
+            [("value", "void *")],
+            id="pointer",
+        ),
+    ],
+)
+def test_records_that_are_no_plain_struct(
+    declared: str, body: str, name: str, fields: list[tuple[str, str]], spec_of
+) -> None:
+    schema = spec_of(declared + "\n" + RING + program(body)).events["events"].schema
+
+    assert schema.name == name
+    assert [(field.name, field.type.name) for field in schema.fields] == fields
+
+
+def test_a_type_and_a_helper_of_local_headers_are_found(spec_of) -> None:
+    headers = {
+        "common/event.h": EVENT,
+        "common/send.h": "static void send(void)"
+        "{ struct event e = {}; bpf_ringbuf_output(&events, &e, sizeof(e), 0); }\n",
+    }
+    text = '#include "../common/event.h"\n' + RING + '#include "../common/send.h"\n' + program("send();")
+
+    spec = spec_of(text, name="a/b.bpf.c", headers=headers)
+
+    assert [field.name for field in spec.events["events"].schema.fields] == EVENT_FIELDS
+
+
+def test_each_ring_has_its_own_type(spec_of) -> None:
+    spec = spec_of(
+        "struct one { u32 a; }; struct two { u64 b; };\n"
+        + RING
+        + RING.replace("events", "more")
+        + program(
+            "struct one a = {}; struct two b = {}; bpf_ringbuf_output(&events, &a, sizeof(a), 0);"
+            "bpf_ringbuf_output(&more, &b, sizeof(b), 0);"
+        )
+    )
+
+    assert {ring: event.schema.name for ring, event in spec.events.items()} == {"events": "one", "more": "two"}
+
+
+def test_a_parameter_named_like_a_ring_is_not_the_ring(spec_of) -> None:
+    with pytest.raises(ProgramError, match="the type of the records of events cannot be told"):
+        spec_of(
+            EVENT
+            + RING
+            + "static __attribute__((noinline)) int send(void *events, struct event *e)"
+            + "{ return bpf_ringbuf_output(events, e, sizeof(*e), 0); }\n"
+            + program("struct event e = {}; send(&events, &e);")
+        )
+
+
+def test_a_local_pointer_named_like_a_ring_is_not_the_ring(spec_of) -> None:
+    with pytest.raises(ProgramError, match="the type of the records of more cannot be told"):
+        spec_of(
+            EVENT
+            + "/// @event struct event\n"
+            + RING
+            + RING.replace("events", "more")
+            + program("struct event e = {}; void *more = &events; bpf_ringbuf_output(more, &e, sizeof(e), 0);")
+        )
+
+
+def test_a_perf_event_array_that_nothing_is_sent_through_carries_no_events(spec_of) -> None:
+    spec = spec_of(PERF + program("return bpf_perf_event_read(&events, 0);"))
+
+    assert list(spec.maps) == ["events"]
+    assert spec.events == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message", "remedy"),
+    [
+        pytest.param(
+            "struct one { u32 a; }; struct two { u64 b; };\n"
+            + RING
+            + program(
+                "struct one a = {}; struct two b = {}; bpf_ringbuf_output(&events, &a, sizeof(a), 0);"
+                "bpf_ringbuf_output(&events, &b, sizeof(b), 0);"
+            ),
+            ProgramError,
+            "events carries records of several types: struct one, struct two",
+            "/// @event struct one",
+            id="several types on one ring",
+        ),
+        pytest.param(
+            RING + program("char *b = bpf_ringbuf_reserve(&events, 64, 0); if (b) bpf_ringbuf_submit(b, 0);"),
+            ProgramError,
+            "the type of the records of events cannot be told",
+            "/// @event struct event",
+            id="a buffer of bytes",
+        ),
+        pytest.param(
+            RING
+            + program("char *b = bpf_ringbuf_reserve(&events, sizeof(char[64]), 0); if (b) bpf_ringbuf_submit(b, 0);"),
+            ProgramError,
+            "the type of the records of events cannot be told",
+            "/// @event struct event",
+            id="sizeof an array type, which libclang does not show",
+        ),
+        pytest.param(
+            EVENT + PERF + program("struct event e = {}; void *p = &e; bpf_perf_event_output(ctx, &events, 0, p, 32);"),
+            ProgramError,
+            "the type of the records of events cannot be told",
+            "/// @event struct event",
+            id="void * through a perf event array, whose value is a file descriptor",
+        ),
+        pytest.param(
+            RING + program("struct { u64 a; } e = {}; bpf_ringbuf_output(&events, &e, sizeof(e), 0);"),
+            CompileError,
+            "program.bpf.c:6:.*: the type of the records of events has no name outside of this function",
+            "struct event { ... };",
+            id="a struct without a name",
+        ),
+        pytest.param(
+            RING
+            + program("struct local { u64 a; }; struct local e = {}; bpf_ringbuf_output(&events, &e, sizeof(e), 0);"),
+            CompileError,
+            "has no name outside of this function",
+            "top level",
+            id="a struct of this function",
+        ),
+        pytest.param(
+            EVENT + "/// @event struct evnt\n" + RING,
+            CompileError,
+            "program.bpf.c:5:.*: @event struct evnt: there is no such type",
+            "Did you mean struct event?",
+            id="an annotation with a misspelt type",
+        ),
+        pytest.param(
+            EVENT + "/// @event event\n" + RING,
+            CompileError,
+            "@event event: there is no such type",
+            "Did you mean struct event?",
+            id="an annotation without the word struct",
+        ),
+        pytest.param(
+            "struct unknown;\n/// @event struct unknown\n" + RING,
+            CompileError,
+            "@event struct unknown: there is no such type",
+            "",
+            id="an annotation with a struct that has no members",
+        ),
+    ],
+)
+def test_what_cannot_be_told_is_an_error_that_says_what_to_write(
+    text: str, error: type[ProgramError], message: str, remedy: str, spec_of
+) -> None:
+    with pytest.raises(error, match=message) as raised:
+        spec_of(text)
+
+    assert type(raised.value) is error
+    assert remedy in str(raised.value.remedy)
+
+
+def test_an_annotation_with_a_built_in_type(spec_of) -> None:
+    spec = spec_of("/// @event unsigned long long\n" + RING)
+
+    assert spec.events["events"].schema.fields[0].type.name == "unsigned long long"
+
+
+def test_an_object_whose_types_were_taken_away_is_refused(build) -> None:
+    data = build(STRUCT["output of a local"]).replace(b"__skep_struct_20event", b"__skep_struct_20evenu")
+
+    with pytest.raises(ObjectFormatError, match=r"its BTF has no struct event, which its \.skep section names"):
+        ObjectSpec.read(data, "x.o")
+
+
+@pytest.mark.parametrize(
+    ("comment", "words"),
+    [
+        pytest.param("/// How many.", "How many.", id="one line"),
+        pytest.param("/// How many.\n/// At most.", "How many.\nAt most.", id="several lines"),
+        pytest.param("/** How many. */", "How many.", id="a block on one line"),
+        pytest.param("/**\n * How many.\n * At most.\n */", "How many.\nAt most.", id="a block on several lines"),
+        pytest.param("//! How many.", "How many.", id="the other way of documentation tools"),
+        pytest.param("/*! How many. */", "How many.", id="the other way, a block"),
+        pytest.param("// How many.", "", id="not a doc comment"),
+        pytest.param("/* How many. */", "", id="a block that is no doc comment"),
+        pytest.param("/// a * b */ c // d", "a * b */ c // d", id="marks within the words"),
+    ],
+)
+def test_a_doc_comment_is_the_help_of_a_variable(comment: str, words: str, spec_of) -> None:
+    spec = spec_of(f"{comment}\nconst volatile u32 limit = 3;\n")
+
+    assert spec.variables["limit"].help == words
+
+
+def test_a_doc_comment_behind_a_variable_is_its_help_too(spec_of) -> None:
+    assert spec_of("const volatile u32 limit = 3; ///< How many.\n").variables["limit"].help == "How many."
+
+
+def test_a_doc_comment_on_a_struct_is_not_that_of_its_variables(spec_of) -> None:
+    spec = spec_of("/// Settings.\nstruct settings { u32 a; };\nconst volatile struct settings settings = {};\n")
+
+    assert spec.variables["settings"].help == ""
+
+
+def test_a_doc_comment_on_a_struct_and_its_variable_is_that_of_the_variable(spec_of) -> None:
+    spec = spec_of("/// Settings.\nconst volatile struct { u32 a; } settings = {};\n")
+
+    assert spec.variables["settings"].help == "Settings."
+
+
+def test_the_comment_on_the_licence_describes_the_program(spec_of) -> None:
+    spec = spec_of('/// Counts things.\nchar LICENSE[] SEC("license") = "GPL";\n')
+
+    assert spec.description == "Counts things."
