@@ -1,14 +1,23 @@
-"""Every test on a kernel has to leave it as it was: file descriptors, programs, links, trace instances, children."""
+"""Every test on a kernel has to leave it as it was: programs, links, pins, trace instances, children, file descriptors.
+
+What a test leaves behind is removed, and the test fails.
+"""
 
 from __future__ import annotations
 
 import gc
 import os
 import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from skep._native import ffi, lib
 from skep.kernel.features import mount_tracefs, tracefs
 
 
@@ -20,7 +29,7 @@ def _tracefs():
     mounted = mount_tracefs()
     yield
     if mounted:
-        os.system(f"umount {tracefs()}")
+        subprocess.run(["umount", tracefs() or ""], check=True)
 
 
 def _descriptors() -> dict[str, str]:
@@ -44,13 +53,48 @@ def _instances() -> set[str]:
     return {name for name in os.listdir(f"{tracefs()}/instances") if name.startswith("skep-")}
 
 
+def _pins() -> set[str]:
+    return {str(path) for path in Path("/sys/fs/bpf").rglob("*")}
+
+
+def _numbers(next_number: Callable[[int, Any], int]) -> set[int]:
+    """The ids of all programs, or links, in the kernel."""
+    found, number = set(), ffi.new("uint32_t *")
+    while not next_number(number[0], number):
+        found.add(number[0])
+    return found
+
+
+def _settled(look: Callable[[], set[Any]], before: set[Any]) -> set[Any]:
+    """What is there that was not before. The kernel frees programs a moment after their last user has gone."""
+    end = time.monotonic() + 2
+    while (left := look() - before) and time.monotonic() < end:
+        time.sleep(0.01)
+    return left
+
+
 @pytest.fixture(autouse=True)
-def nothing_stays():
-    """Fails a test that leaves a file descriptor, a child process or a trace instance behind."""
-    before = _descriptors(), _children(), _instances()
+def _nothing_stays():
+    """Fails a test that leaves something behind, and removes it."""
+    looks: dict[str, Callable[[], set[Any]]] = {
+        "descriptors": lambda: set(_descriptors().items()),
+        "children": _children,
+        "trace instances": _instances,
+        "pins": _pins,
+        "programs": lambda: _numbers(lib.bpf_prog_get_next_id),
+        "links": lambda: _numbers(lib.bpf_link_get_next_id),
+    }
+    before = {what: look() for what, look in looks.items()}
     yield
     gc.collect()
-    after = _descriptors(), _children(), _instances()
-    for what, old, new in zip(("descriptors", "children", "trace instances"), before, after, strict=True):
-        left = {key: new[key] for key in new if key not in old} if isinstance(new, dict) else new - old
-        assert not left, f"{what} left behind: {left}"
+    left = {what: _settled(look, before[what]) for what, look in looks.items()}
+    for pid in left["children"]:
+        os.kill(int(pid), signal.SIGKILL)
+        os.waitpid(int(pid), 0)
+    for number, _ in left["descriptors"]:
+        os.close(int(number))
+    for path in left["pins"]:
+        os.unlink(path)
+    for name in left["trace instances"]:
+        os.rmdir(f"{tracefs()}/instances/{name}")
+    assert not any(left.values()), f"left behind: { {what: found for what, found in left.items() if found} }"

@@ -7,6 +7,7 @@ import random
 import re
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -60,8 +61,11 @@ def test_without_btf_the_remedy_is_named(skep, tmp_path):
     empty.mkdir()
     command = ["unshare", "--mount", "sh", "-c", script, str(empty), *skep, "run"]
 
-    for what in (str(source), "opensnoop"):
-        finished = subprocess.run([*command, what], capture_output=True, text=True, check=False)
+    # opensnoop needs none; exitsnoop, built already, needs it to be loaded.
+    for what in (str(source), "exitsnoop"):
+        finished = subprocess.run(
+            [*command, what, "--system", "--", "true"], capture_output=True, text=True, timeout=60, check=False
+        )
 
         assert finished.returncode == 3, finished.stderr
         assert "no BTF" in finished.stderr
@@ -92,9 +96,18 @@ def test_c_that_does_not_compile_gives_clangs_message(skep, tmp_path):
     [
         pytest.param(["nowhere.bpf.c"], 2, "no file and no tool nowhere.bpf.c", id="no such file"),
         pytest.param(["opensnop"], 2, "Did you mean opensnoop?", id="no such tool"),
-        pytest.param(["hello", "--", "/no/such/command"], 2, "/no/such/command: No such file", id="no such command"),
-        pytest.param(["hello", "--", "/dev/null"], 2, "/dev/null: Permission denied", id="not executable"),
+        pytest.param(
+            ["hello", "--", "/no/such/command"],
+            2,
+            "'/no/such/command' cannot be executed: No such file",
+            id="no such command",
+        ),
+        pytest.param(
+            ["hello", "--", "/dev/null"], 2, "'/dev/null' cannot be executed: Permission denied", id="not executable"
+        ),
+        pytest.param(["hello", "--", ""], 2, "cannot be executed", id="an empty command"),
         pytest.param(["hello", "--"], 2, "after -- a command", id="no command"),
+        pytest.param(["hello", "-p", "99999999999"], 2, "no number from 1", id="a process id out of range"),
         pytest.param(["hello", "--pid-filtre", "1"], 2, "Did you mean --pid-filter?", id="no such option"),
         pytest.param(["hello", "--pid-filter", "abc"], 2, "takes a number", id="an option of the wrong type"),
         pytest.param(["hello", "--pid-filter", "99999999999"], 2, "2147483647", id="an option out of range"),
@@ -113,7 +126,8 @@ def test_a_wrong_request_has_exit_code_2_and_a_remedy(skep, arguments, code, mes
 
 
 def test_damaged_objects_never_crash(skep, program, tmp_path):
-    data = program("perf").data
+    # Its filter is "process 0" by default: a damaged one that still loads and attaches sends nothing.
+    data = program("burst").data
     choose = random.Random(2)
     for number in range(40):
         damaged = bytearray(data[: choose.randrange(len(data))] if number % 2 else data)
@@ -122,7 +136,6 @@ def test_damaged_objects_never_crash(skep, program, tmp_path):
                 damaged[choose.randrange(len(damaged))] = choose.randrange(256)
         path = tmp_path / "damaged.bpf.o"
         path.write_bytes(damaged)
-        # A run filtered to no process at all: should the object load after all, it sends nothing.
         finished = _run(skep, str(path), "--duration", "1ms", "-q")
 
         assert finished.returncode in {0, 1, 3}, (number, finished.returncode, finished.stderr)
@@ -152,10 +165,15 @@ def test_a_signal_at_any_moment_leaves_nothing_behind(skep):
     choose = random.Random(1)
     for _ in range(25):
         process = subprocess.Popen(
-            [*skep, "run", "hello", "--", "sleep", "60"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            [*skep, "run", "hello", "--", "sleep", "60"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         time.sleep(choose.random() * 0.2)
-        process.send_signal(signal.SIGINT)
+        # As a terminal does: to skep and to its command.
+        os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=30)
 
         # Before skep catches the signal Python ends in its own way: with 130, or with 1 while it starts.
@@ -177,6 +195,87 @@ def test_what_a_killed_run_left_is_removed_by_the_next(skep):
 
     assert _run(skep, "hello", "--pid-filter", "1", "--duration", "1ms").returncode == 0
     assert _attached_by_skep() == []
+
+
+@pytest.mark.parametrize(
+    ("handler", "ends"),
+    [
+        pytest.param("lambda *_: (time.sleep(0.3), sys.exit(7))", "exited with 7", id="by itself"),
+        pytest.param("signal.SIG_IGN", "was ended by signal 15", id="with SIGTERM, two seconds later"),
+    ],
+)
+def test_after_ctrl_c_the_command_may_end_by_itself(skep, handler, ends):
+    script = f"import signal, sys, time; signal.signal(signal.SIGINT, {handler}); time.sleep(60)"
+    process = subprocess.Popen(
+        [*skep, "run", "hello", "--", sys.executable, "-c", script],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    process.stderr.readline()
+    time.sleep(0.3)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+
+    assert process.returncode == 0
+    assert ends in errors
+
+
+def test_a_command_is_ended_with_the_run(skep):
+    finished = _run(skep, "hello", "--duration", "0.2", "--", "sleep", "60")
+
+    assert finished.returncode == 0
+    assert "sleep was ended by signal 15" in finished.stderr
+    assert "still running" not in finished.stderr
+
+
+def test_a_command_gets_the_signals_that_it_would_have_alone(skep):
+    show = "grep -h SigIgn /proc/self/status"
+    alone = subprocess.run(["sh", "-c", show], capture_output=True, text=True, check=True)
+    traced = _run(skep, "hello", "-q", "--", "sh", "-c", show)
+
+    assert traced.stderr == alone.stdout
+
+
+def test_a_closed_object_is_not_attached(program):
+    loaded = program("burst").load()
+    loaded.close()
+
+    with pytest.raises(ValueError, match="is closed"):
+        loaded.attach()
+
+
+def test_a_full_disk_is_an_error_of_one_line(skep):
+    with open("/dev/full", "w") as full:
+        finished = subprocess.run(
+            [*skep, "run", "hello", "-q", "--", "sh", "-c", "echo x"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    assert finished.returncode == 1
+    assert finished.stderr == "x\nskep: No space left on device\n"
+
+
+def test_bytes_of_any_kind_are_shown_in_any_locale(skep, tmp_path):
+    name = os.fsencode(tmp_path) + b"/\xff\xc3\xbc\x1b[2J"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    finished = subprocess.run(
+        [*skep, "run", "opensnoop", "--failed-only", "-q", "--", "cat", name],
+        capture_output=True,
+        check=False,
+        env=environment,
+        timeout=60,
+    )
+
+    assert finished.returncode == 0
+    assert rb"/\xff\xfc\x1b[2J" in finished.stdout
+    assert b"\x1b" not in finished.stdout
 
 
 def test_a_closed_pipe_is_a_normal_end(skep):

@@ -13,25 +13,44 @@ from skep.session.run import Run
 pytestmark = pytest.mark.floors("6.1")
 
 
+def _messages(run):
+    return [row.message for batch in run.batches(duration=0.3) for row in batch.rows()]
+
+
 def test_lines_come_while_another_reads_the_global_pipe(skep):
     with open(f"{tracefs()}/trace_pipe", "rb"):
         finished = subprocess.run(
-            [*skep, "run", "hello", "--", "sh", "-c", "echo hello"], capture_output=True, text=True, check=False
+            [*skep, "run", "hello", "--", "sh", "-c", "echo hello"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
         )
 
     assert finished.returncode == 0
     assert "write by process" in finished.stdout
 
 
-def test_lines_of_other_programs_are_not_ours(skep, program):
-    from skep.session.api import compile as compile_spec
+def test_lines_of_other_programs_are_not_ours(program):
+    first, second = program("printing"), program("printing_too")
+    for spec in (first, second):
+        spec.variables["pid_filter"].value = os.getpid()
+    with Run(first) as run, Run(second) as other:
+        os.getppid()
 
-    hello = compile_spec("hello")
-    hello.variables["pid_filter"].value = os.getpid()
-    # Two programs that print: the reader of one is not shown what the other says.
-    with Run(hello) as run, Run(compile_spec("hello")) as other:
-        os.write(os.open(os.devnull, os.O_WRONLY), b"x")
-        ours = [row.message for batch in run.batches(duration=0.3) for row in batch.rows()]
+        assert _messages(run) == [f"first of {os.getpid()}", f"second 1 2 3 {os.getpid()}"]
+        assert _messages(other) == [f"another of {os.getpid()}", f"last 1 2 3 {os.getpid()}"]
 
-        assert other.attached == ["hello"]
-    assert f"write by process {os.getpid()}" in ours
+
+def test_many_lines_are_all_there_when_the_command_ends(program):
+    # Some 60 bytes a line: more than one read of the pipe gives, less than a CPU's buffer of 1.4 MB holds.
+    spec = program("printing")
+    spec.variables["pid_filter"].value = os.getpid()
+    with Run(spec) as run:
+        for _ in range(3000):
+            os.getppid()
+        messages = _messages(run)
+        lost = run.summary().lost or 0
+
+    assert len(messages) + lost == 6000
+    assert len(messages) > 3000

@@ -66,6 +66,25 @@ def test_a_file_that_knows_nothing_of_skep_is_filtered_by_its_process_field(prog
     assert summary.lost is None
 
 
+def test_a_file_that_never_asks_is_filtered_all_the_same(program, stranger):
+    with Run(program("noscope"), command=["sh", "-c", "sleep 0.2; rm -f /nowhere"], stdout=2) as run:
+        rows = [row for batch in run.batches(duration=60) for row in batch.rows()]
+
+        assert run.summary().out_of_scope >= 1
+
+    assert len(rows) == 1
+
+
+def test_a_run_ends_with_the_process_that_it_follows(program):
+    target = subprocess.Popen(["sh", "-c", "sleep 0.3; rm -f /nowhere"])
+    with Run(program("tracepoint"), pids=[target.pid]) as run:
+        rows = [row for batch in run.batches(duration=60) for row in batch.rows()]
+        # Ended, and waited for: the reader sees the end before its parent does.
+        assert target.wait(timeout=1) == 0
+
+    assert [row.comm for row in rows] == ["rm"]
+
+
 def test_system_shows_all(program, stranger):
     with Run(program("strangers"), command=["sleep", "0.3"], system=True, stdout=2) as run:
         list(run.batches(duration=60))

@@ -43,11 +43,30 @@ def test_what_a_full_ring_cannot_hold_is_counted(program):
         # Nobody reads meanwhile: a ring of 4,096 bytes holds 64 records of 56 bytes with their headers of 8.
         os.getppid()
         rows = [row for batch in run.batches(duration=0.2) for row in batch.rows()]
-        lost = run.summary().lost
+        lost = run.summary().lost or 0
 
     assert [row.number for row in rows] == list(range(len(rows)))
     assert 60 <= len(rows) <= 64
     assert lost == 1000 - len(rows)
+
+
+def test_what_a_full_perf_buffer_cannot_hold_is_counted(program):
+    # Records of 8 + 8 to 80 bytes, sent while nobody reads.
+    spec = program("perf")
+    spec.variables["pid_filter"].value = os.getpid()
+    with Run(spec) as run:
+        for _ in range(8000):
+            try:
+                os.unlink("x" * 60, dir_fd=0)
+            except OSError:
+                continue
+        shown = sum(batch.count for batch in run.batches(duration=0.2))
+        lost = run.summary().lost or 0
+        again = run.summary().lost
+
+    assert lost > 0
+    assert shown + lost == 8000
+    assert again == lost
 
 
 def test_events_end_at_the_timeout(program):

@@ -8,15 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skep.stream.printk import SCHEMA, Printk, _pattern
+from skep.stream.printk import SCHEMA, Lines, _pattern
 
 LINE = b"             cat-1234    [001] d..2.  5678.000009: bpf_trace_printk: "
 
 
 def _records(formats: list[bytes], lines: bytes):
-    printk = Printk.__new__(Printk)
-    printk._ours = re.compile(b"|".join(map(_pattern, formats)) or b".*", re.DOTALL)
-    return [SCHEMA.decode(record) for record in printk._records(lines)]
+    return [SCHEMA.decode(record) for record in Lines(formats).feed(lines + b"\n")]
 
 
 def test_a_line_becomes_a_row():
@@ -64,6 +62,27 @@ def test_a_message_of_several_lines_keeps_its_head():
     rows = _records([b"one\ntwo"], LINE + b"one\ntwo")
 
     assert [(row.tid, row.message) for row in rows] == [(1234, "one"), (1234, "two")]
+
+
+def test_a_line_that_is_not_whole_waits_for_its_rest():
+    lines = Lines([])
+
+    assert lines.feed(LINE + b"hel") == []
+    assert [SCHEMA.decode(record).message for record in lines.feed(b"lo\n")] == ["hello"]
+
+
+def test_lines_that_the_kernel_had_no_room_for_are_counted():
+    lines = Lines([])
+    records = lines.feed(LINE + b"a\nCPU:0 [LOST 408 EVENTS]\n" + LINE + b"b\nCPU:1 [LOST EVENTS]\n")
+
+    assert [SCHEMA.decode(record).message for record in records] == ["a", "b"]
+    assert lines.lost == 409
+
+
+def test_a_head_from_the_past_is_part_of_the_message():
+    rows = _records([], LINE + b"a\n sshd-1 [000] ..... 1.000000: bpf_trace_printk: b")
+
+    assert [(row.comm, row.tid) for row in rows] == [("cat", 1234), ("cat", 1234)]
 
 
 def test_a_long_message_is_cut():

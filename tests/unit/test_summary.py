@@ -11,6 +11,7 @@ NOTHING = {
     "lost": 0,
     "out_of_scope": 0,
     "runs": None,
+    "streams": 1,
     "command": None,
     "living": [],
     "missed": 0,
@@ -49,7 +50,7 @@ NOTHING = {
         ),
         pytest.param(
             {"missed": 5},
-            ["0 events, 0 lost", "5 tasks were not followed: the tree has more than 65536"],
+            ["0 events, 0 lost", "5 tasks were not followed: the tree has more than 16384"],
             id="a huge tree",
         ),
         pytest.param({"command": ("\x1b[2J", 1)}, ["0 events, 0 lost", r"\x1b[2J exited with 1"], id="a hostile name"),

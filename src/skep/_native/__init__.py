@@ -17,6 +17,6 @@ def messages() -> str:
     if not text:
         return ""
     try:
-        return ffi.string(text).decode("utf-8", "replace")
+        return str(ffi.string(text), "utf-8", "replace")
     finally:
         lib.skep_free(text)

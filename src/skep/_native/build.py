@@ -49,6 +49,8 @@ int bpf_map_get_next_key(int fd, const void *key, void *next);
 struct bpf_prog_info { uint64_t run_time_ns; uint64_t run_cnt; ...; };
 int bpf_obj_get_info_by_fd(int fd, void *info, uint32_t *size);
 int bpf_enable_stats(int type);
+int bpf_prog_get_next_id(uint32_t start, uint32_t *next);
+int bpf_link_get_next_id(uint32_t start, uint32_t *next);
 
 struct btf *btf__load_vmlinux_btf(void);
 struct btf *btf__parse(const char *path, void *extension);

@@ -30,6 +30,7 @@ struct skep_source {
 	unsigned long *producer;
 	/* perf buffer: one mapping */
 	struct perf_event_mmap_page *page;
+	int counts_losses;
 	uint8_t *data;
 };
 
@@ -135,6 +136,7 @@ struct skep_source *skep_perf_open(int map_fd, int cpu, size_t size)
 		.sample_type = PERF_SAMPLE_RAW,
 		.sample_period = 1,
 		.wakeup_events = 1,
+		.read_format = PERF_FORMAT_LOST,
 	};
 	size_t page = sysconf(_SC_PAGESIZE);
 	struct skep_source *source = calloc(1, sizeof(*source));
@@ -146,8 +148,14 @@ struct skep_source *skep_perf_open(int map_fd, int cpu, size_t size)
 	source->perf = 1;
 	source->size = size;
 	source->fd = syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+	if (source->fd < 0 && errno == EINVAL) {
+		/* Before Linux 6.0 the kernel counts losses only in the records that follow them. */
+		attr.read_format = 0;
+		source->fd = syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+	}
 	if (source->fd < 0)
 		goto free;
+	source->counts_losses = attr.read_format != 0;
 	memory = mmap(NULL, page + size, PROT_READ | PROT_WRITE, MAP_SHARED, source->fd, 0);
 	if (memory == MAP_FAILED)
 		goto close;
@@ -221,6 +229,15 @@ static int perf_drain(struct skep_source *source, struct batch *batch)
 int skep_source_fd(const struct skep_source *source)
 {
 	return source->fd;
+}
+
+int64_t skep_source_lost(const struct skep_source *source)
+{
+	uint64_t counts[2]; /* value, lost */
+
+	if (!source->counts_losses || read(source->fd, counts, sizeof(counts)) != sizeof(counts))
+		return -1;
+	return counts[1];
 }
 
 void skep_source_close(struct skep_source *source)

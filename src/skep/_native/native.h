@@ -18,7 +18,7 @@ struct skep_drained {
 	size_t bytes;     /* written to the buffer, records back to back */
 	uint32_t count;   /* records */
 	uint32_t stride;  /* size of each record if all have the same, else 0 */
-	uint64_t lost;    /* records that the kernel says it dropped (perf buffers only) */
+	uint64_t lost;    /* records dropped before one of these (perf buffers only) */
 	size_t needed;    /* not 0: the next record has this size and the buffer cannot hold it even empty */
 	int more;         /* not 0: records were left for want of room */
 };
@@ -26,6 +26,7 @@ struct skep_drained {
 struct skep_source *skep_ring_open(int map_fd, size_t size);         /* NULL: see errno */
 struct skep_source *skep_perf_open(int map_fd, int cpu, size_t size);
 int skep_source_fd(const struct skep_source *source);                /* readable when records wait */
+int64_t skep_source_lost(const struct skep_source *source);          /* dropped so far; -1 where the kernel does not tell */
 void skep_source_close(struct skep_source *source);
 
 /*

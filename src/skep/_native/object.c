@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -26,9 +27,14 @@ int skep_write_header(const struct btf *btf, int fd)
 	int error = 0;
 	FILE *file;
 
-	file = fdopen(dup(fd), "w");
-	if (!file)
-		return -errno;
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	file = fd < 0 ? NULL : fdopen(fd, "w");
+	if (!file) {
+		error = -errno;
+		if (fd >= 0)
+			close(fd);
+		return error;
+	}
 	dump = btf_dump__new(btf, write_text, file, NULL);
 	if (!dump) {
 		error = -errno;
@@ -44,14 +50,29 @@ int skep_write_header(const struct btf *btf, int fd)
 		error = btf_dump__dump_type(dump, id);
 	fputs("#ifndef BPF_NO_PRESERVE_ACCESS_INDEX\n#pragma clang attribute pop\n#endif\n\n#endif\n", file);
 	btf_dump__free(dump);
+	/* A full disk may show at any write: the caller must not keep half a header. */
+	if (ferror(file) && !error)
+		error = -EIO;
 	if (fclose(file) && !error)
 		error = -errno;
 	return error;
 }
 
-static void *destroy(void *link)
+/* Links that wait to be destroyed, taken one by one by several threads. */
+struct queue {
+	struct bpf_link **links;
+	size_t count, next;
+};
+
+static void *destroy(void *argument)
 {
-	bpf_link__destroy(link);
+	struct queue *queue = argument;
+	size_t i;
+
+	while ((i = __atomic_fetch_add(&queue->next, 1, __ATOMIC_RELAXED)) < queue->count)
+		bpf_link__destroy(queue->links[i]);
+	/* What libbpf said on this thread goes with it. */
+	free(skep_messages_take());
 	return NULL;
 }
 
@@ -61,14 +82,16 @@ static void *destroy(void *link)
  */
 void skep_detach(struct bpf_link **links, size_t count)
 {
-	pthread_t *threads = calloc(count, sizeof(*threads));
+	struct queue queue = { .links = links, .count = count };
+	pthread_t threads[32];
 	size_t started = 0;
 
-	while (threads && started < count && !pthread_create(&threads[started], NULL, destroy, links[started]))
+	while (started < count && started < sizeof(threads) / sizeof(*threads) &&
+	       !pthread_create(&threads[started], NULL, destroy, &queue))
 		started++;
-	for (size_t i = started; i < count; i++)
-		bpf_link__destroy(links[i]);
+	/* Without a single thread this one does it all. */
+	if (!started && count)
+		destroy(&queue);
 	for (size_t i = 0; i < started; i++)
 		pthread_join(threads[i], NULL);
-	free(threads);
 }

@@ -6,6 +6,7 @@ import sys
 
 from skep.cli.parser import Parser
 from skep.session.api import compile as compile_spec
+from skep.session.api import tool_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--btf", metavar="FILE", help="type information to compile against, not the running kernel's")
     options = parser.parse(arguments)
     spec = compile_spec(options.source, btf=options.btf)
-    output = options.output or options.source.removesuffix(".c") + ".o"
+    # A tool's object goes to this folder; that of a file, beside it.
+    beside = f"{spec.name}.bpf.o" if options.source in tool_names() else options.source.removesuffix(".c") + ".o"
+    output = options.output or beside
     with open(output, "wb") as file:
         file.write(spec.data)
     sys.stderr.write(f"skep: {output}: {len(spec.programs)} programs, {len(spec.maps)} maps\n")

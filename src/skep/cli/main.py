@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 
 from skep.base.errors import SkepError, UsageError
 
@@ -31,12 +32,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 fine, 1 the program failed, 2 wrong usage, 3 not permitted or not supported here.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if sys.stdout is None:
+        # Started with a closed standard output.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     try:
         if not given or given[0] in {"-h", "--help"}:
             _help()
             return 0
         if given[0] not in _VERBS:
             raise UsageError(f"there is no verb {given[0]!r}", remedy=f"The verbs are: {', '.join(_VERBS)}.")
+        # What a traced process chose is shown in any locale; what that cannot write is escaped.
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
         code = import_module(f"skep.cli.{given[0]}").main(given[1:])
         sys.stdout.flush()
     except SkepError as error:
@@ -46,6 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has seen enough. Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
+    except OSError as error:
+        # Ours have their own kinds (SkepError): this is the disk, or standard output.
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"skep: {where}{error.strerror}\n")
+        return 1
     except KeyboardInterrupt:
         return 130
     return int(code)

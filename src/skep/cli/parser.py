@@ -79,6 +79,6 @@ def duration(text: str) -> float:
 
 def positive(text: str) -> int:
     """A whole number from 1."""
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1")
+    if not text.isdecimal() or not 1 <= int(text) < 1 << 31:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {(1 << 31) - 1}")
     return int(text)

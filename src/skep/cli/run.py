@@ -11,9 +11,7 @@ from skep.base.errors import UsageError
 from skep.cli.parser import Parser, duration, positive
 from skep.session.api import read_spec
 from skep.session.run import Run, Stop
-from skep.stream.printk import SCHEMA as PRINTK
 from skep.stream.resolve import resolve
-from skep.view.summary import summary_lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,6 +57,8 @@ def _run(spec: Spec, options: Namespace, source: str, command: Sequence[str], st
         # A terminal shows both; a pipe or a file gets the events alone.
         stdout=1 if os.isatty(1) else 2,
         user=None if options.as_root else _invoking_user(),
+        # What skep itself does is nobody's question; and what it writes would be an event to write about.
+        without=[] if os.getpid() in options.pid else [os.getpid()],
         stop=stop,
     ) as run:
         for notice in run.notices:
@@ -78,6 +78,8 @@ def _run(spec: Spec, options: Namespace, source: str, command: Sequence[str], st
 
 
 def _summarize(run: Run, options: Namespace) -> None:
+    from skep.view.summary import summary_lines
+
     summary = run.summary()
     for line in summary_lines(**{name: getattr(summary, name) for name in summary.__slots__}):
         _say(options, line)
@@ -99,7 +101,7 @@ def _parser(spec: Spec | None = None) -> tuple[Parser, list[Action]]:
         add("-q", "--quiet", action="store_true", help="events and errors only"),
     ]
     if spec is not None:
-        _add_variables(parser, spec, {option for action in actions for option in action.option_strings})
+        _add_variables(parser, spec, {"--help", *(option for action in actions for option in action.option_strings)})
     return parser, actions
 
 
@@ -110,8 +112,10 @@ def _add_variables(parser: Parser, spec: Spec, taken: set[str]) -> None:
     group = parser.add_argument_group(f"options of {spec.name}")
     for variable in spec.variables.values():
         option = f"--{variable.name.replace('_', '-')}"
-        if not variable.is_option or option in taken:
+        negative = f"--no-{option[2:]}"
+        if not variable.is_option or {option, negative} & taken:
             continue
+        taken |= {option, negative}
         text = f"{variable.help} " if variable.help else ""
         text = f"{text}({variable.type.name}, default: {variable.value!r})".replace("%", "%%")
         destination = f"variable {variable.name}"
@@ -174,26 +178,28 @@ def _invoking_user() -> tuple[int, int] | None:
 
 
 def _catch_signals(stop: Stop) -> None:
-    """The first Ctrl-C or SIGTERM asks for an end; a second finds the default, and ends skep at once."""
+    """The first Ctrl-C, SIGTERM or SIGHUP asks for an end; a second finds the default, and ends skep at once."""
 
     def end(number: int, _: object) -> None:
-        stop.request()
+        stop.request(interrupted=number == signal.SIGINT)
         signal.signal(number, signal.SIG_DFL)
 
-    signal.signal(signal.SIGINT, end)
-    signal.signal(signal.SIGTERM, end)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # What was ignored when skep started (nohup, a background job) stays ignored.
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, end)
 
 
 def _view(spec: Spec, options: Namespace) -> Table | Ndjson:
-    schemas = [event.schema for event in spec.events.values()] + ([PRINTK] if spec.prints else [])
+    labelled = len(spec.events) + spec.prints > 1
     if options.output == "json":
         from skep.view.ndjson import Ndjson
 
-        return Ndjson(resolve(), labelled=len(schemas) > 1)
+        return Ndjson(resolve(), labelled=labelled)
     from skep.view.table import Table
 
     width = os.get_terminal_size(1).columns if os.isatty(1) else None
-    return Table(resolve(), width=width, labelled=len(schemas) > 1)
+    return Table(resolve(), width=width, labelled=labelled)
 
 
 def _say(options: Namespace, text: str) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
+from skep.base.errors import UsageError
 from skep.cli.parser import Parser
-from skep.session.api import find_source, tool_names
+from skep.session.api import tool_folder, tool_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,5 +31,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _page(name: str) -> str:
-    with open(os.path.join(os.path.dirname(find_source(name)), f"{name}.md"), encoding="utf-8") as file:
+    if name not in tool_names():
+        raise UsageError(f"there is no tool {name}", remedy=f"The tools are: {', '.join(tool_names())}.")
+    with open(os.path.join(tool_folder(name), f"{name}.md"), encoding="utf-8") as file:
         return file.read()

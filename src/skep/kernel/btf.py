@@ -10,6 +10,9 @@ from __future__ import annotations
 import os
 import struct
 
+# As in skep.spec.compiling: hashlib would load OpenSSL.
+from _blake2 import blake2b
+
 from skep._native import ffi, lib, messages
 from skep.base.errors import BtfError
 from skep.spec import cache
@@ -56,13 +59,11 @@ def identity(btf: str | None = None) -> str:
         build_id = _build_id()
         if build_id is not None:
             return build_id
-    import hashlib
-
     try:
         with open(btf or VMLINUX, "rb") as file:
-            return hashlib.sha256(file.read()).hexdigest()[:40]
+            return blake2b(file.read(), digest_size=20).hexdigest()
     except OSError as error:
-        raise _no_btf(btf, error.strerror) from error
+        raise _no_btf(btf, error.strerror or str(error)) from error
 
 
 def _no_btf(btf: str | None, why: str) -> BtfError:
@@ -101,8 +102,9 @@ def header_folder(header: str, btf: str | None = None) -> str:
     if not os.path.exists(path):
         loaded = lib.btf__parse(os.fsencode(btf), ffi.NULL) if btf else lib.btf__load_vmlinux_btf()
         if loaded == ffi.NULL:
-            raise _no_btf(btf, messages().strip() or os.strerror(ffi.errno))
-        temporary = f"{path}.{os.getpid()}"
+            number = ffi.errno
+            raise _no_btf(btf, messages().strip() or os.strerror(number))
+        temporary = f"{path}.{os.urandom(8).hex()}"
         with open(temporary, "wb") as file:
             error = lib.skep_write_header(loaded, file.fileno())
         lib.btf__free(loaded)

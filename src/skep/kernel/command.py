@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Command"]
 
+_IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
+
 
 class Command:
     """A command, forked and stopped: a context manager that ends it if it still runs.
@@ -62,17 +64,22 @@ class Command:
         Raises:
             UsageError: there is no such program, or it cannot be executed.
         """
-        os.write(self._go, b"\0")
-        os.close(self._go)
-        self._go = -1
+        go, self._go = self._go, -1
+        try:
+            os.write(go, b"\0")
+        except BrokenPipeError:
+            # Somebody has ended it while it waited; its status will say so.
+            return
+        finally:
+            os.close(go)
         # The pipe closes by itself when the program is executed.
-        number = os.read(self._failed, 16)
-        if number:
+        reason = os.read(self._failed, 4096).decode("utf-8", "replace")
+        if reason:
             self.wait()
-            raise UsageError(f"{self.arguments[0]}: {os.strerror(int(number))}", remedy="What follows -- is a command.")
+            raise UsageError(f"{self.arguments[0]!r} cannot be executed: {reason}", remedy="A command follows --.")
 
     def ended(self) -> bool:
-        """Has it ended?"""
+        """Whether it has ended."""
         return self.status is not None or bool(self._poll.poll(0))
 
     def wait(self) -> int:
@@ -81,41 +88,44 @@ class Command:
             self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         return self.status
 
+    def end(self, grace: float) -> None:
+        """Ends it if it still runs: waits, then SIGTERM, and ten seconds later SIGKILL.
+
+        Args:
+            grace: seconds to wait for it to end by itself.
+        """
+        if not self.ended() and not self._poll.poll(grace * 1000):
+            os.kill(self.pid, signal.SIGTERM)
+            if not self._poll.poll(10_000):
+                os.kill(self.pid, signal.SIGKILL)
+        self.wait()
+
     def close(self) -> None:
-        """Ends it if it still runs: SIGTERM, and SIGKILL if a second later it still does."""
+        """Ends it if it still runs."""
         if self._go >= 0:
             # Never started: the end of the pipe tells it.
             os.close(self._go)
             self._go = -1
-        elif self.status is None:
-            self._end()
-        self.wait()
-        if self.fd >= 0:
-            os.close(self.fd)
-            os.close(self._failed)
-            self.fd = -1
-
-    def _end(self) -> None:
-        if not self.ended():
-            os.kill(self.pid, signal.SIGTERM)
-            if not self._poll.poll(1000):
-                os.kill(self.pid, signal.SIGKILL)
+            self.wait()
+        self.end(0)
+        os.close(self.fd)
+        os.close(self._failed)
 
 
 def _child(arguments: Sequence[str], go: int, fail: int, stdout: int, user: tuple[int, int] | None) -> None:
     """Never returns: waits for the word, and becomes the command."""
     try:
-        # What the parent catches (Ctrl-C comes to both) ends a command as if it had been started by itself.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
-            signal.signal(number, signal.SIG_DFL)
-        signal.set_wakeup_fd(-1)
+        # As if it had been started by itself: Python ignores the first two, and we may catch the others.
+        for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number in _IGNORED_BY_PYTHON or callable(signal.getsignal(number)):
+                signal.signal(number, signal.SIG_DFL)
         if os.read(go, 1):
             os.dup2(stdout, 1)
             if user is not None:
                 _become(*user)
-            os.execvp(arguments[0], arguments)
-    except OSError as error:
-        os.write(fail, str(error.errno).encode())
+            os.execvp(arguments[0], list(arguments))
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the parent reports it, and the child ends here
+        os.write(fail, (getattr(error, "strerror", None) or str(error)).encode("utf-8", "replace"))
     finally:
         os._exit(127)
 

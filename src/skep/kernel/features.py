@@ -5,6 +5,7 @@ Nothing here compares versions.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from skep._native import ffi, lib
@@ -12,9 +13,12 @@ from skep.base.errors import PrivilegeError, UnsupportedError
 
 __all__ = ["missing_capabilities", "mount_tracefs", "privilege_error", "tracefs"]
 
-# include/uapi/linux/capability.h. Loading takes CAP_BPF and CAP_PERFMON (since 5.8); CAP_SYS_ADMIN is for the rest.
-_NEEDED = {"CAP_BPF": 39, "CAP_PERFMON": 38, "CAP_SYS_ADMIN": 21}
+# include/uapi/linux/capability.h. Since 5.8 these two are enough to load; before, and instead of them, CAP_SYS_ADMIN.
+_NEEDED = {"CAP_BPF": 39, "CAP_PERFMON": 38}
+_SYS_ADMIN = 21
 _TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
+# The user namespace whose capabilities count for eBPF (include/linux/proc_ns.h, PROC_USER_INIT_INO).
+_INITIAL_NAMESPACE = "user:[4026531837]"
 
 
 def missing_capabilities() -> list[str]:
@@ -22,6 +26,10 @@ def missing_capabilities() -> list[str]:
     with open("/proc/self/status", encoding="ascii", errors="replace") as file:
         line = next(line for line in file if line.startswith("CapEff:"))
     effective = int(line.split()[1], 16)
+    if os.readlink("/proc/self/ns/user") != _INITIAL_NAMESPACE:
+        effective = 0
+    if effective >> _SYS_ADMIN & 1:
+        return []
     return [name for name, number in _NEEDED.items() if not effective >> number & 1]
 
 
@@ -32,20 +40,34 @@ def privilege_error(what: str) -> PrivilegeError:
         what: what was not permitted, as the start of a sentence.
     """
     missing = missing_capabilities()
+    if missing and os.readlink("/proc/self/ns/user") != _INITIAL_NAMESPACE:
+        return PrivilegeError(
+            f"{what} is not permitted: in a user namespace, capabilities do not count for eBPF",
+            remedy="Run it as root on the host.",
+        )
     if missing:
         return PrivilegeError(
             f"{what} is not permitted: this process lacks {', '.join(missing)}",
             remedy='Run it as root: sudo skep ... (or sudo env PATH="$PATH" skep ... for a virtual environment).',
         )
     return PrivilegeError(
-        f"{what} is not permitted, though this process has every capability: the kernel was built or locked down so",
+        f"{what} is not permitted, though this process may load programs: the kernel was built or locked down so",
         remedy="cat /sys/kernel/security/lockdown shows whether it is locked down.",
     )
 
 
 def tracefs() -> str | None:
     """Where tracefs is mounted; None if nowhere."""
-    return next((path for path in _TRACEFS if os.path.exists(f"{path}/events")), None)
+    for path in _TRACEFS:
+        try:
+            os.stat(f"{path}/events")
+        except FileNotFoundError:
+            continue
+        except PermissionError:
+            # Mounted, and for root only: what reads it will say so.
+            return path
+        return path
+    return None
 
 
 def mount_tracefs() -> bool:
@@ -61,7 +83,7 @@ def mount_tracefs() -> bool:
         return False
     if lib.mount(b"tracefs", _TRACEFS[0].encode(), b"tracefs", 0, ffi.NULL):
         number = ffi.errno
-        if number in {1, 13}:
+        if number in {errno.EPERM, errno.EACCES}:
             raise privilege_error("mounting tracefs")
         raise UnsupportedError(
             f"tracefs cannot be mounted at {_TRACEFS[0]}: {os.strerror(number)}",

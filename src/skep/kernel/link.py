@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Links", "attach"]
 
-_TRACEPOINTS = ("tp/", "tracepoint/")
+# Sections whose hooks are found through tracefs.
+TRACEPOINTS = ("tp/", "tracepoint/")
+# Sections whose hooks lie in a binary, not in the kernel.
+_USER_SPACE = ("uprobe", "uretprobe", "usdt")
 
 
 class Links:
@@ -32,14 +35,12 @@ class Links:
 
     Args:
         handles: libbpf's links, by name of their program.
-        mounted: was tracefs mounted for this?
 
     `left_out` holds, by name, why a program is not attached.
     """
 
-    def __init__(self, handles: dict[str, Any], *, mounted: bool) -> None:
+    def __init__(self, handles: dict[str, Any]) -> None:
         self._handles = handles
-        self.mounted_tracefs = mounted
         self.left_out: dict[str, HookMissingError] = {}
 
     def __iter__(self) -> Iterator[str]:
@@ -82,9 +83,11 @@ def attach(programs: Iterable[Program]) -> Links:
         HookMissingError: the kernel has none of the hooks.
         AttachError: a hook refuses its program, or libbpf needs to be told more than the section says.
     """
-    programs = list(programs)
-    mounted = any(program.spec.section.startswith(_TRACEPOINTS) for program in programs) and mount_tracefs()
-    links = Links({}, mounted=mounted)
+    # A section that starts with ? is not loaded unless it is asked for (libbpf 1.0).
+    programs = [program for program in programs if program.fd >= 0]
+    if any(program.spec.section.startswith(TRACEPOINTS) for program in programs):
+        mount_tracefs()
+    links = Links({})
     try:
         for program in programs:
             messages()
@@ -92,7 +95,8 @@ def attach(programs: Iterable[Program]) -> Links:
             if link != ffi.NULL:
                 links._handles[program.spec.name] = link  # noqa: SLF001 - its own maker
                 continue
-            links.left_out[program.spec.name] = _missing_hook(program, ffi.errno, messages())
+            number = ffi.errno
+            links.left_out[program.spec.name] = _missing_hook(program, number, messages())
     except BaseException:
         links.close()
         raise
@@ -104,7 +108,8 @@ def attach(programs: Iterable[Program]) -> Links:
 def _missing_hook(program: Program, number: int, log: str) -> HookMissingError:
     """The reason to leave a program out. Any other failure is raised."""
     name, section = program.spec.name, program.spec.section
-    if number in {errno.ENOENT, errno.ESRCH, errno.ENODEV}:
+    in_kernel = not section.startswith(_USER_SPACE)
+    if in_kernel and number in {errno.ENOENT, errno.ESRCH, errno.ENODEV}:
         return HookMissingError(f"program {name} has nothing to attach to: this kernel has no {section}")
     if number in {errno.EPERM, errno.EACCES}:
         raise privilege_error(f"attaching program {name} to {section}")

@@ -12,9 +12,8 @@ import warnings
 
 from skep._native import ffi, lib, messages
 from skep.base.errors import BtfError, HookMissingError, LoadError, ObjectFormatError, SkepError, VerifierError
-from skep.kernel.features import missing_capabilities, privilege_error
+from skep.kernel.features import privilege_error
 from skep.kernel.link import Links, attach
-from skep.kernel.verifier import explain
 from skep.spec.objectspec import PERF_EVENT_ARRAY, RINGBUF
 
 TYPE_CHECKING = False
@@ -29,6 +28,9 @@ __all__ = ["Map", "Object", "Program"]
 
 # A ring buffer whose source gives no size gets this many bytes.
 RING_SIZE = 256 * 1024
+# Of skep.h: the map that a file shares with the tracker (skep.kernel.scope), and whether there is a tree to be in.
+TREE = "skep_tree"
+SCOPED = "skep_scoped"
 # bpf_enable_stats(2): run time and run count of every program, while the file descriptor is open.
 _STATS_RUN_TIME = 0
 
@@ -95,6 +97,8 @@ class Object:
         self.spec = spec
         self._handle = ffi.NULL
         self._statistics = -1
+        self.maps: dict[str, Map] = {}
+        self.programs: dict[str, Program] = {}
         messages()
         # libbpf reads the object where it lies: it has to live as long as the handle.
         self._data = ffi.from_buffer(spec.data)
@@ -106,7 +110,8 @@ class Object:
         options.btf_custom_path = path
         handle = lib.bpf_object__open_mem(self._data, len(spec.data), options)
         if handle == ffi.NULL:
-            raise _not_opened(spec, messages())
+            number = ffi.errno
+            raise _not_opened(spec, number, messages())
         self._handle = handle
         try:
             self._prepare(maps or {})
@@ -141,6 +146,9 @@ class Object:
     def close(self) -> None:
         """Closes the maps and programs; what is still attached stays in the kernel as long as its link."""
         if self._handle != ffi.NULL:
+            # Their file descriptors and libbpf's handles end here: nobody may use them any more.
+            self.maps = {}
+            self.programs = {}
             lib.bpf_object__close(self._handle)
             self._handle = ffi.NULL
         if self._statistics >= 0:
@@ -154,6 +162,8 @@ class Object:
             UnsupportedError: the kernel lacks a hook.
             AttachError: a hook refuses its program.
         """
+        if self._handle == ffi.NULL:
+            raise ValueError(f"{self.spec!r} is closed")
         return attach(self.programs.values())
 
     def enable_statistics(self) -> bool:
@@ -198,20 +208,24 @@ class Object:
     def _prepare(self, replaced: Mapping[str, int]) -> None:
         for name, map_ in self._each_map():
             declared = self.spec.maps.get(name)
+            error = 0
             if name in replaced:
-                if lib.bpf_map__reuse_fd(map_, replaced[name]):
-                    raise LoadError(f"map {name} cannot be replaced", ffi.errno, log=messages())
+                error = lib.bpf_map__reuse_fd(map_, replaced[name])
             elif declared is not None and declared.type == RINGBUF:
                 # A value type only tells what the records are: the kernel wants no value size here.
-                lib.bpf_map__set_value_size(map_, 0)
+                error = lib.bpf_map__set_value_size(map_, 0)
                 if not declared.max_entries:
-                    lib.bpf_map__set_max_entries(map_, RING_SIZE)
+                    error = error or lib.bpf_map__set_max_entries(map_, RING_SIZE)
             elif declared is not None and declared.type == PERF_EVENT_ARRAY:
                 # CPU -> file descriptor, whatever the source says of the records.
-                lib.bpf_map__set_key_size(map_, 4)
-                lib.bpf_map__set_value_size(map_, 4)
+                error = lib.bpf_map__set_key_size(map_, 4) or lib.bpf_map__set_value_size(map_, 4)
+            elif name == TREE and SCOPED in self.spec.variables:
+                # The file includes skep.h, and nobody asks for its tree: it takes no room.
+                error = lib.bpf_map__set_max_entries(map_, 1)
             elif name.endswith(".rodata"):
                 self._write_variables(map_)
+            if error:
+                raise LoadError(f"map {name} cannot be prepared: {os.strerror(-error)}", -error, log=messages())
 
     def _write_variables(self, map_: Any) -> None:
         size = ffi.new("size_t *")
@@ -228,8 +242,7 @@ class Object:
             raise _not_loaded(self.spec, -error, messages())
 
 
-def _not_opened(spec: ObjectSpec, log: str) -> SkepError:
-    number = ffi.errno
+def _not_opened(spec: ObjectSpec, number: int, log: str) -> SkepError:
     unknown = re.search(r"prog '(\w+)': missing BPF prog type, check ELF section name '([^']*)'", log)
     if unknown is not None:
         return ObjectFormatError(
@@ -242,32 +255,31 @@ def _not_loaded(spec: ObjectSpec, number: int, log: str) -> SkepError:
     """What libbpf's messages mean; it returns one errno for many causes."""
     program = re.search(r"prog '(\w+)': BPF program load failed", log)
     section = spec.programs[program[1]].section if program and program[1] in spec.programs else ""
-    missing = re.search(r"failed to find kernel BTF type ID of '(\w+)'|prog '\w+': failed to find '(\w+)'", log)
-    created = re.search(r"map '([^']+)': failed to create: (.*)|Error in bpf_create_map_xattr\(([^)]+)\)", log)
-    no_btf = re.search(
-        r"kernel BTF is missing|Error loading vmlinux BTF|failed to load BTF from|can't find.*vmlinux", log
-    )
-    if number in {errno.EPERM, errno.EACCES} and missing_capabilities():
-        return privilege_error("loading eBPF programs")
-    if no_btf and (number in {errno.ENOENT, errno.ESRCH, errno.EINVAL}):
+    what = f"program {program[1]} ({section})" if program else spec.name
+    verified = re.search(r"-- BEGIN PROG LOAD LOG --\n(.*?)\n?-- END PROG LOAD LOG --", log, re.DOTALL)
+    missing = re.search(r"failed to find kernel BTF type ID of '(\w+)'", log)
+    created = re.search(r"map '([^']+)': failed to create: |Error in bpf_create_map_xattr\(([^)]+)\)", log)
+    no_btf = re.search(r"kernel BTF is missing|Error loading vmlinux BTF|failed to load BTF from|valid kernel BTF", log)
+    if number in {errno.EMFILE, errno.ENFILE}:
+        return LoadError(f"{what} cannot be loaded: {os.strerror(number)}", number, log=log, remedy="ulimit -n 1024")
+    if verified and program and re.search(r"processed \d+ insns", verified[1]):
+        from skep.kernel.verifier import explain
+
+        found = explain(verified[1])
+        message = f"program {program[1]} cannot be loaded: the verifier rejects it\n{found}"
+        return VerifierError(message, number, log=verified[1], diagnostics=[found])
+    if number == errno.EPERM:
+        return privilege_error(f"loading {what}")
+    if no_btf:
         return BtfError(
             "this kernel has no BTF (type information), which these programs need",
             remedy="Give the BTF of exactly this kernel with --btf FILE.",
         )
     if missing:
-        name = missing[1] or missing[2]
-        return HookMissingError(f"this kernel has no {name}, which the kernel file attaches to")
+        return HookMissingError(f"this kernel has no {missing[1]}, which the kernel file attaches to")
     if created:
-        name = created[1] or created[3]
+        name = created[1] or created[2]
         return LoadError(f"map {name} cannot be created: {os.strerror(number)}", number, log=log)
-    verified = re.search(r"-- BEGIN PROG LOAD LOG --\n(.*?)\n?-- END PROG LOAD LOG --", log, re.DOTALL)
-    if verified and program and re.search(r"processed \d+ insns", verified[1]):
-        found = explain(verified[1])
-        message = f"program {program[1]} cannot be loaded: the verifier rejects it\n{found}"
-        return VerifierError(message, number, log=verified[1], diagnostics=[found])
-    if program and number == errno.EPERM:
-        return privilege_error(f"loading program {program[1]} ({section})")
-    what = f"program {program[1]} ({section})" if program else spec.name
     return LoadError(f"{what} cannot be loaded: {_last(log) or os.strerror(number)}", number, log=log)
 
 

@@ -10,8 +10,7 @@
 /* Thread or process id -> process id. Ids stay to the end of the run: a task's last events may be read after its death. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
 	__type(key, __u32);
 	__type(value, __u32);
 } skep_tree SEC(".maps");

@@ -13,7 +13,7 @@ import os
 from skep._native import ffi, lib
 from skep.base.errors import LoadError, UnsupportedError, UsageError
 from skep.kernel.btf import build
-from skep.kernel.object import Object
+from skep.kernel.object import TREE, Object
 from skep.spec.objectspec import ObjectSpec
 
 TYPE_CHECKING = False
@@ -22,10 +22,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["MAP", "Tree"]
+__all__ = ["Tree"]
 
-# The map that kernel files share with the tracker, by including skep.h.
-MAP = "skep_tree"
 _SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "scope.bpf.c")
 # The pid namespace in which the kernel counts (include/linux/proc_ns.h, PROC_PID_INIT_INO).
 _INITIAL_NAMESPACE = "pid:[4026531836]"
@@ -50,13 +48,12 @@ class Tree:
             )
         self._object = Object(ObjectSpec.read(build(_SOURCE, btf=btf), "scope.bpf.o"), btf=btf)
         self._links = None
-        self._known: set[int] = set()
         try:
             self._links = self._object.attach()
         except BaseException:
             self.close()
             raise
-        self.fd = self._object.maps[MAP].fd
+        self.fd = self._object.maps[TREE].fd
 
     def __enter__(self) -> Self:
         return self
@@ -95,12 +92,7 @@ class Tree:
 
     def __contains__(self, number: int) -> bool:
         """Is that thread or process id in the tree?"""
-        if number in self._known:
-            return True
-        found = not lib.bpf_map_lookup_elem(self.fd, ffi.new("uint32_t *", number), ffi.new("uint32_t *"))
-        if found:
-            self._known.add(number)
-        return found
+        return not lib.bpf_map_lookup_elem(self.fd, ffi.new("uint32_t *", number), ffi.new("uint32_t *"))
 
     def living(self) -> list[int]:
         """The processes of the tree that have not ended."""
@@ -108,7 +100,7 @@ class Tree:
 
     @property
     def missed(self) -> int:
-        """Tasks that were not followed, because the tree has more than 65,536."""
+        """Tasks that were not followed, because the tree has more than 16,384."""
         return self._object.counter("missed") or 0
 
     def _processes(self) -> Iterable[int]:

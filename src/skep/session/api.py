@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from skep.session.loaded import Object
 
-__all__ = ["Spec", "compile", "find_source", "open", "read_spec", "tool_names"]
+__all__ = ["Spec", "compile", "find_source", "open", "read_spec", "tool_folder", "tool_names"]
 
 _TOOLS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tools")
 
@@ -84,16 +84,16 @@ def open(path: str) -> Spec:  # noqa: A001 - skep.open is what a reader expects
 
 
 def find_source(name: str) -> str:
-    """The path of a kernel file: a path as it is, or that of a tool of the gallery.
+    """The path of a kernel file: that of a tool of the gallery, or a path as it is.
 
     Raises:
         SourceNotFoundError: neither a file nor a tool.
     """
+    # A tool's name is a tool, whatever lies in this folder: somebody else may have put it there for root to load.
+    if name in tool_names():
+        return os.path.join(tool_folder(name), f"{name}.bpf.c")
     if os.path.exists(name):
         return name
-    tool = os.path.join(_TOOLS, name, f"{name}.bpf.c")
-    if os.sep not in name and os.path.exists(tool):
-        return tool
     from difflib import get_close_matches
 
     near = get_close_matches(name, tool_names(), 1)
@@ -103,6 +103,11 @@ def find_source(name: str) -> str:
     )
 
 
+def tool_folder(name: str) -> str:
+    """Where the kernel file and the page of a tool lie."""
+    return os.path.join(_TOOLS, name)
+
+
 def tool_names() -> list[str]:
     """The tools of the gallery."""
     return sorted(name for name in os.listdir(_TOOLS) if os.path.exists(f"{_TOOLS}/{name}/{name}.bpf.c"))
@@ -110,4 +115,13 @@ def tool_names() -> list[str]:
 
 def read_spec(source: str, *, btf: str | None = None) -> Spec:
     """A spec from whatever SOURCE names: a .bpf.c file, a .bpf.o file, or a tool of the gallery."""
-    return open(source) if source.endswith(".o") else compile(source, btf=btf)
+    path = find_source(source)
+    return open(path) if _is_object(path) else compile(path, btf=btf)
+
+
+def _is_object(path: str) -> bool:
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC), "rb") as file:
+            return file.read(4) == b"\x7fELF"
+    except OSError as error:
+        raise SourceNotFoundError(f"{path} cannot be read: {error.strerror}") from error

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import select
 
+from skep.base.errors import UsageError
 from skep.base.meaning import PROCESS
 from skep.kernel.command import Command
-from skep.kernel.scope import MAP, Tree
+from skep.kernel.features import mount_tracefs
+from skep.kernel.link import TRACEPOINTS
+from skep.kernel.object import SCOPED, TREE
+from skep.kernel.scope import Tree
 from skep.session.loaded import Object
-from skep.stream.printk import Printk
 from skep.stream.reader import Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -21,12 +25,14 @@ if TYPE_CHECKING:
     from skep.kernel.link import Links
     from skep.session.api import Spec
     from skep.stream.batch import Batch
+    from skep.stream.printk import Printk
 
 __all__ = ["Run", "Stop", "Summary"]
 
-# Set by skep in files that include skep.h (src/skep/spec/include/skep.h).
-_SCOPED = "skep_scoped"
+# Where files that include skep.h count what could not be sent (src/skep/spec/include/skep.h).
 _LOST = "skep_lost_count"
+# Seconds that a command may take to end by itself after Ctrl-C, which comes to it as it comes to us.
+_GRACE = 2.0
 
 
 class Stop:
@@ -35,6 +41,7 @@ class Stop:
     def __init__(self) -> None:
         self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.requested = False
+        self.grace = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -45,9 +52,14 @@ class Stop:
         os.close(self.fd)
         self.fd = -1
 
-    def request(self) -> None:
-        """Asks the run to end after a last drain."""
+    def request(self, *, interrupted: bool = False) -> None:
+        """Asks the run to end after a last drain.
+
+        Args:
+            interrupted: by Ctrl-C, so that the command, too, has been asked to end.
+        """
         self.requested = True
+        self.grace = _GRACE if interrupted else 0.0
         if self.fd >= 0:
             os.eventfd_write(self.fd, 1)
 
@@ -57,24 +69,37 @@ class Summary:
 
     Args:
         events: records shown, by the source that they came from.
-        lost: records that the kernel dropped; None where the kernel file does not count them.
+        lost: records that the kernel dropped; None where neither it nor the kernel file counts them.
         out_of_scope: records of tasks outside of the tree.
         runs: how often each program ran; None where the kernel does not tell.
+        streams: how many sources of records the kernel file has.
         command: the traced command and its exit status (negative: a signal), or None.
         living: processes of the command's tree that have not ended.
         missed: tasks that could not be followed.
     """
 
-    __slots__ = ("command", "events", "living", "lost", "missed", "out_of_scope", "runs")
+    __slots__ = ("command", "events", "living", "lost", "missed", "out_of_scope", "runs", "streams")
 
-    def __init__(self) -> None:
-        self.events: dict[str, int] = {}
-        self.lost: int | None = 0
-        self.out_of_scope = 0
-        self.runs: dict[str, int] | None = None
-        self.command: tuple[str, int] | None = None
-        self.living: list[int] = []
-        self.missed = 0
+    def __init__(
+        self,
+        *,
+        events: Mapping[str, int],
+        lost: int | None,
+        out_of_scope: int,
+        runs: Mapping[str, int] | None,
+        streams: int,
+        command: tuple[str, int] | None,
+        living: Sequence[int],
+        missed: int,
+    ) -> None:
+        self.events = events
+        self.lost = lost
+        self.out_of_scope = out_of_scope
+        self.runs = runs
+        self.streams = streams
+        self.command = command
+        self.living = living
+        self.missed = missed
 
 
 class Run:
@@ -85,10 +110,11 @@ class Run:
         command: a command to start and to trace, with all that descends from it.
         pids: running processes to trace, with their threads and later children.
         system: show the events of all tasks nevertheless.
+        without: processes whose events are not shown.
         btf: path of the kernel's BTF; None for /sys/kernel/btf/vmlinux.
         stdout: file descriptor that becomes the command's standard output.
         user: uid and gid that the command runs as; None for our own.
-        stop: ends the run from outside; None: nothing does but the command, the duration and the count.
+        stop: ends the run from outside; None: nothing does but the command, the processes, the duration and the count.
 
     Raises:
         UsageError: no such command or process.
@@ -102,20 +128,26 @@ class Run:
         command: Sequence[str] = (),
         pids: Sequence[int] = (),
         system: bool = False,
+        without: Sequence[int] = (),
         btf: str | None = None,
         stdout: int = 1,
         user: tuple[int, int] | None = None,
         stop: Stop | None = None,
     ) -> None:
         self.spec = spec
-        self._stop = stop
         self.notices: list[str] = []
-        self._summary = Summary()
+        self._arguments = command
+        self._stdout = stdout
+        self._user = user
         self._pids = pids
+        self._system = system
+        self._without = set(without)
         self._btf = btf
-        self._scoped = bool(command or pids) and not system
-        self._filtered_in_kernel = self._scoped and MAP in spec.maps and _SCOPED in spec.variables
-        self._command = Command(command, stdout=stdout, user=user) if command else None
+        self._stop = stop
+        self._events: dict[str, int] = {}
+        self._out_of_scope = 0
+        self._command: Command | None = None
+        self._targets: list[int] = []
         self._tree: Tree | None = None
         self._object: Object | None = None
         self._reader: Reader | None = None
@@ -131,37 +163,44 @@ class Run:
         return self
 
     def _open(self) -> None:
-        maps = {}
-        if self._scoped:
-            self._tree = Tree(btf=self._btf)
-            for pid in (*self._pids, *([self._command.pid] if self._command else [])):
-                self._tree.add(pid)
-            if self._filtered_in_kernel:
-                self.spec.variables[_SCOPED].value = True
-                maps[MAP] = self._tree.fd
-            self._explain_scope()
+        if self._arguments:
+            # Forked first: its process id has to be known before anything is loaded.
+            self._command = Command(self._arguments, stdout=self._stdout, user=self._user)
+        self._targets = [_open_process(pid) for pid in self._pids]
+        tracepoints = any(program.section.startswith(TRACEPOINTS) for program in self.spec.programs.values())
+        if (tracepoints or self.spec.prints) and mount_tracefs():
+            self.notices.append("mounted tracefs at /sys/kernel/tracing")
+        maps = self._follow() if (self._arguments or self._pids) and not self._system else {}
         self._object = Object(self.spec, btf=self._btf, maps=maps)
         self._object.enable_statistics()
         self._reader = Reader(self._object)
         if self.spec.prints:
+            from skep.stream.printk import Printk
+
             self._printk = Printk(self.spec.formats)
             self._reader.add(self._printk)
-        if self._stop is not None:
-            self._reader.watch(self._stop.fd)
+        for fd in (
+            *self._targets,
+            *([self._command.fd] if self._command else []),
+            *([self._stop.fd] if self._stop else []),
+        ):
+            self._reader.watch(fd)
         self._links = self._object.attach()
-        if self._links.mounted_tracefs:
-            self.notices.append("mounted tracefs at /sys/kernel/tracing")
         self.notices += [f"left out: {why}" for why in self._links.left_out.values()]
-        if self._command is not None:
-            self._reader.watch(self._command.fd)
 
-    def _explain_scope(self) -> None:
-        """Says which events cannot be told apart by process."""
-        if self._filtered_in_kernel:
-            return
+    def _follow(self) -> dict[str, int]:
+        """Starts to follow the tree; the maps that the kernel file shares with the tracker."""
+        self._tree = Tree(btf=self._btf)
+        for pid in (*self._pids, *([self._command.pid] if self._command else [])):
+            self._tree.add(pid)
+        asked = any(TREE in program.symbols for program in self.spec.programs.values())
         whole = [event.map for event in self.spec.events.values() if _process_field(event.schema) is None]
-        if whole:
+        if whole and not asked:
             self.notices.append(f"the records of {', '.join(whole)} name no process: those of all tasks are shown")
+        if SCOPED not in self.spec.variables:
+            return {}
+        self.spec.variables[SCOPED].value = True
+        return {TREE: self._tree.fd}
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -173,7 +212,10 @@ class Run:
         for part in (self._command, self._links, self._printk, self._reader, self._object, self._tree):
             if part is not None:
                 part.close()
+        for fd in self._targets:
+            os.close(fd)
         self._command = self._links = self._printk = self._reader = self._object = self._tree = None
+        self._targets = []
 
     @property
     def attached(self) -> list[str]:
@@ -181,68 +223,103 @@ class Run:
         return list(self._links) if self._links is not None else []
 
     def batches(self, *, duration: float | None = None, count: int | None = None) -> Iterator[Batch]:
-        """Starts the command, if there is one, and gives what comes until it ends.
+        """Starts the command, if there is one, and gives what comes until it or the processes end.
+
+        Whatever ends the run, the command is ended with it: after Ctrl-C it has two seconds to end by itself.
 
         Args:
             duration: ends after so many seconds.
             count: ends after so many records.
         """
-        assert self._reader is not None, "a Run is entered before it is read"
+        reader = self._reader
+        assert reader is not None, "a Run is entered before it is read"
         left = count
         if self._command is not None and not self._stopped:
             self._command.start()
-        for whole in self._reader.batches(duration, self._ended):
-            batch = self._in_scope(whole)
+        for batch in self._shown(reader.batches(duration, self._ended)):
             if left is not None and batch.count >= left:
-                batch = batch.select(range(left))
-            self._summary.lost = (self._summary.lost or 0) + batch.lost
-            if batch.count:
-                self._summary.events[batch.source] = self._summary.events.get(batch.source, 0) + batch.count
-                yield batch
-            if left is not None:
-                left -= batch.count
-                if not left:
-                    return
+                yield self._counted(batch.select(range(left)))
+                break
+            yield self._counted(batch)
+            left = None if left is None else left - batch.count
+        else:
+            left = None
+        if self._command is not None and self._command.status is None:
+            self._command.end(self._stop.grace if self._stop is not None else 0)
+            if left is None:
+                # What it did on its way out.
+                yield from map(self._counted, self._shown(reader.drain()))
+
+    def _counted(self, batch: Batch) -> Batch:
+        self._events[batch.source] = self._events.get(batch.source, 0) + batch.count
+        return batch
 
     def _ended(self) -> bool:
-        return self._stopped or (self._command is not None and self._command.ended())
+        if self._command is not None:
+            return self._stopped or self._command.ended()
+        return self._stopped or (bool(self._targets) and all(_has_ended(fd) for fd in self._targets))
 
     @property
     def _stopped(self) -> bool:
         return self._stop is not None and self._stop.requested
 
-    def _in_scope(self, batch: Batch) -> Batch:
-        """The records of the tree's tasks; the others are counted."""
-        tree, field = self._tree, _process_field(batch.schema)
-        if tree is None or field is None or (self._filtered_in_kernel and batch.source != "printk"):
-            return batch
-        chosen = [index for index, number in enumerate(batch.numbers(field)) if number in tree]
-        self._summary.out_of_scope += batch.count - len(chosen)
-        return batch if len(chosen) == batch.count else batch.select(chosen)
+    def _shown(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The records of the tree's tasks, without those of the processes left out; the others are counted."""
+        for batch in batches:
+            field = _process_field(batch.schema)
+            if field is not None and (self._tree is not None or self._without):
+                numbers = batch.numbers(field)
+                inside = {number for number in set(numbers) if self._wanted(number)}
+                chosen = [index for index, number in enumerate(numbers) if number in inside]
+                self._out_of_scope += batch.count - len(chosen)
+                shown = batch if len(chosen) == batch.count else batch.select(chosen)
+            else:
+                shown = batch
+            if shown.count:
+                yield shown
+
+    def _wanted(self, number: int) -> bool:
+        return number not in self._without and (self._tree is None or number in self._tree)
 
     def summary(self) -> Summary:
         """The account so far; to be asked before the run is closed."""
-        assert self._object is not None, "a Run has an account while it is open"
-        summary = self._summary
-        counted = self._object.counter(_LOST)
-        if counted is not None:
-            summary.lost = (summary.lost or 0) + counted
-        elif any(self._object.maps[event.map].spec.is_ring for event in self.spec.events.values()):
-            summary.lost = None
-        if self._object.enable_statistics():
-            summary.runs = {name: program.run_count() for name, program in self._object.programs.items()}
-        if self._command is not None and self._command.ended():
-            summary.command = (self._command.arguments[0], self._command.wait())
-        if self._tree is not None:
-            summary.living = [pid for pid in self._tree.living() if pid not in self._pids] if self._command else []
-            summary.missed = self._tree.missed
-        return summary
+        loaded, reader, command = self._object, self._reader, self._command
+        assert loaded is not None, "a Run has an account while it is open"
+        assert reader is not None
+        counted = loaded.counter(_LOST)
+        rings = any(loaded.maps[event.map].spec.is_ring for event in self.spec.events.values())
+        living = self._tree.living() if self._tree is not None and command is not None else []
+        return Summary(
+            events=dict(self._events),
+            lost=None if rings and counted is None else reader.lost + (counted or 0),
+            out_of_scope=self._out_of_scope,
+            runs={name: program.run_count() for name, program in loaded.programs.items() if program.fd >= 0}
+            if loaded.enable_statistics()
+            else None,
+            streams=len(self.spec.events) + self.spec.prints,
+            command=(command.arguments[0], command.wait()) if command is not None and command.ended() else None,
+            living=[pid for pid in living if pid not in self._pids],
+            missed=self._tree.missed if self._tree is not None else 0,
+        )
+
+
+def _open_process(pid: int) -> int:
+    """A file descriptor that is readable when the process has ended."""
+    try:
+        return os.pidfd_open(pid)
+    except (ProcessLookupError, OverflowError):
+        raise UsageError(f"there is no process {pid}") from None
+    except OSError as error:
+        raise UsageError(f"{pid} is a thread, not a process: {error.strerror}") from None
+
+
+def _has_ended(fd: int) -> bool:
+    waiting = select.poll()
+    waiting.register(fd, select.POLLIN)
+    return bool(waiting.poll(0))
 
 
 def _process_field(schema: Schema) -> Field | None:
-    """The field that tells whose event it is."""
-    for word in PROCESS:
-        for field in schema.fields:
-            if field.meaning == word and field.bits is None and field.type.kind == "int":
-                return field
-    return None
+    """The field that tells whose event it is: `pid` or `tgid` by name, else the first with the meaning."""
+    fields = [field for field in schema.fields if field.meaning in PROCESS and field.bits is None]
+    return next((field for field in fields if field.name in {"pid", "tgid", "tid"}), fields[0] if fields else None)

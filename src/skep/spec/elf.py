@@ -24,6 +24,7 @@ _MACHINES = {3: "i386", 8: "MIPS", 20: "PowerPC", 22: "s390", 40: "Arm", 62: "x8
 
 SHT_SYMTAB = 2
 SHT_NOBITS = 8
+SHT_REL = 9
 SHF_EXECINSTR = 4
 STT_OBJECT = 1
 STT_FUNC = 2
@@ -43,18 +44,30 @@ class Section:
         flags: SHF_*.
         size: in bytes, when loaded.
         link: the number of the section that goes with it: the names, for symbols.
+        info: the number of the section that relocations change.
         data: its bytes; none for one that takes no room in the file (.bss).
     """
 
-    __slots__ = ("data", "flags", "index", "link", "name", "size", "type")
+    __slots__ = ("data", "flags", "index", "info", "link", "name", "size", "type")
 
-    def __init__(self, name: str, index: int, type: int, flags: int, size: int, link: int, data: memoryview) -> None:  # noqa: A002
+    def __init__(
+        self,
+        name: str,
+        index: int,
+        type: int,  # noqa: A002
+        flags: int,
+        size: int,
+        link: int,
+        info: int,
+        data: memoryview,
+    ) -> None:
         self.name = name
         self.index = index
         self.type = type
         self.flags = flags
         self.size = size
         self.link = link
+        self.info = info
         self.data = data
 
 
@@ -156,9 +169,29 @@ class Elf:
             raise self.damaged("its sections have no names")
         table = bytes(raw[names])
         return [
-            Section(self._string(table, name), index, kind, flags, size, link, raw[index])
-            for index, (name, kind, flags, _, _, size, link, *_) in enumerate(headers)
+            Section(self._string(table, name), index, kind, flags, size, link, info, raw[index])
+            for index, (name, kind, flags, _, _, size, link, info, *_) in enumerate(headers)
         ]
+
+    def references(self) -> Sequence[tuple[int, int, str]]:
+        """Where the code names a map or a variable: (number of the section, offset in it, the name)."""
+        table = next((section for section in self.sections if section.type == SHT_SYMTAB), None)
+        if table is None:
+            return []
+        names = bytes(self.sections[table.link].data)
+        entry, symbol = struct.Struct(f"{self.byte_order}QQ"), struct.Struct(f"{self.byte_order}I20x")
+        found = []
+        for section in self.sections:
+            if section.type != SHT_REL:
+                continue
+            if len(section.data) % entry.size:
+                raise self.damaged("its relocations are cut short")
+            for offset, info in entry.iter_unpack(section.data):
+                place = (info >> 32) * symbol.size
+                if place + symbol.size > len(table.data):
+                    raise self.damaged("a relocation names a symbol that is not there")
+                found.append((section.info, offset, self._string(names, symbol.unpack_from(table.data, place)[0])))
+        return found
 
     def _symbols(self) -> Sequence[Symbol]:
         table = next((section for section in self.sections if section.type == SHT_SYMTAB), None)

@@ -46,14 +46,16 @@ class ProgramSpec:
         name: its function.
         section: the section that names its hook, such as ``tp/syscalls/sys_enter_openat``.
         helpers: numbers of the helpers that it calls itself (not those of its subprograms).
+        symbols: names of the maps and variables that it uses, or that the subprograms of the object use.
     """
 
-    __slots__ = ("helpers", "name", "section")
+    __slots__ = ("helpers", "name", "section", "symbols")
 
-    def __init__(self, name: str, section: str, helpers: frozenset[int]) -> None:
+    def __init__(self, name: str, section: str, helpers: frozenset[int], symbols: frozenset[str]) -> None:
         self.name = name
         self.section = section
         self.helpers = helpers
+        self.symbols = symbols
 
 
 class MapSpec:
@@ -201,11 +203,18 @@ def _code(elf: Elf) -> Iterable[Section]:
 
 def _programs(elf: Elf) -> Iterable[ProgramSpec]:
     code = {section.index: section for section in _code(elf)}
+    used: dict[int, list[tuple[int, str]]] = {}
+    for index, offset, name in elf.references():
+        used.setdefault(index, []).append((offset, name))
+    shared = {name for index in used if index in code and code[index].name == ".text" for _, name in used[index]}
     for symbol in elf.symbols:
         section = code.get(symbol.section)
         # Functions in .text are called by programs; they are none themselves.
         if section is not None and symbol.type == STT_FUNC and symbol.is_global and section.name != ".text":
-            yield ProgramSpec(symbol.name, section.name, _helpers(elf.data(symbol), elf))
+            end = symbol.value + symbol.size
+            own = {name for offset, name in used.get(section.index, ()) if symbol.value <= offset < end}
+            helpers = _helpers(elf.data(symbol), elf)
+            yield ProgramSpec(symbol.name, section.name, helpers, frozenset(shared | own))
 
 
 def _helpers(code: memoryview, elf: Elf) -> frozenset[int]:
@@ -277,8 +286,9 @@ def _counters(elf: Elf) -> Mapping[str, int]:
 def _formats(elf: Elf, btf: Btf) -> Iterable[bytes]:
     symbols = _symbols(elf, ".rodata")
     for name in btf.variables(".rodata"):
-        # The name that bpf_printk() gives its static local; a second one in the same function gets a number behind it.
-        if "____fmt" in name and name in symbols:
+        # bpf_printk() keeps its format in a static local: ____fmt, or ___fmt with more than three arguments; in one
+        # function, all but the first have a number behind their names.
+        if "___fmt" in name and name in symbols:
             yield bytes(elf.data(symbols[name])).partition(b"\0")[0]
 
 

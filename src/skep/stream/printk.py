@@ -4,6 +4,9 @@ The global trace_pipe has one reader (a second gets EBUSY) and takes lines away 
 instance of its own, in which only bpf_trace_printk is enabled: every line comes to each instance. A line names its
 task, not its program: what does not fit one of the object's own format strings is somebody else's.
 
+The pipe is text, and what a program prints with %s may hold newlines: a traced process can make a line look like two.
+A line whose time lies before the last one's is not believed; what must not be forged goes through a ring buffer.
+
 Minimum kernel: 5.9 for the bpf_trace_printk tracepoint. Source: Documentation/trace/ftrace.rst ("Instances").
 """
 
@@ -43,10 +46,15 @@ SCHEMA = Schema(
 )
 _RECORD = struct.Struct("=QII16s")
 _LINE = re.compile(
-    rb"\s*(.+)-(\d+)\s+(?:\(.*?\)\s+)?\[(\d+)\]\s+\S+\s+(\d+)\.(\d{6}): bpf_trace_printk: (.*)", re.DOTALL
+    rb"\s*(.+?)-(\d+)\s+(?:\(.*?\)\s+)?\[(\d+)\]\s+\S+\s+(\d+)\.(\d{6}): bpf_trace_printk: (.*)", re.DOTALL
 )
+# What the kernel writes in place of lines for which its buffer had no room; the number is not always known.
+_LOST = re.compile(rb"CPU:\d+ \[LOST (\d*) ?EVENTS\]")
 _CONVERSION = re.compile(rb"%(?:%|[-+ #0]*\d*(?:\.\d+)?(?:hh|h|ll|l|z)?(?:p[a-zA-Z0-9]*|[a-zA-Z]))")
 _NAME = re.compile(r"skep-(\d+)-\d+")
+# A read gives a page at most; a drain ends after so many even if lines come faster than they are read.
+_READS = 4096
+
 _numbers = itertools.count()
 
 
@@ -58,12 +66,12 @@ class Printk:
 
     Raises:
         PrivilegeError, UnsupportedError: the instance cannot be made.
+
+    `lost` counts the lines for which the kernel's buffer had no room.
     """
 
     def __init__(self, formats: Iterable[bytes]) -> None:
-        patterns = [_pattern(text) for text in formats]
-        self._ours = re.compile(b"|".join(patterns) or b".*", re.DOTALL)
-        self._rest = b""
+        self._parser = Lines(formats)
         mount_tracefs()
         instances = f"{tracefs()}/instances"
         _remove_leftovers(instances)
@@ -95,50 +103,84 @@ class Printk:
     ) -> None:
         self.close()
 
+    @property
+    def lost(self) -> int:
+        """Lines for which the kernel's buffer had no room, so far."""
+        return self._parser.lost
+
     def close(self) -> None:
         """Removes the instance."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
-        if os.path.isdir(self._folder):
-            os.rmdir(self._folder)
+        _remove(self._folder)
 
     def drain(self) -> Iterator[Batch]:
         """The lines that are there now."""
-        try:
-            data = os.read(self.fd, 64 * 1024)
-        except BlockingIOError:
-            return
-        lines, _, self._rest = (self._rest + data).rpartition(b"\n")
-        records = list(self._records(lines))
-        if records:
-            offsets = array("I", [0])
-            for record in records:
-                offsets.append(offsets[-1] + len(record))
-            yield Batch(
-                memoryview(b"".join(records)),
-                len(records),
-                stride=None,
-                offsets=memoryview(offsets),
-                schema=SCHEMA,
-                lost=0,
-                source="printk",
-                cpu=None,
-            )
+        for _ in range(_READS):
+            try:
+                data = os.read(self.fd, 64 * 1024)
+            except BlockingIOError:
+                return
+            lost = self.lost
+            records = self._parser.feed(data)
+            if records or self.lost > lost:
+                yield _batch(records, self.lost - lost)
 
-    def _records(self, lines: bytes) -> Iterator[bytes]:
-        head: tuple[int, int, int, bytes] | None = None
-        for line in lines.split(b"\n"):
-            match = _LINE.fullmatch(line)
-            message = line
-            if match is not None:
-                comm, tid, cpu, seconds, microseconds, message = match.groups()
-                head = (int(seconds) * 10**9 + int(microseconds) * 1000, int(tid), int(cpu), comm)
-                if not self._ours.fullmatch(message):
-                    head = None
-            # A line without a head goes on with the message before it.
-            if head is not None and message:
-                yield _RECORD.pack(*head) + message[:_MESSAGE]
+
+class Lines:
+    """Parts what trace_pipe gives into records: pure.
+
+    Args:
+        formats: the object's format strings; none: every line is taken.
+    """
+
+    def __init__(self, formats: Iterable[bytes]) -> None:
+        self._ours = re.compile(b"|".join(_pattern(text) for text in formats) or b".*", re.DOTALL)
+        self._rest = b""
+        self._time = 0
+        self._head: tuple[int, int, int, bytes] | None = None
+        self.lost = 0
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The records of what has been read now; a last line that is not whole waits for the next call."""
+        lines, newline, rest = (self._rest + data).rpartition(b"\n")
+        self._rest = rest
+        return [record for line in lines.split(b"\n") for record in self._record(line)] if newline else []
+
+    def _record(self, line: bytes) -> Iterator[bytes]:
+        lost = _LOST.fullmatch(line)
+        if lost is not None:
+            self.lost += int(lost[1] or 1)
+            return
+        match = _LINE.fullmatch(line)
+        message = line
+        if match is not None:
+            comm, tid, cpu, seconds, microseconds, rest = match.groups()
+            time = int(seconds) * 10**9 + int(microseconds) * 1000
+            if time >= self._time and len(tid) <= 7:
+                self._time = time
+                message = rest
+                self._head = (time, int(tid), int(cpu), comm) if self._ours.fullmatch(rest) else None
+        # A line without a head goes on with the message before it.
+        if self._head is not None and message:
+            yield _RECORD.pack(*self._head) + message[:_MESSAGE]
+
+
+def _batch(records: list[bytes], lost: int) -> Batch:
+    offsets = array("I", [0])
+    for record in records:
+        offsets.append(offsets[-1] + len(record))
+    return Batch(
+        memoryview(b"".join(records)),
+        len(records),
+        stride=None,
+        offsets=memoryview(offsets),
+        schema=SCHEMA,
+        lost=lost,
+        source="printk",
+        cpu=None,
+    )
 
 
 def _pattern(text: bytes) -> bytes:
@@ -154,13 +196,17 @@ def _write(path: str, text: str) -> None:
         file.write(text)
 
 
+def _remove(folder: str) -> None:
+    try:
+        os.rmdir(folder)
+    except OSError:
+        # Somebody else has a file of the instance open, or was faster: the next run tries again.
+        return
+
+
 def _remove_leftovers(instances: str) -> None:
     """Removes the instances of runs that were killed."""
     for name in os.listdir(instances):
         match = _NAME.fullmatch(name)
         if match is not None and not os.path.exists(f"/proc/{match[1]}"):
-            try:
-                os.rmdir(f"{instances}/{name}")
-            except OSError:
-                # Another run was faster, or a reader of the dead run's pipe (its child) still lives.
-                continue
+            _remove(f"{instances}/{name}")

@@ -39,12 +39,13 @@ _PERF_BUFFER = 256 * 1024
 
 
 class _Source:
-    __slots__ = ("cpu", "event", "handle")
+    __slots__ = ("cpu", "event", "handle", "lost")
 
     def __init__(self, handle: Any, event: EventSpec, cpu: int | None) -> None:
         self.handle = handle
         self.event = event
         self.cpu = cpu
+        self.lost = 0
 
 
 class Reader:
@@ -132,6 +133,15 @@ class Reader:
         for stream in self._streams:
             yield from stream.drain()
 
+    @property
+    def lost(self) -> int:
+        """Records of perf buffers, and printed lines, dropped so far. Of ring buffers the kernel does not tell."""
+        totals = [int(lib.skep_source_lost(source.handle)) for source in self._sources]
+        counted = sum(total for total in totals if total >= 0)
+        # Before Linux 6.0 a loss is told only with the next record of the same buffer.
+        told = sum(source.lost for source, total in zip(self._sources, totals, strict=True) if total < 0)
+        return counted + told + sum(stream.lost for stream in self._streams)
+
     def batches(self, timeout: float | None = None, ended: Callable[[], bool] = lambda: False) -> Iterator[Batch]:
         """Batches as they come.
 
@@ -163,7 +173,7 @@ class Reader:
                 source.handle,
                 ffi.from_buffer(self._buffer),
                 len(self._buffer),
-                ffi.cast("uint32_t *", ffi.from_buffer(self._offsets)),
+                ffi.from_buffer("uint32_t[]", self._offsets),
                 _RECORDS,
                 drained,
             )
@@ -172,6 +182,7 @@ class Reader:
             if not drained.needed:
                 break
             self._buffer = bytearray(drained.needed)
+        source.lost += drained.lost
         if not drained.count and not drained.lost:
             return None
         return Batch(

@@ -17,6 +17,7 @@ def summary_lines(
     lost: int | None,
     out_of_scope: int,
     runs: Mapping[str, int] | None,
+    streams: int,
     command: tuple[str, int] | None,
     living: Sequence[int],
     missed: int,
@@ -28,6 +29,7 @@ def summary_lines(
         lost: records dropped by the kernel; None where nobody counts them.
         out_of_scope: records of tasks outside of the traced tree.
         runs: how often each program ran; None where the kernel does not tell.
+        streams: how many sources of records the kernel file has.
         command: the traced command and its exit status (negative: a signal), or None.
         living: processes of the command's tree that have not ended.
         missed: tasks that could not be followed.
@@ -45,7 +47,7 @@ def summary_lines(
         lines.append("runs: " + ", ".join(f"{escape(name)} {count}" for name, count in runs.items()))
     if runs and not any(runs.values()):
         lines.append("no program ever ran: what they are attached to did not happen")
-    elif runs and not total and not out_of_scope:
+    elif runs and streams and not total and not out_of_scope and not lost:
         lines.append("programs ran, and sent nothing: their filters let nothing through")
     if command is not None:
         name, status = command
@@ -55,5 +57,5 @@ def summary_lines(
     if living:
         lines.append(f"still running, started by the command: {', '.join(str(pid) for pid in living)}")
     if missed:
-        lines.append(f"{missed} tasks were not followed: the tree has more than 65536")
+        lines.append(f"{missed} tasks were not followed: the tree has more than 16384")
     return lines

@@ -18,8 +18,7 @@ __u64 skep_lost_count __attribute__((weak)) = 0;
 /* Thread and process ids of the tree. skep puts its tracker's own map here (src/skep/kernel/scope.bpf.c). */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
 	__type(key, __u32);
 	__type(value, __u32);
 } skep_tree SEC(".maps") __attribute__((weak));

@@ -35,28 +35,31 @@ struct {
 	__type(value, struct event);
 } scratch SEC(".maps");
 
-/* The file that a thread wants to execute, from the entry of its execve to the exit. */
+/*
+ * The file that a thread wants to execute, from the entry of its execve to the exit. The key is the task itself: a thread
+ * that executes a program takes over the id of its process on the way.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 10240);
-	__type(key, u32);
+	__type(key, u64);
 	__type(value, const char *);
 } requests SEC(".maps");
 
 static int enter(const char *filename)
 {
-	u32 tid = bpf_get_current_pid_tgid();
+	u64 task = bpf_get_current_task();
 
 	if (!skep_in_scope() || (uid_target != (uid_t)-1 && (uid_t)bpf_get_current_uid_gid() != uid_target))
 		return 0;
-	if (bpf_map_update_elem(&requests, &tid, &filename, BPF_ANY))
+	if (bpf_map_update_elem(&requests, &task, &filename, BPF_ANY))
 		skep_lost();
 	return 0;
 }
 
 /*
- * After a successful execve the new program's memory holds its arguments in one piece, each ended by a NUL, which is
- * written as a blank here. Returns their size.
+ * After a successful execve the new program's memory holds its arguments in one piece, each ended by a NUL. Returns their
+ * size.
  */
 static u32 read_arguments(struct task_struct *task, char *arguments)
 {
@@ -64,20 +67,29 @@ static u32 read_arguments(struct task_struct *task, char *arguments)
 
 	if (size > ARGUMENTS_SIZE)
 		size = ARGUMENTS_SIZE;
-	if (!size || bpf_probe_read_user(arguments, size, (const void *)start))
-		return 0;
-	for (u32 i = 0; i < ARGUMENTS_SIZE && i + 1 < size; i++)
-		if (!arguments[i])
-			arguments[i] = ' ';
-	return size;
+	return size && !bpf_probe_read_user(arguments, size, (const void *)start) ? size : 0;
+}
+
+/* Writes a blank over every NUL but the last, eight bytes at a time: one by one, the verifier would have to walk 4,096. */
+static void join(char *arguments, u32 size)
+{
+	const u64 low = 0x7f7f7f7f7f7f7f7full;
+	u64 *words = (u64 *)arguments;
+
+	for (u32 i = 0; i < ARGUMENTS_SIZE / 8 && i * 8 < size; i++) {
+		u64 zeros = ~(((words[i] & low) + low) | words[i] | low); /* 0x80 in each byte that is 0 */
+
+		words[i] |= zeros >> 2; /* 0x20, a blank */
+	}
+	arguments[(size - 1) & (ARGUMENTS_SIZE - 1)] = 0;
 }
 
 static int leave(void *ctx, long ret)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	u64 id = bpf_get_current_pid_tgid();
-	u32 tid = id, zero = 0, size = 0;
-	const char **filename = bpf_map_lookup_elem(&requests, &tid);
+	u64 key = (u64)task;
+	u32 zero = 0, size = 0;
+	const char **filename = bpf_map_lookup_elem(&requests, &key);
 	struct event *event = bpf_map_lookup_elem(&scratch, &zero);
 	long read;
 
@@ -86,7 +98,7 @@ static int leave(void *ctx, long ret)
 	if (ret < 0 && !failed_too)
 		goto done;
 	event->time = bpf_ktime_get_ns();
-	event->pid = id >> 32;
+	event->pid = bpf_get_current_pid_tgid() >> 32;
 	event->ppid = BPF_CORE_READ(task, real_parent, tgid);
 	event->uid = bpf_get_current_uid_gid();
 	event->ret = ret;
@@ -96,13 +108,15 @@ static int leave(void *ctx, long ret)
 		size = read > 0 ? read : 0;
 	} else {
 		size = read_arguments(task, event->arguments);
+		if (size)
+			join(event->arguments, size);
 	}
 	if (size > ARGUMENTS_SIZE)
 		size = ARGUMENTS_SIZE;
 	/* Only the part of the last array that is filled is sent. */
 	bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, event, offsetof(struct event, arguments) + size);
 done:
-	bpf_map_delete_elem(&requests, &tid);
+	bpf_map_delete_elem(&requests, &key);
 	return 0;
 }
 

@@ -36,7 +36,7 @@ struct {
 /* What a thread asked for, from the entry of its open to the exit. One thread has one system call at a time. */
 struct open_request {
 	const char *filename;
-	u32 flags;
+	u64 flags;
 };
 
 struct {
@@ -46,7 +46,7 @@ struct {
 	__type(value, struct open_request);
 } requests SEC(".maps");
 
-static int enter(const char *filename, u32 flags)
+static int enter(const char *filename, u64 flags)
 {
 	u64 id = bpf_get_current_pid_tgid();
 	u32 tid = id, pid = id >> 32;
