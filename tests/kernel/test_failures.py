@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import random
 import re
@@ -38,13 +39,10 @@ def test_a_rejected_program_is_explained_in_its_own_source(program):
         assert found.line == 18
 
 
-def test_without_privileges_the_missing_capabilities_are_named(skep, tmp_path):
-    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
-    os.chmod(tmp_path, 0o777)
-    finished = subprocess.run(
-        [*command, *skep, "run", "opensnoop"], capture_output=True, text=True, check=False, env=environment
-    )
+def test_without_privileges_the_missing_capabilities_are_named(skep):
+    # Root without capabilities is not more than anybody else, and can read this folder wherever it lies.
+    command = ["setpriv", "--inh-caps=-all", "--bounding-set=-all", *skep, "run", "opensnoop"]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
     assert finished.returncode == 3, finished.stderr
     assert "CAP_BPF" in finished.stderr
@@ -147,6 +145,19 @@ def _attached_by_skep():
     return [name for name in os.listdir(f"{tracefs()}/instances") if name.startswith("skep-")]
 
 
+def _commands(line):
+    """The processes that run a command."""
+    found = []
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            with open(path) as file:
+                if file.read().rstrip("\0").replace("\0", " ") == line:
+                    found.append(path)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_a_signal_is_a_normal_end_with_a_summary(skep, number):
     process = subprocess.Popen(
@@ -179,7 +190,7 @@ def test_a_signal_at_any_moment_leaves_nothing_behind(skep):
         # Before skep catches the signal Python ends in its own way: with 130, or with 1 while it starts.
         assert process.returncode in {0, 130, -signal.SIGINT} or "KeyboardInterrupt" in errors, errors
         assert _attached_by_skep() == []
-        assert subprocess.run(["pgrep", "-xf", "sleep 60"], check=False, capture_output=True).stdout == b""
+        assert _commands("sleep 60") == []
 
 
 def test_what_a_killed_run_left_is_removed_by_the_next(skep):

@@ -71,6 +71,16 @@ def test_the_array_of_whole_records_is_no_copy():
     assert not batch.array.flags.owndata
 
 
+def test_arrow_and_pandas_hold_what_rows_hold():
+    batch = _batch([_record(1, -1, b"one"), _record(2, -2, b"\xff")])
+
+    assert batch.to_arrow().to_pylist() == [
+        {"pid": 1, "number": -1, "text": "one"},
+        {"pid": 2, "number": -2, "text": "\\xff"},
+    ]
+    assert batch.to_pandas()["pid"].tolist() == [1, 2]
+
+
 def test_an_empty_batch_has_no_rows():
     batch = _batch([])
 

@@ -50,17 +50,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"skep: {error}\n" + (f"{error.remedy}\n" if error.remedy else ""))
         return error.exit_code
     except BrokenPipeError:
-        # Whoever read our output has seen enough. Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        # Whoever read our output has seen enough.
+        _drop_output()
         return 0
     except OSError as error:
         # Ours have their own kinds (SkepError): this is the disk, or standard output.
+        _drop_output()
         where = f"{error.filename}: " if error.filename else ""
         sys.stderr.write(f"skep: {where}{error.strerror}\n")
         return 1
     except KeyboardInterrupt:
         return 130
     return int(code)
+
+
+def _drop_output() -> None:
+    """Standard output has failed: what is still to be written would fail, and be complained of, again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _help() -> None:

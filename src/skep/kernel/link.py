@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
-    from skep.kernel.object import Program
+    from skep.kernel.program import Program
 
 __all__ = ["Links", "attach"]
 

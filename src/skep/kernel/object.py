@@ -14,6 +14,8 @@ from skep._native import ffi, lib, messages
 from skep.base.errors import BtfError, HookMissingError, LoadError, ObjectFormatError, SkepError, VerifierError
 from skep.kernel.features import privilege_error
 from skep.kernel.link import Links, attach
+from skep.kernel.map import Map
+from skep.kernel.program import Program
 from skep.spec.objectspec import PERF_EVENT_ARRAY, RINGBUF
 
 TYPE_CHECKING = False
@@ -22,9 +24,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
-    from skep.spec.objectspec import MapSpec, ObjectSpec, ProgramSpec
+    from skep.spec.objectspec import ObjectSpec
 
-__all__ = ["Map", "Object", "Program"]
+__all__ = ["SCOPED", "TREE", "Object"]
 
 # A ring buffer whose source gives no size gets this many bytes.
 RING_SIZE = 256 * 1024
@@ -33,48 +35,6 @@ TREE = "skep_tree"
 SCOPED = "skep_scoped"
 # bpf_enable_stats(2): run time and run count of every program, while the file descriptor is open.
 _STATS_RUN_TIME = 0
-
-
-class Map:
-    """A map in the kernel. Its file descriptor belongs to the object.
-
-    Args:
-        spec: what the source declares.
-        fd: file descriptor.
-        max_entries: as the kernel has it: entries, or bytes for a ring buffer.
-    """
-
-    __slots__ = ("fd", "max_entries", "spec")
-
-    def __init__(self, spec: MapSpec, fd: int, max_entries: int) -> None:
-        self.spec = spec
-        self.fd = fd
-        self.max_entries = max_entries
-
-
-class Program:
-    """A program in the kernel. Its file descriptor belongs to the object.
-
-    Args:
-        spec: what the source declares.
-        fd: file descriptor.
-        handle: libbpf's.
-    """
-
-    __slots__ = ("fd", "handle", "spec")
-
-    def __init__(self, spec: ProgramSpec, fd: int, handle: Any) -> None:
-        self.spec = spec
-        self.fd = fd
-        self.handle = handle
-
-    def run_count(self) -> int:
-        """How often it ran since statistics were enabled (`Object.enable_statistics`)."""
-        info = ffi.new("struct bpf_prog_info *")
-        size = ffi.new("uint32_t *", ffi.sizeof("struct bpf_prog_info"))
-        if lib.bpf_obj_get_info_by_fd(self.fd, info, size):
-            raise LoadError(f"program {self.spec.name} gives no information", ffi.errno)
-        return int(info.run_cnt)
 
 
 class Object:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     import numpy as np
+    import pandas as pd
+    import pyarrow as pa
 
     from skep.base.schema import Field, Schema
 
@@ -106,3 +108,23 @@ class Batch:
             record = self.buffer[self.offsets[index] : self.offsets[index + 1]][:size]
             whole[index * size : index * size + len(record)] = record
         return np.frombuffer(whole, self.schema.dtype)
+
+    def to_arrow(self) -> pa.Table:
+        """The records as an Arrow table, one column a field; structs and arrays keep their shape. Imports pyarrow."""
+        import pyarrow as pa
+
+        return pa.Table.from_pylist([_plain(row) for row in self.rows()])
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The records as a data frame. Imports pyarrow and pandas."""
+        frame: pd.DataFrame = self.to_arrow().to_pandas()
+        return frame
+
+
+def _plain(value: Any) -> Any:
+    """A row as a dict, and those within it; text that is not UTF-8 is escaped, since Arrow's strings have to be."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    if hasattr(value, "_fields"):
+        return {name: _plain(inner) for name, inner in zip(value._fields, value, strict=True)}
+    return [_plain(inner) for inner in value] if isinstance(value, tuple) else value
