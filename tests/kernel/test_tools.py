@@ -164,3 +164,88 @@ def test_exitsnoop_leaves_threads_out(run):
 
 def test_exitsnoop_is_silent_about_others(run):
     assert run("exitsnoop", "--pid-target", "1", "--", "true") == []
+
+
+def test_sigsnoop_shows_sender_target_and_signal(run):
+    script = "sleep 60 & kill -USR1 $!; kill -KILL $!; wait $! 2>/dev/null; kill -TERM 4194303 2>/dev/null; echo $!"
+
+    events = run("sigsnoop", "--", "sh", "-c", script)
+
+    assert [(event["signal_name"], event["ret_name"]) for event in events] == [
+        ("SIGUSR1", None),
+        ("SIGKILL", None),
+        ("SIGTERM", "ESRCH"),
+    ]
+    assert {event["comm"] for event in events} == {"sh"}
+    assert events[0]["target"] == events[1]["target"] != events[0]["pid"]
+    assert events[2]["target"] == 4194303
+
+
+def test_sigsnoop_knows_all_three_system_calls(run):
+    # kill(2), tkill(2) and tgkill(2), numbers of x86-64; signal 0 only asks.
+    script = (
+        "import ctypes, os; libc = ctypes.CDLL(None); me = os.getpid();"
+        "libc.syscall(62, me, 0); libc.syscall(200, me, 0); libc.syscall(234, me, me, 0)"
+    )
+
+    events = run("sigsnoop", "--", sys.executable, "-c", script)
+
+    assert [(event["target"], event["signal"], event["ret"]) for event in events] == [(events[0]["pid"], 0, 0)] * 3
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(["--pid-target", "1"], id="another process"),
+        pytest.param(["--signal-target", "1"], id="another signal"),
+        pytest.param(["--failed-only"], id="failures only"),
+    ],
+)
+def test_sigsnoop_is_silent_when_the_filter_excludes_a_signal(run, options):
+    assert run("sigsnoop", *options, "--", "sh", "-c", "kill -0 $$") == []
+
+
+def test_bootstrap_shows_starts_and_ends(run):
+    events = run("bootstrap", "--", "sh", "-c", "sleep 0.1; exit 3")
+
+    assert [(event["what_name"], event["comm"]) for event in events] == [
+        ("EXEC", "sh"),
+        ("EXEC", "sleep"),
+        ("EXIT", "sleep"),
+        ("EXIT", "sh"),
+    ]
+    assert events[1]["filename"].endswith("/sleep")
+    assert events[2]["duration_ns"] >= 100_000_000
+    assert events[3]["exit_code_name"] == "3"
+    assert events[2]["ppid"] == events[3]["pid"]
+
+
+def test_bootstrap_shows_only_what_lived_long_enough(run):
+    events = run("bootstrap", "--min-duration-ns", "90ms", "--", "sh", "-c", "true; sleep 0.1; /bin/true; exit 3")
+
+    assert [(event["what_name"], event["comm"]) for event in events] == [("EXIT", "sleep"), ("EXIT", "sh")]
+
+
+def _type_into_bash(lines):
+    """A command that types lines into an interactive bash."""
+    script = (
+        "import pty, os, sys\n"
+        "pid, terminal = pty.fork()\n"
+        "if not pid: os.execv('/bin/bash', ['bash', '--norc', '--noprofile', '-i'])\n"
+        f"os.write(terminal, {lines!r})\n"
+        "try:\n"
+        "    while os.read(terminal, 1024): pass\n"
+        "except OSError: pass\n"
+        "os.waitpid(pid, 0)\n"
+    )
+    return [sys.executable, "-c", script]
+
+
+def test_bashreadline_shows_what_is_typed(run):
+    events = run("bashreadline", "--", *_type_into_bash(b"echo typed\nexit\n"))
+
+    assert [(event["comm"], event["line"]) for event in events] == [("bash", "echo typed"), ("bash", "exit")]
+
+
+def test_bashreadline_is_silent_about_other_shells(run):
+    assert run("bashreadline", "--pid-target", "1", "--", *_type_into_bash(b"exit\n")) == []

@@ -123,6 +123,8 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _deliver(version: str, folder: Path) -> None:
     meta = KERNELS[version]
+    # A new machine has no package lists, and an old one names versions that are no longer there.
+    _output(["apt-get", "--quiet", "update"], folder.parent)
     package = package_name(version, _output(["apt-cache", "show", "--no-all-versions", meta], folder.parent))
     sys.stderr.write(f"skep vm: fetching {package} into {folder}\n")
     # The name is fixed, so that what a killed run left behind is removed by the next one. The lock is held.
@@ -145,5 +147,8 @@ def _output(command: Sequence[str], folder: Path) -> str:
     except FileNotFoundError as error:
         raise VmError(f"{command[0]} is missing: kernels are fetched with Debian's apt, dpkg and kmod") from error
     if done.returncode:
-        raise VmError(f"{' '.join(command)} failed: {done.stderr.strip()}", remedy="try `apt-get update` first")
+        raise VmError(
+            f"{' '.join(command)} failed: {done.stderr.strip()}",
+            remedy="Are bookworm and bookworm-security among the package sources of apt?",
+        )
     return done.stdout
