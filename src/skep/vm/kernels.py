@@ -122,23 +122,32 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _deliver(version: str, folder: Path) -> None:
-    meta = KERNELS[version]
-    # A new machine has no package lists, and an old one names versions that are no longer there.
-    _output(["apt-get", "--quiet", "update"], folder.parent)
-    package = package_name(version, _output(["apt-cache", "show", "--no-all-versions", meta], folder.parent))
-    sys.stderr.write(f"skep vm: fetching {package} into {folder}\n")
     # The name is fixed, so that what a killed run left behind is removed by the next one. The lock is held.
     partial = folder.with_name(f"{version}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     unpacked = partial / "kernel"
     unpacked.mkdir(parents=True)
-    _output(["apt-get", "download", package], partial)
+    try:
+        package = _download(version, partial)
+    except VmError:
+        # A new machine has no package lists, and those of an old one name versions that are no longer there.
+        _output(["apt-get", "--quiet", "update"], partial)
+        package = _download(version, partial)
     (archive,) = partial.glob("*.deb")
     _output(["dpkg", "-x", str(archive), str(unpacked)], partial)
     # Installing the package would do this; modprobe and Kernel.modules read the result.
     _output(["depmod", "--basedir", str(unpacked), package.removeprefix("linux-image-")], partial)
     unpacked.rename(folder)
     shutil.rmtree(partial)
+
+
+def _download(version: str, folder: Path) -> str:
+    """Puts the package of that series into a folder, and gives its name."""
+    description = _output(["apt-cache", "show", "--no-all-versions", KERNELS[version]], folder)
+    package = package_name(version, description)
+    sys.stderr.write(f"skep vm: fetching {package}\n")
+    _output(["apt-get", "download", package], folder)
+    return package
 
 
 def _output(command: Sequence[str], folder: Path) -> str:
