@@ -94,3 +94,34 @@ def test_a_loaded_object_that_is_never_closed_warns(program):
     loaded = program("burst").load()
     with pytest.warns(ResourceWarning, match="never closed"):
         loaded.__del__()
+
+
+def test_a_count_is_never_exceeded_and_ends_the_command(program):
+    command = ["sh", "-c", "while :; do rm -f /nowhere; done"]
+    with Run(program("tracepoint"), command=command, stdout=2) as run:
+        rows = [row for batch in run.batches(duration=60, count=5) for row in batch.rows()]
+        summary = run.summary()
+
+    assert len(rows) == 5
+    assert summary.events == {"events": 5}
+    assert summary.command == ("sh", -15)
+
+
+@pytest.mark.floors("6.1")
+def test_sizes_that_the_source_leaves_open_have_defaults(program):
+    spec = program("sizes")
+    spec.variables["pid_filter"].value = os.getpid()
+    with spec.load() as loaded, loaded.attach():
+        os.getppid()
+
+        assert {name: map_.max_entries for name, map_ in loaded.maps.items()} == {
+            "events": 256 * 1024,
+            "counts": 10240,
+            "stacks": 10240,
+        }
+        assert [event.pid for event in loaded.events(timeout=0.2)] == [os.getpid()]
+
+
+def test_sizes_may_be_chosen(program):
+    with program("sizes").load(sizes={"counts": 7, "events": 8192}) as loaded:
+        assert (loaded.maps["counts"].max_entries, loaded.maps["events"].max_entries) == (7, 8192)

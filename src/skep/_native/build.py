@@ -31,6 +31,7 @@ const char *bpf_map__name(const struct bpf_map *map);
 int bpf_map__fd(const struct bpf_map *map);
 uint32_t bpf_map__max_entries(const struct bpf_map *map);
 int bpf_map__set_max_entries(struct bpf_map *map, uint32_t count);
+uint32_t bpf_map__value_size(const struct bpf_map *map);
 int bpf_map__set_key_size(struct bpf_map *map, uint32_t size);
 int bpf_map__set_value_size(struct bpf_map *map, uint32_t size);
 int bpf_map__reuse_fd(struct bpf_map *map, int fd);

@@ -54,6 +54,7 @@ def _run(spec: Spec, options: Namespace, source: str, command: Sequence[str], st
         pids=options.pid,
         system=options.system,
         btf=options.btf,
+        sizes=_sizes(spec, options.map),
         # A terminal shows both; a pipe or a file gets the events alone.
         stdout=1 if os.isatty(1) else 2,
         user=None if options.as_root else _invoking_user(),
@@ -96,6 +97,7 @@ def _parser(spec: Spec | None = None) -> tuple[Parser, list[Action]]:
         add("--duration", type=duration, metavar="TIME", help="end after this time (10s, 5m)"),
         add("--count", type=positive, metavar="N", help="end after so many events"),
         add("--set", action="append", default=[], metavar="NAME=VALUE", help="set a variable of the kernel file"),
+        add("--map", action="append", default=[], metavar="NAME.max_entries=N", help="set the size of a map"),
         add("--btf", metavar="FILE", help="the kernel's type information, where /sys/kernel/btf/vmlinux is not there"),
         add("--as-root", action="store_true", help="under sudo, run the command as root, not as the user who called"),
         add("-q", "--quiet", action="store_true", help="events and errors only"),
@@ -138,6 +140,20 @@ def _set_variables(spec: Spec, options: Namespace) -> None:
             names = ", ".join(spec.variables) or "none"
             raise UsageError(f"--set {assignment}: there is no such variable", remedy=f"The variables are: {names}.")
         spec.variables[name].parse(text)
+
+
+def _sizes(spec: Spec, assignments: Sequence[str]) -> dict[str, int]:
+    sizes = {}
+    for assignment in assignments:
+        place, _, text = assignment.partition("=")
+        name, _, what = place.partition(".")
+        if name not in spec.maps:
+            names = ", ".join(spec.maps) or "none"
+            raise UsageError(f"--map {assignment}: there is no such map", remedy=f"The maps are: {names}.")
+        if what != "max_entries" or not text.isdecimal() or not 0 < int(text) < 1 << 32:
+            raise UsageError(f"--map {assignment}: it takes NAME.max_entries=N, with N from 1 to {(1 << 32) - 1}")
+        sizes[name] = int(text)
+    return sizes
 
 
 def _split(arguments: Sequence[str], separator: str) -> tuple[list[str], list[str]]:

@@ -14,9 +14,8 @@ from skep._native import ffi, lib, messages
 from skep.base.errors import BtfError, HookMissingError, LoadError, ObjectFormatError, SkepError, VerifierError
 from skep.kernel.features import privilege_error
 from skep.kernel.link import Links, attach
-from skep.kernel.map import Map
+from skep.kernel.map import Map, set_sizes
 from skep.kernel.program import Program
-from skep.spec.objectspec import PERF_EVENT_ARRAY, RINGBUF
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SCOPED", "TREE", "Object"]
 
-# A ring buffer whose source gives no size gets this many bytes.
-RING_SIZE = 256 * 1024
 # Of skep.h: the map that a file shares with the tracker (skep.kernel.scope), and whether there is a tree to be in.
 TREE = "skep_tree"
 SCOPED = "skep_scoped"
@@ -44,6 +41,7 @@ class Object:
         spec: what to load; the values of its variables as they are now.
         btf: path of the kernel's BTF; None for /sys/kernel/btf/vmlinux.
         maps: file descriptors of maps to use in place of the spec's own, by name.
+        sizes: entries that maps get instead of what the source says (bytes, for ring buffers), by name.
 
     Raises:
         PrivilegeError: a capability is missing.
@@ -53,7 +51,14 @@ class Object:
         LoadError: a map or a program is refused for another reason.
     """
 
-    def __init__(self, spec: ObjectSpec, *, btf: str | None = None, maps: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        spec: ObjectSpec,
+        *,
+        btf: str | None = None,
+        maps: Mapping[str, int] | None = None,
+        sizes: Mapping[str, int] | None = None,
+    ) -> None:
         self.spec = spec
         self._handle = ffi.NULL
         self._statistics = -1
@@ -74,7 +79,7 @@ class Object:
             raise _not_opened(spec, number, messages())
         self._handle = handle
         try:
-            self._prepare(maps or {})
+            self._prepare(maps or {}, sizes or {})
             self._load()
         except BaseException:
             self.close()
@@ -165,23 +170,17 @@ class Object:
             program = lib.bpf_object__next_program(self._handle, program)
         return found
 
-    def _prepare(self, replaced: Mapping[str, int]) -> None:
+    def _prepare(self, replaced: Mapping[str, int], sizes: Mapping[str, int]) -> None:
         for name, map_ in self._each_map():
             declared = self.spec.maps.get(name)
             error = 0
             if name in replaced:
                 error = lib.bpf_map__reuse_fd(map_, replaced[name])
-            elif declared is not None and declared.type == RINGBUF:
-                # A value type only tells what the records are: the kernel wants no value size here.
-                error = lib.bpf_map__set_value_size(map_, 0)
-                if not declared.max_entries:
-                    error = error or lib.bpf_map__set_max_entries(map_, RING_SIZE)
-            elif declared is not None and declared.type == PERF_EVENT_ARRAY:
-                # CPU -> file descriptor, whatever the source says of the records.
-                error = lib.bpf_map__set_key_size(map_, 4) or lib.bpf_map__set_value_size(map_, 4)
             elif name == TREE and SCOPED in self.spec.variables:
                 # The file includes skep.h, and nobody asks for its tree: it takes no room.
                 error = lib.bpf_map__set_max_entries(map_, 1)
+            elif declared is not None:
+                error = set_sizes(map_, declared, sizes.get(name))
             elif name.endswith(".rodata"):
                 self._write_variables(map_)
             if error:

@@ -30,12 +30,19 @@ class Spec(ObjectSpec):
 
     __slots__ = ()
 
-    def load(self, *, btf: str | None = None, maps: Mapping[str, int] | None = None) -> Object:
+    def load(
+        self,
+        *,
+        btf: str | None = None,
+        maps: Mapping[str, int] | None = None,
+        sizes: Mapping[str, int] | None = None,
+    ) -> Object:
         """Loads the maps and programs into the kernel, with the variables as they are now.
 
         Args:
             btf: path of the kernel's BTF; None for /sys/kernel/btf/vmlinux.
             maps: file descriptors of maps to use in place of the spec's own, by name.
+            sizes: entries that maps get instead of what the source says (bytes, for ring buffers), by name.
 
         Raises:
             PrivilegeError: a capability is missing.
@@ -45,7 +52,7 @@ class Spec(ObjectSpec):
         """
         from skep.session.loaded import Object
 
-        return Object(self, btf=btf, maps=maps)
+        return Object(self, btf=btf, maps=maps, sizes=sizes)
 
 
 def compile(source: str, *, btf: str | None = None) -> Spec:  # noqa: A001 - skep.compile is what a reader expects

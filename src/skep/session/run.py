@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+from itertools import chain
 
 from skep.base.errors import UsageError
 from skep.base.meaning import PROCESS
@@ -112,6 +113,7 @@ class Run:
         system: show the events of all tasks nevertheless.
         without: processes whose events are not shown.
         btf: path of the kernel's BTF; None for /sys/kernel/btf/vmlinux.
+        sizes: entries that maps get instead of what the source says (bytes, for ring buffers), by name.
         stdout: file descriptor that becomes the command's standard output.
         user: uid and gid that the command runs as; None for our own.
         stop: ends the run from outside; None: nothing does but the command, the processes, the duration and the count.
@@ -130,6 +132,7 @@ class Run:
         system: bool = False,
         without: Sequence[int] = (),
         btf: str | None = None,
+        sizes: Mapping[str, int] | None = None,
         stdout: int = 1,
         user: tuple[int, int] | None = None,
         stop: Stop | None = None,
@@ -143,6 +146,7 @@ class Run:
         self._system = system
         self._without = set(without)
         self._btf = btf
+        self._sizes = sizes
         self._stop = stop
         self._events: dict[str, int] = {}
         self._out_of_scope = 0
@@ -171,7 +175,7 @@ class Run:
         if (tracepoints or self.spec.prints) and mount_tracefs():
             self.notices.append("mounted tracefs at /sys/kernel/tracing")
         maps = self._follow() if (self._arguments or self._pids) and not self._system else {}
-        self._object = Object(self.spec, btf=self._btf, maps=maps)
+        self._object = Object(self.spec, btf=self._btf, maps=maps, sizes=self._sizes)
         self._object.enable_statistics()
         self._reader = Reader(self._object)
         if self.spec.prints:
@@ -179,11 +183,8 @@ class Run:
 
             self._printk = Printk(self.spec.formats)
             self._reader.add(self._printk)
-        for fd in (
-            *self._targets,
-            *([self._command.fd] if self._command else []),
-            *([self._stop.fd] if self._stop else []),
-        ):
+        ends = [part.fd for part in (self._command, self._stop) if part is not None]
+        for fd in (*self._targets, *ends):
             self._reader.watch(fd)
         self._links = self._object.attach()
         self.notices += [f"left out: {why}" for why in self._links.left_out.values()]
@@ -233,26 +234,24 @@ class Run:
         """
         reader = self._reader
         assert reader is not None, "a Run is entered before it is read"
-        left = count
         if self._command is not None and not self._stopped:
             self._command.start()
-        for batch in self._shown(reader.batches(duration, self._ended)):
-            if left is not None and batch.count >= left:
-                yield self._counted(batch.select(range(left)))
+        left = count
+        for batch in chain(self._shown(reader.batches(duration, self._ended)), self._last_words(reader)):
+            shown = batch if left is None or batch.count <= left else batch.select(range(left))
+            self._events[shown.source] = self._events.get(shown.source, 0) + shown.count
+            yield shown
+            left = None if left is None else left - shown.count
+            if left == 0:
                 break
-            yield self._counted(batch)
-            left = None if left is None else left - batch.count
-        else:
-            left = None
-        if self._command is not None and self._command.status is None:
-            self._command.end(self._stop.grace if self._stop is not None else 0)
-            if left is None:
-                # What it did on its way out.
-                yield from map(self._counted, self._shown(reader.drain()))
+        if self._command is not None:
+            self._command.end(0)
 
-    def _counted(self, batch: Batch) -> Batch:
-        self._events[batch.source] = self._events.get(batch.source, 0) + batch.count
-        return batch
+    def _last_words(self, reader: Reader) -> Iterator[Batch]:
+        """Ends the command, and gives what it did on its way out."""
+        if self._command is not None:
+            self._command.end(self._stop.grace if self._stop is not None else 0)
+            yield from self._shown(reader.drain())
 
     def _ended(self) -> bool:
         if self._command is not None:
