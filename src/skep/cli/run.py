@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from argparse import SUPPRESS, BooleanOptionalAction
 
 from skep.base.errors import UsageError
-from skep.cli.parser import Parser, duration, positive
+from skep.cli.options import run_parser
 from skep.session.api import read_spec
 from skep.session.run import Run, Stop
 from skep.stream.resolve import resolve
@@ -18,30 +17,25 @@ if TYPE_CHECKING:
     from argparse import Action, Namespace
     from collections.abc import Sequence
 
+    from skep.cli.parser import Parser
     from skep.session.api import Spec
     from skep.view.ndjson import Ndjson
     from skep.view.table import Table
 
 __all__ = ["main"]
 
-_EXAMPLES = """\
-  skep run opensnoop -- ls /            what does a command open?
-  skep run opensnoop -p 1234            what does a running process open?
-  skep run my.bpf.c --help              the options of a kernel file of your own
-"""
-
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the verb."""
     own, command = _split(arguments, "--")
-    parser, actions = _parser()
+    parser, actions = run_parser()
     source, rest = _source(own, parser, actions)
     with Stop() as stop:
         _catch_signals(stop)
         # --help waits for the second pass, which knows the kernel file's own options.
         known = [argument for argument in rest if argument not in {"-h", "--help"}]
         spec = read_spec(source, btf=parser.parse_known_args(known)[0].btf)
-        options = _parser(spec)[0].parse(rest)
+        options = run_parser(spec)[0].parse(rest)
         _set_variables(spec, options)
         _run(spec, options, source, command, stop)
     return 0
@@ -84,47 +78,6 @@ def _summarize(run: Run, options: Namespace) -> None:
     summary = run.summary()
     for line in summary_lines(**{name: getattr(summary, name) for name in summary.__slots__}):
         _say(options, line)
-
-
-def _parser(spec: Spec | None = None) -> tuple[Parser, list[Action]]:
-    parser = Parser("run", "Runs a kernel file and shows what it sees.", f"examples:\n{_EXAMPLES}")
-    parser.usage = "skep run SOURCE [options] [-- COMMAND ...]"
-    add = parser.add_argument
-    actions = [
-        add("-o", "--output", choices=["table", "json"], default="table", help="how to show events (default: table)"),
-        add("-p", "--pid", type=positive, action="append", default=[], help="only this process and its later children"),
-        add("--system", action="store_true", help="the events of all processes, with a command or --pid too"),
-        add("--duration", type=duration, metavar="TIME", help="end after this time (10s, 5m)"),
-        add("--count", type=positive, metavar="N", help="end after so many events"),
-        add("--set", action="append", default=[], metavar="NAME=VALUE", help="set a variable of the kernel file"),
-        add("--map", action="append", default=[], metavar="NAME.max_entries=N", help="set the size of a map"),
-        add("--btf", metavar="FILE", help="the kernel's type information, where /sys/kernel/btf/vmlinux is not there"),
-        add("--as-root", action="store_true", help="under sudo, run the command as root, not as the user who called"),
-        add("-q", "--quiet", action="store_true", help="events and errors only"),
-    ]
-    if spec is not None:
-        _add_variables(parser, spec, {"--help", *(option for action in actions for option in action.option_strings)})
-    return parser, actions
-
-
-def _add_variables(parser: Parser, spec: Spec, taken: set[str]) -> None:
-    """The kernel file's own options. A name that is one of skep's words keeps skep's meaning; --set reaches it."""
-    if spec.description:
-        parser.description = spec.description
-    group = parser.add_argument_group(f"options of {spec.name}")
-    for variable in spec.variables.values():
-        option = f"--{variable.name.replace('_', '-')}"
-        negative = f"--no-{option[2:]}"
-        if not variable.is_option or {option, negative} & taken:
-            continue
-        taken |= {option, negative}
-        text = f"{variable.help} " if variable.help else ""
-        text = f"{text}({variable.type.name}, default: {variable.value!r})".replace("%", "%%")
-        destination = f"variable {variable.name}"
-        if variable.type.kind == "bool":
-            group.add_argument(option, action=BooleanOptionalAction, default=SUPPRESS, dest=destination, help=text)
-        else:
-            group.add_argument(option, default=SUPPRESS, dest=destination, metavar="VALUE", help=text)
 
 
 def _set_variables(spec: Spec, options: Namespace) -> None:
