@@ -125,3 +125,15 @@ def test_sizes_that_the_source_leaves_open_have_defaults(program):
 def test_sizes_may_be_chosen(program):
     with program("sizes").load(sizes={"counts": 7, "events": 8192}) as loaded:
         assert (loaded.maps["counts"].max_entries, loaded.maps["events"].max_entries) == (7, 8192)
+
+
+def test_records_of_several_types_are_told_apart_by_their_sizes(program):
+    spec = program("several")
+    spec.variables["pid_filter"].value = os.getpid()
+    with Run(spec) as run:
+        os.getppid()
+        batches = list(run.batches(duration=0.2))
+
+    rows = [(batch.schema.name, row.number) for batch in batches for row in batch.rows()]
+    assert rows == [("large", 0), ("small", 1), ("small", 2), ("large", 3), ("small", 4), ("small", 5)]
+    assert [batch.array["number"].tolist() for batch in batches] == [[0], [1, 2], [3], [4, 5]]

@@ -230,7 +230,7 @@ SEC("tp/a/b") int handle(void *ctx) { size_t size = 1; return bpf_ringbuf_output
 """
     )
 
-    (field,) = ObjectSpec.read(project.compile(), "x.o").events["ring"].schema.fields
+    (field,) = ObjectSpec.read(project.compile(), "x.o").events["ring"].schemas[0].fields
 
     assert field.type.name == "size_t"
 

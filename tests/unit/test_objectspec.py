@@ -154,7 +154,7 @@ def test_counters_are_the_globals_of_64_bits(spec: ObjectSpec, data: bytes) -> N
 
 
 def test_events_have_meanings_by_the_clocks_of_all_programs(spec: ObjectSpec) -> None:
-    fields = {field.name: field.meaning for field in spec.events["events"].schema.fields}
+    fields = {field.name: field.meaning for field in spec.events["events"].schemas[0].fields}
 
     assert spec.events["events"].map == "events"
     assert fields == {"ts": "time_boot", "pid": "pid", "tid": "tid", "comm": "comm", "ret": "result"}
@@ -184,7 +184,7 @@ def test_a_perf_event_array_is_a_stream_and_no_ring(spec_of) -> None:
         True,
         False,
     )
-    assert spec.events["out"].schema.name == "event"
+    assert spec.events["out"].schemas[0].name == "event"
 
 
 def foreign(text: str) -> bytes:
@@ -206,7 +206,7 @@ def test_an_object_of_another_builder_that_states_its_type() -> None:
     text = "struct event { u64 a, b, c, d; };\n"
     text += 'struct { __uint(type, 27); __uint(max_entries, 4096); __type(value, struct event); } ring SEC(".maps");\n'
 
-    assert ObjectSpec.read(foreign(text + SEND), "x.o").events["ring"].schema.name == "event"
+    assert ObjectSpec.read(foreign(text + SEND), "x.o").events["ring"].schemas[0].name == "event"
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_an_object_without_type_information_is_refused() -> None:
 def decode(spec: ObjectSpec) -> None:
     """Uses everything that a spec describes, as a run would."""
     for event in spec.events.values():
-        event.schema.decode(b"\1" * 40)
+        event.schemas[0].decode(b"\1" * 40)
     for variable in spec.variables.values():
         assert len(variable.data) == variable.type.size or variable.type.kind == "struct"
         _ = variable.value

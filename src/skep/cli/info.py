@@ -20,7 +20,9 @@ def main(arguments: Sequence[str]) -> int:
     """Runs the verb."""
     parser = Parser("info", "Tells what a kernel file is, without loading it: programs, maps, options, events.")
     parser.add_argument("source", metavar="SOURCE", help="a .bpf.c file, a .bpf.o file or a tool")
-    parser.add_argument("-o", "--output", choices=["text", "json"], default="text", help="(default: text)")
+    parser.add_argument(
+        "-o", "--output", choices=["text", "json"], default="text", help="how to tell it (default: text)"
+    )
     parser.add_argument("--btf", metavar="FILE", help="type information to compile against, not the running kernel's")
     options = parser.parse(arguments)
     spec = read_spec(options.source, btf=options.btf)

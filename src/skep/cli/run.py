@@ -160,7 +160,7 @@ def _catch_signals(stop: Stop) -> None:
 
 
 def _view(spec: Spec, options: Namespace) -> Table | Ndjson:
-    labelled = len(spec.events) + spec.prints > 1
+    labelled = sum(len(event.schemas) for event in spec.events.values()) + spec.prints > 1
     if options.output == "json":
         from skep.view.ndjson import Ndjson
 

@@ -195,7 +195,11 @@ class Run:
         for pid in (*self._pids, *([self._command.pid] if self._command else [])):
             self._tree.add(pid)
         asked = any(TREE in program.symbols for program in self.spec.programs.values())
-        whole = [event.map for event in self.spec.events.values() if _process_field(event.schema) is None]
+        whole = [
+            event.map
+            for event in self.spec.events.values()
+            if not all(_process_field(schema) for schema in event.schemas)
+        ]
         if whole and not asked:
             self.notices.append(f"the records of {', '.join(whole)} name no process: those of all tasks are shown")
         if SCOPED not in self.spec.variables:

@@ -92,14 +92,30 @@ class EventSpec:
 
     Args:
         map: the ring's name.
-        schema: the layout of its records.
+        schemas: the layouts of its records; if there are several, each has another size.
     """
 
-    __slots__ = ("map", "schema")
+    __slots__ = ("_by_size", "map", "schemas")
 
-    def __init__(self, map: str, schema: Schema) -> None:  # noqa: A002
+    def __init__(self, map: str, schemas: tuple[Schema, ...]) -> None:  # noqa: A002
         self.map = map
-        self.schema = schema
+        self.schemas = schemas
+        self._by_size: dict[int, Schema] = {}
+
+    def schema_of(self, size: int) -> Schema:
+        """The layout of a record, told by its size.
+
+        Args:
+            size: in bytes. A record may be cut short, or padded as the kernel pads perf records (to 4 less than a
+                multiple of 8).
+        """
+        if len(self.schemas) == 1:
+            return self.schemas[0]
+        if size not in self._by_size:
+            whole = [schema for schema in self.schemas if size in {schema.size, schema.size + (-schema.size - 4) % 8}]
+            cut = sorted((schema for schema in self.schemas if schema.size > size), key=lambda schema: schema.size)
+            self._by_size[size] = (whole or cut or [max(self.schemas, key=lambda schema: schema.size)])[0]
+        return self._by_size[size]
 
 
 class ObjectSpec:
@@ -189,7 +205,7 @@ class ObjectSpec:
             variables=_variables(elf, btf, document.notes),
             counters=_counters(elf),
             events={
-                spec.name: EventSpec(spec.name, events.schema(spec)) for spec in maps.values() if events.sent(spec)
+                spec.name: EventSpec(spec.name, events.schemas(spec)) for spec in maps.values() if events.sent(spec)
             },
             formats=tuple(_formats(elf, btf)),
             prints=bool(helpers & _PRINTK),
@@ -314,25 +330,29 @@ class _Events:
         """Whether any records come from this map: a perf event array may also serve to read counters."""
         return ring.is_stream and bool(ring.name in self._document.events or self._helpers & _SENDERS[ring.type])
 
-    def schema(self, ring: MapSpec) -> Schema:
-        """The layout of the records of a ring.
+    def schemas(self, ring: MapSpec) -> tuple[Schema, ...]:
+        """The layouts of the records of a ring.
 
         Raises:
-            ProgramError: it cannot be told.
+            ProgramError: they cannot be told, or not told apart.
         """
         names = self._document.events.get(ring.name, [])
-        if len(names) > 1:
-            raise ProgramError(
-                f"{self._file}: {ring.name} carries records of several types: {', '.join(names)}",
-                remedy=f"Say which one it is: /// @event {names[0]}, in the line before the map.",
-            )
         # The value of a perf event array is a file descriptor, whatever is sent through it.
-        type_ = self._pointed_to(names[0]) if names else ring.value if ring.is_ring else None
-        if type_ is None or type_.size == 0:
+        types = [self._pointed_to(name) for name in names] or ([ring.value] if ring.is_ring and ring.value else [])
+        found = tuple(self._schema(ring, type_) for type_ in types if type_.size)
+        if not found or len(found) < len(types):
             raise ProgramError(
                 f"{self._file}: the type of the records of {ring.name} cannot be told",
                 remedy="State it in the line before the map: /// @event struct event",
             )
+        if len({schema.size for schema in found}) < len(found):
+            raise ProgramError(
+                f"{self._file}: {ring.name} carries records of several types of one size: {', '.join(names)}",
+                remedy=f"Say which one it is: /// @event {names[0]}, in the line before the map.",
+            )
+        return found
+
+    def _schema(self, ring: MapSpec, type_: Type) -> Schema:
         if type_.size > _LARGEST_RECORD:
             raise ObjectFormatError(f"{self._file}: records of {type_.size} bytes ({ring.name}) cannot be sent")
         if type_.kind not in {"struct", "union"}:

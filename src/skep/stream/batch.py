@@ -77,19 +77,25 @@ class Batch:
             for index in range(self.count)
         ]
 
-    def select(self, chosen: Sequence[int]) -> Batch:
-        """A batch of some of the records, by their positions in this one."""
+    def select(self, chosen: Sequence[int], schema: Schema | None = None) -> Batch:
+        """A batch of some of the records.
+
+        Args:
+            chosen: their positions in this one.
+            schema: their layout, if it is another.
+        """
         offsets = self.offsets
         parts = [self.buffer[offsets[index] : offsets[index + 1]] for index in chosen]
+        sizes = {len(part) for part in parts}
         places = array("I", [0])
         for part in parts:
             places.append(places[-1] + len(part))
         return Batch(
             memoryview(b"".join(parts)),
             len(parts),
-            stride=self.stride,
+            stride=sizes.pop() if len(sizes) == 1 else None,
             offsets=memoryview(places),
-            schema=self.schema,
+            schema=schema or self.schema,
             lost=self.lost,
             source=self.source,
             cpu=self.cpu,

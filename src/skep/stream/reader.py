@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import select
 import time
+from itertools import groupby
 
 from skep._native import ffi, lib
 from skep.base.errors import LoadError, SkepError
@@ -129,7 +130,7 @@ class Reader:
                 batch = self._batch(source)
                 if batch is not None:
                     more = bool(self._drained.more)
-                    yield batch
+                    yield from _by_schema(batch, source.event)
         for stream in self._streams:
             yield from stream.drain()
 
@@ -191,11 +192,22 @@ class Reader:
             drained.count,
             stride=drained.stride or None,
             offsets=memoryview(bytes(memoryview(self._offsets)[: 4 * (drained.count + 1)])).cast("I"),
-            schema=source.event.schema,
+            schema=source.event.schema_of(drained.stride),
             lost=drained.lost,
             source=source.event.map,
             cpu=source.cpu,
         )
+
+
+def _by_schema(batch: Batch, event: EventSpec) -> Iterator[Batch]:
+    """Batches of one schema each, in order; what was lost goes with the first."""
+    if len(event.schemas) == 1 or batch.stride is not None or not batch.count:
+        yield batch
+        return
+    schemas = [event.schema_of(batch.offsets[index + 1] - batch.offsets[index]) for index in range(batch.count)]
+    for schema, positions in groupby(range(batch.count), schemas.__getitem__):
+        yield batch.select(list(positions), schema)
+        batch.lost = 0
 
 
 def online_cpus() -> list[int]:

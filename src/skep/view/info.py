@@ -1,4 +1,4 @@
-"""What a kernel file is, for people and for programs.
+r"""What a kernel file is, for people and for programs.
 
 As JSON it is one object on one line, whose keys are always these:
 
@@ -10,7 +10,8 @@ As JSON it is one object on one line, whose keys are always these:
     variables      list: name, type, default (bytes as hexadecimal digits), help,
                    option (of `skep run`, or null),
                    text: whether it can be given as text at all, by its option or as --set NAME=VALUE; else from Python
-    events         list: ring (name of the map), name (of the record's type), size,
+    events         list, one for each kind of record that a ring carries:
+                   ring (name of the map), name (of the record's type), size,
                    process (the field that says whose it is, or null),
                    fields (list: name, type, offset, size, bits ([bits to skip, width] of a bitfield, or null),
                    meaning (a word of skep.base.meaning, or null), unit (of its number, or null))
@@ -19,7 +20,7 @@ As JSON it is one object on one line, whose keys are always these:
     scope          who keeps what is of other processes out, with -- COMMAND or -p PID: "kernel" (the programs),
                    "user" (skep, by each record's process), "none" (no record says whose it is)
 
-Sizes and offsets are in bytes. A byte of a name that is not UTF-8 is written as ``\\xNN``.
+Sizes and offsets are in bytes. A byte of a name that is not UTF-8 is written as ``\xNN``.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from skep.base.schema import Field, Schema
-    from skep.spec.objectspec import EventSpec, MapSpec, ObjectSpec
+    from skep.spec.objectspec import MapSpec, ObjectSpec
     from skep.spec.variables import VariableSpec
 
 __all__ = ["describe", "info_json", "info_text"]
@@ -59,7 +60,7 @@ def describe(spec: ObjectSpec, options: Mapping[str, str]) -> dict[str, Any]:
         spec: the kernel file.
         options: the variables that are options of ``skep run``: name -> option.
     """
-    events = [_event(event) for event in spec.events.values()]
+    events = [_event(event.map, schema) for event in spec.events.values() for schema in event.schemas]
     includes_skep = _SCOPED in spec.variables
     if includes_skep and any(_TREE in program.symbols for program in spec.programs.values()):
         scope = "kernel"
@@ -127,7 +128,7 @@ def info_text(spec: ObjectSpec, options: Mapping[str, str]) -> str:
         [(map_["name"], map_["type"], _entries(map_), map_["value"] or "") for map_ in known["maps"]],
     )
     lines += _section(
-        f"Options of skep run {name}",
+        "Options of skep run",
         ("OPTION", "TYPE", "DEFAULT", "HELP"),
         [_settable(variable, "option") for variable in variables if variable["option"] is not None],
     )
@@ -182,14 +183,14 @@ def _variable(variable: VariableSpec, option: str | None) -> dict[str, Any]:
     }
 
 
-def _event(event: EventSpec) -> dict[str, Any]:
-    process = _process_field(event.schema)
+def _event(ring: str, schema: Schema) -> dict[str, Any]:
+    process = _process_field(schema)
     return {
-        "ring": _plain(event.map),
-        "name": _plain(event.schema.name),
-        "size": event.schema.size,
+        "ring": _plain(ring),
+        "name": _plain(schema.name),
+        "size": schema.size,
         "process": None if process is None else _plain(process.name),
-        "fields": [_field(field) for field in event.schema.fields],
+        "fields": [_field(field) for field in schema.fields],
     }
 
 
@@ -238,12 +239,13 @@ def _row(field: Mapping[str, Any]) -> tuple[str, ...]:
 def _scope(known: Mapping[str, Any]) -> list[str]:
     if known["scope"] == "kernel":
         return ["filters by scope in the kernel (skep_in_scope)"]
-    lines = [
-        f"filters {escape(event['ring'])} in user space by the field {escape(event['process'])}"
-        if event["process"] is not None
-        else f"events of {escape(event['ring'])} name no process: those of all are shown"
-        for event in known["events"]
-    ]
+    lines = []
+    for event in known["events"]:
+        records = f"{escape(event['name'])} of {escape(event['ring'])}"
+        if event["process"] is not None:
+            lines.append(f"filters {records} in user space by the field {escape(event['process'])}")
+        else:
+            lines.append(f"{records} names no process: those of all are shown")
     if known["prints"]:
         lines.append("filters printed lines in user space by the thread that printed them")
     return lines or ["nothing to filter: it sends no events"]

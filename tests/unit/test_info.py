@@ -1,0 +1,383 @@
+"""What a kernel file is: the same for people and for programs, whatever names it holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skep.base.abi.maps import MAP_TYPES
+from skep.base.meaning import MEANINGS
+from skep.base.schema import Field, Schema, Type
+from skep.cli.main import main
+from skep.cli.options import option_names, run_parser
+from skep.session import api
+from skep.session.run import _process_field
+from skep.spec.objectspec import EventSpec, MapSpec, ObjectSpec, ProgramSpec
+from skep.spec.variables import VariableSpec
+from skep.view import info
+from skep.view.info import describe, info_json, info_text
+
+HEADER = Path("/usr/include/linux/bpf.h")
+
+U32 = Type("int", 4, "u32")
+BOOL = Type("bool", 1, "bool")
+TEXT = Type("text", 8, "char[8]", count=8)
+BYTES = Type("array", 4, "u8[4]", element=Type("int", 1, "u8"), count=4)
+PID = Field("pid", 0, 4, U32, "pid")
+SPAN = Field("took_us", 8, 8, Type("int", 8, "u64"), "duration_us")
+BITS = Field("kind", 4, 4, U32, None, (3, 5))
+
+
+def variable(name: str, type_: Type = U32, data: bytes = b"\x07\0\0\0", doc: str = "") -> VariableSpec:
+    return VariableSpec(name, ".rodata", 0, type_, data, doc)
+
+
+def spec_of(
+    *,
+    name: str = "made",
+    description: str = "",
+    programs: dict[str, tuple[str, set[str]]] | None = None,
+    maps: tuple[MapSpec, ...] = (),
+    variables: tuple[VariableSpec, ...] = (),
+    events: dict[str, tuple[Schema, ...]] | None = None,
+    prints: bool = False,
+) -> ObjectSpec:
+    return ObjectSpec(
+        name,
+        b"",
+        programs={
+            program: ProgramSpec(program, section, frozenset(), frozenset(symbols))
+            for program, (section, symbols) in (programs or {}).items()
+        },
+        maps={map_.name: map_ for map_ in maps},
+        variables={variable.name: variable for variable in variables},
+        counters={},
+        events={ring: EventSpec(ring, schemas) for ring, schemas in (events or {}).items()},
+        formats=(),
+        prints=prints,
+        description=description,
+    )
+
+
+def options_of(spec: ObjectSpec) -> dict[str, str]:
+    return option_names(spec, run_parser()[1])
+
+
+def text_of(spec: ObjectSpec) -> str:
+    return info_text(spec, options_of(spec))
+
+
+MADE = spec_of(
+    description="Shows what is made, and by whom: a description that is longer than the hundred columns "
+    "which a page has.",
+    programs={"begin": ("tp/a/begin", {"state", "limit"}), "finish": ("uprobe//bin/made:finish", {"state", "events"})},
+    maps=(MapSpec("events", 27, 0, None), MapSpec("state", 1, 10240, U32), MapSpec("odd", 99, 1, None)),
+    variables=(
+        variable("skep_lost_soul"),
+        variable("limit", doc="How many are shown. " * 5),
+        variable("just_one", BOOL, b"\1"),
+        variable("pid", doc="Only this process."),
+        variable("key", BYTES),
+    ),
+    events={"events": (Schema("event", 16, (PID, BITS, SPAN)),)},
+)
+
+GOLDEN = """\
+made: Shows what is made, and by whom: a description that is longer than the hundred columns which a
+page has.
+
+Programs
+  NAME    HOOK                     MAPS
+  begin   tp/a/begin               state
+  finish  uprobe//bin/made:finish  events, state
+
+Maps
+  NAME    TYPE     ENTRIES    VALUE
+  events  ringbuf  left open
+  state   hash     10240      u32
+  odd     type 99  1
+
+Options of skep run
+  OPTION      TYPE  DEFAULT  HELP
+  --limit     u32   7        How many are shown. How many are shown. How many are shown. How many
+                             are shown. How many are shown.
+  --just-one  bool  True
+
+Variables that only --set NAME=VALUE reaches, since skep has an option of that name
+  NAME  TYPE  DEFAULT  HELP
+  pid   u32         7  Only this process.
+
+Variables that no text can set, only Python
+  NAME  TYPE   HELP
+  key   u8[4]
+
+Events of events: event, 16 bytes
+  FIELD    TYPE   OFFSET  SIZE  MEANING
+  pid      u32         0     4  pid
+  kind     u32:5       4     4
+  took_us  u64         8     8  duration_us (us)
+
+Printed lines: none
+Includes skep.h: no
+With -- COMMAND or -p PID:
+  filters event of events in user space by the field pid
+"""
+
+
+def test_the_page_of_a_kernel_file():
+    assert text_of(MADE) == GOLDEN
+
+
+def test_an_empty_kernel_file_is_told_of_too():
+    assert text_of(spec_of()).splitlines()[1:10:2] == [""] * 5
+    assert re.findall(r"^(\w.*): none$", text_of(spec_of()), re.MULTILINE) == [
+        "Programs",
+        "Maps",
+        "Options of skep run",
+        "Events",
+        "Printed lines",
+    ]
+
+
+SCOPED = variable("skep_scoped", BOOL, b"\0")
+ASKING = {"hook": ("tp/a/b", {"skep_tree", "skep_scoped"})}
+EVENT = Schema("event", 4, (PID,))
+OTHER = Schema("other", 16, (SPAN,))
+NAMED = {"events": (EVENT,)}
+NAMELESS = {"others": (OTHER,)}
+
+
+@pytest.mark.parametrize(
+    ("parts", "scope", "lines"),
+    [
+        pytest.param(
+            {"variables": (SCOPED,), "programs": ASKING, "events": NAMED},
+            "kernel",
+            ["filters by scope in the kernel (skep_in_scope)"],
+            id="a file that asks skep.h",
+        ),
+        pytest.param(
+            {"variables": (SCOPED,), "events": NAMED},
+            "user",
+            ["filters event of events in user space by the field pid"],
+            id="a file that includes skep.h, and does not ask",
+        ),
+        pytest.param(
+            {"programs": ASKING, "events": NAMED},
+            "user",
+            ["filters event of events in user space by the field pid"],
+            id="a map that is only called skep_tree",
+        ),
+        pytest.param(
+            {"events": NAMED | NAMELESS},
+            "user",
+            [
+                "filters event of events in user space by the field pid",
+                "other of others names no process: those of all are shown",
+            ],
+            id="of two rings, one names a process",
+        ),
+        pytest.param(
+            {"events": {"events": (EVENT, OTHER)}},
+            "user",
+            [
+                "filters event of events in user space by the field pid",
+                "other of events names no process: those of all are shown",
+            ],
+            id="of two kinds of records on one ring, one names a process",
+        ),
+        pytest.param(
+            {"events": NAMELESS}, "none", ["other of others names no process: those of all are shown"], id="no process"
+        ),
+        pytest.param(
+            {"prints": True},
+            "user",
+            ["filters printed lines in user space by the thread that printed them"],
+            id="printed lines",
+        ),
+        pytest.param({}, "none", ["nothing to filter: it sends no events"], id="neither events nor lines"),
+    ],
+)
+def test_who_filters(parts, scope, lines):
+    spec = spec_of(**parts)
+
+    assert describe(spec, {})["scope"] == scope
+    assert text_of(spec).partition("With -- COMMAND or -p PID:\n")[2] == "".join(f"  {line}\n" for line in lines)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param((), id="no field"),
+        pytest.param((SPAN,), id="no process"),
+        pytest.param((Field("other", 0, 4, U32, "pid"), PID), id="the one that is named so, not the first"),
+        pytest.param((Field("a", 0, 4, U32, "tid"), Field("b", 4, 4, U32, "pid")), id="the first with the meaning"),
+        pytest.param((Field("pid", 0, 4, U32, "pid", (0, 5)), Field("b", 4, 4, U32, "tid")), id="never a bitfield"),
+    ],
+)
+def test_the_field_that_is_told_is_the_one_that_a_run_filters_by(fields):
+    schema = Schema("event", 16, fields)
+
+    assert info._process_field(schema) is _process_field(schema)
+
+
+@pytest.mark.parametrize(
+    ("variables", "names"),
+    [
+        pytest.param((variable("of_mine"),), {"of_mine": "--of-mine"}, id="a plain name"),
+        pytest.param((variable("duration"),), {}, id="a word of skep"),
+        pytest.param((variable("help"),), {}, id="help"),
+        pytest.param((variable("skep_scoped"),), {}, id="skep's own variable"),
+        pytest.param((variable("key", BYTES),), {}, id="no text sets it"),
+        pytest.param((variable("wait"), variable("no_wait")), {"wait": "--wait"}, id="the negative of another"),
+        pytest.param((variable("a_b"), variable("a-b")), {"a_b": "--a-b"}, id="two names, one option"),
+    ],
+)
+def test_the_options_that_variables_become(variables, names):
+    assert options_of(spec_of(variables=variables)) == names
+
+
+@pytest.mark.parametrize(
+    ("one", "value"),
+    [
+        pytest.param(variable("a"), 7, id="a number"),
+        pytest.param(variable("a", BOOL, b"\1"), True, id="a boolean"),
+        pytest.param(variable("a", TEXT, b"abc\0\0\0\0\0"), "abc", id="text"),
+        pytest.param(variable("a", TEXT, b"a\xff\0\0\0\0\0\0"), "a\\xff", id="text that is not UTF-8"),
+        pytest.param(variable("a", BYTES, b"\1\2\3\xff"), "010203ff", id="bytes"),
+    ],
+)
+def test_defaults_as_json_has_them(one, value):
+    spec = spec_of(variables=(one,))
+
+    assert json.loads(info_json(spec, {}))["variables"][0]["default"] == value
+
+
+def schema_with(name: str) -> Schema:
+    return Schema(name, 4, (Field(name, 0, 4, Type("int", 4, name), "pid"),))
+
+
+@given(st.text(st.characters(), min_size=1))
+def test_no_name_acts_on_the_terminal(name):
+    spec = spec_of(
+        name=name,
+        description=name,
+        programs={name: (name, {name})},
+        maps=(MapSpec(name, 27, 4096, Type("int", 4, name)),),
+        variables=(variable(name, TEXT, b"\x1b\x7f\xff\0\0\0\0\0", name), variable(f"{name}2", BYTES, doc=name)),
+        events={name: (schema_with(name),)},
+    )
+
+    assert all(line.isprintable() for line in text_of(spec).split("\n"))
+    line = info_json(spec, options_of(spec))
+    assert line.isascii()
+    assert line[:-1].isprintable()
+    known = json.loads(line)
+    assert known == describe(spec, options_of(spec))
+    json.dumps(known, ensure_ascii=False).encode()  # no half characters
+
+
+def test_map_types_agree_with_this_machines_headers():
+    if not HEADER.exists():
+        pytest.skip(f"no {HEADER} on this machine")
+    body = re.search(r"^enum bpf_map_type \{(.*?)^\};", HEADER.read_text(), re.MULTILINE | re.DOTALL)
+    assert body is not None
+    words = re.findall(r"^\tBPF_MAP_TYPE_(\w+)(?: = \w+)?,", body[1], re.MULTILINE)
+    names = [word.lower() for word in words if not word.endswith("_DEPRECATED")]
+
+    # Newer headers may know more.
+    assert list(MAP_TYPES.values())[: len(names)] == names[: len(MAP_TYPES)]
+
+
+@pytest.fixture(scope="module")
+def opensnoop(tmp_path_factory) -> str:
+    """The built object of opensnoop."""
+    built = os.path.join(api.tool_folder("opensnoop"), "opensnoop.bpf.o")
+    if os.path.exists(built):
+        return built
+    path = tmp_path_factory.mktemp("built") / "opensnoop.bpf.o"
+    path.write_bytes(api.compile("opensnoop").data)
+    return str(path)
+
+
+def test_a_real_tool_as_json(opensnoop, capsys):
+    assert main(["info", opensnoop, "-o", "json"]) == 0
+
+    line = capsys.readouterr().out
+    known = json.loads(line)
+    assert line.count("\n") == 1
+    assert list(known) == re.findall(r"^    ([a-z_]+) {2,}", info.__doc__ or "", re.MULTILINE)
+    assert known["name"] == "opensnoop"
+    assert known["description"].startswith("Shows every file that is opened")
+    assert (known["prints"], known["includes_skep"], known["scope"]) == (False, True, "kernel")
+    programs = {program["name"]: program for program in known["programs"]}
+    assert programs["exit_openat"]["section"] == "tp/syscalls/sys_exit_openat"
+    assert sorted(programs["exit_openat"]["maps"]) == ["events", "requests"]
+    maps = {map_["name"]: map_ for map_ in known["maps"]}
+    assert maps["events"] == {"name": "events", "type": "ringbuf", "max_entries": 1048576, "value": None}
+    assert maps["requests"]["value"] == "struct open_request"
+    assert [one["option"] for one in known["variables"]] == [
+        "--pid-target",
+        "--uid-target",
+        "--failed-only",
+        "--successful-only",
+        "--name-contains",
+    ]
+    (event,) = known["events"]
+    assert (event["ring"], event["name"], event["process"]) == ("events", "event", "pid")
+    assert event["fields"][0] == {
+        "name": "time",
+        "type": "u64",
+        "offset": 0,
+        "size": 8,
+        "bits": None,
+        "meaning": "time_monotonic",
+        "unit": "ns",
+    }
+    assert {field["meaning"] for field in event["fields"]} <= set(MEANINGS)
+
+
+def test_the_options_are_those_that_run_offers(opensnoop):
+    spec = api.open(opensnoop)
+    shown = info_text(spec, options_of(spec)).partition("Options of skep run\n")[2].partition("\n\n")[0]
+    offered = run_parser(spec)[0].format_help().partition("options of opensnoop:")[2]
+
+    names = re.findall(r"^ +(--[\w-]+)", shown, re.MULTILINE)
+    assert names == re.findall(r"^  (--[\w-]+)", offered, re.MULTILINE)
+
+
+def test_a_built_object_needs_no_native_extension(opensnoop):
+    script = f"import sys, skep.cli; skep.cli.main(['info', {opensnoop!r}]); print('\\n', *sys.modules)"
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    imported = finished.stdout.rpartition("\n ")[2].split()
+    assert "skep.view.info" in imported
+    assert [name for name in imported if name.startswith(("skep._native", "skep.kernel", "cffi"))] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        pytest.param([], 2, "SOURCE", id="no source"),
+        pytest.param(["opensnop"], 2, "Did you mean opensnoop?", id="a tool misspelt"),
+        pytest.param([__file__, "--outptu", "json"], 2, "--output", id="an option misspelt"),
+        pytest.param(["opensnoop", "-o", "xml"], 2, "xml", id="another output"),
+        pytest.param(["damaged.bpf.o"], 1, "damaged.bpf.o", id="a damaged object"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path, monkeypatch, capsys, arguments, code, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "damaged.bpf.o").write_bytes(b"\x7fELF and no more")
+
+    assert main(["info", *arguments]) == code
+    shown = capsys.readouterr()
+    assert message in shown.err
+    assert shown.out == ""
