@@ -249,3 +249,62 @@ def test_bashreadline_shows_what_is_typed(run):
 
 def test_bashreadline_is_silent_about_other_shells(run):
     assert run("bashreadline", "--pid-target", "1", "--", *_type_into_bash(b"exit\n")) == []
+
+
+@pytest.fixture
+def unlinksnoop(run, skep):
+    """The events of unlinksnoop; skipped where the kernel has neither of its hooks."""
+    finished = subprocess.run(
+        [*skep, "run", "unlinksnoop", "-q", "--", "true"], capture_output=True, text=True, timeout=60, check=False
+    )
+    if finished.returncode == 3:
+        pytest.skip(f"unlinksnoop: {finished.stderr.strip()}")
+    return lambda *arguments: run("unlinksnoop", *arguments)
+
+
+@pytest.mark.parametrize(
+    "options", [pytest.param([], id="fexit"), pytest.param(["--without", "removed"], id="kprobe and kretprobe")]
+)
+def test_unlinksnoop_shows_a_file_that_is_removed_once(unlinksnoop, tmp_path, options):
+    path = tmp_path / "removed"
+    path.write_text("x")
+
+    events = unlinksnoop(*options, "--", "sh", "-c", f"rm {path}; rm -f {path}; exit 0")
+
+    assert [(event["comm"], event["filename"], event["ret"], event["ret_name"]) for event in events] == [
+        ("rm", str(path), 0, None),
+        ("rm", str(path), -2, "ENOENT"),
+    ]
+
+
+def test_unlinksnoop_is_silent_about_others(unlinksnoop):
+    assert unlinksnoop("--pid-target", "1", "--", "rm", "-f", "/nowhere") == []
+
+
+# Two loops that have to share one CPU: each waits for the other's turn, of some milliseconds, many times.
+LOOPS = "loop() { i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done; }; loop & loop; wait"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param([], id="tp_btf"),
+        pytest.param(["--without", "wakeup", "--without", "wakeup_new", "--without", "change"], id="raw_tp"),
+    ],
+)
+def test_runqslower_shows_who_waited_for_a_cpu_and_for_whom(run, options):
+    events = run("runqslower", "--min-us", "500us", *options, "--", "taskset", "-c", "0", "sh", "-c", LOOPS)
+
+    waits = [event for event in events if event["comm"] == event["previous_comm"] == "sh"]
+    assert len({event["tid"] for event in waits}) == 2
+    assert all(event["delay_us"] >= 500 for event in events)
+    assert all(event["previous_tid"] != event["tid"] for event in events)
+    # Counted once: a thread that waits cannot wait again before it ran.
+    assert len({(event["tid"], event["time"]) for event in events}) == len(events)
+
+
+def test_runqslower_is_silent_about_others_and_about_short_waits(run):
+    command = ["--", "taskset", "-c", "0", "sh", "-c", LOOPS]
+
+    assert run("runqslower", "--min-us", "500us", "--pid-target", "1", *command) == []
+    assert run("runqslower", "--min-us", "1h", *command) == []

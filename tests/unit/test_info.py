@@ -19,7 +19,6 @@ from skep.base.schema import Field, Schema, Type
 from skep.cli.main import main
 from skep.cli.options import option_names, run_parser
 from skep.session import api
-from skep.session.run import _process_field
 from skep.spec.objectspec import EventSpec, MapSpec, ObjectSpec, ProgramSpec
 from skep.spec.variables import VariableSpec
 from skep.view import info
@@ -211,22 +210,6 @@ def test_who_filters(parts, scope, lines):
 
     assert describe(spec, {})["scope"] == scope
     assert text_of(spec).partition("With -- COMMAND or -p PID:\n")[2] == "".join(f"  {line}\n" for line in lines)
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        pytest.param((), id="no field"),
-        pytest.param((SPAN,), id="no process"),
-        pytest.param((Field("other", 0, 4, U32, "pid"), PID), id="the one that is named so, not the first"),
-        pytest.param((Field("a", 0, 4, U32, "tid"), Field("b", 4, 4, U32, "pid")), id="the first with the meaning"),
-        pytest.param((Field("pid", 0, 4, U32, "pid", (0, 5)), Field("b", 4, 4, U32, "tid")), id="never a bitfield"),
-    ],
-)
-def test_the_field_that_is_told_is_the_one_that_a_run_filters_by(fields):
-    schema = Schema("event", 16, fields)
-
-    assert info._process_field(schema) is _process_field(schema)
 
 
 @pytest.mark.parametrize(

@@ -353,3 +353,31 @@ def test_decode_is_fast_enough_to_be_called_for_every_event() -> None:
     sys.setprofile(None)
 
     assert calls < 24
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        pytest.param((), None, id="no field"),
+        pytest.param((Field("size", 0, 4, Type("int", 4, "u32")),), None, id="no process"),
+        pytest.param(
+            (Field("other", 0, 4, Type("int", 4, "u32"), "pid"), Field("tgid", 4, 4, Type("int", 4, "u32"), "pid")),
+            "tgid",
+            id="the one that is named so, not the first",
+        ),
+        pytest.param(
+            (Field("a", 0, 4, Type("int", 4, "u32"), "tid"), Field("b", 4, 4, Type("int", 4, "u32"), "pid")),
+            "a",
+            id="the first with the meaning",
+        ),
+        pytest.param(
+            (Field("pid", 0, 4, Type("int", 4, "u32"), "pid", (0, 5)), Field("b", 4, 4, Type("int", 4, "u32"), "tid")),
+            "b",
+            id="never a bitfield",
+        ),
+    ],
+)
+def test_the_process_of_a_record(fields, name):
+    process = Schema("event", 8, fields).process
+
+    assert (process.name if process else None) == name

@@ -47,6 +47,12 @@ int bpf_map_lookup_elem(int fd, const void *key, void *value);
 int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags);
 int bpf_map_get_next_key(int fd, const void *key, void *next);
 
+struct bpf_insn;
+struct bpf_prog_load_opts { size_t sz; int expected_attach_type; uint32_t attach_btf_id; ...; };
+int bpf_prog_load(int type, const char *name, const char *license, const struct bpf_insn *insns, size_t count,
+                  const struct bpf_prog_load_opts *opts);
+int libbpf_find_vmlinux_btf_id(const char *name, int attach_type);
+
 struct bpf_prog_info { uint64_t run_time_ns; uint64_t run_cnt; ...; };
 int bpf_obj_get_info_by_fd(int fd, void *info, uint32_t *size);
 int bpf_enable_stats(int type);

@@ -14,6 +14,8 @@ import sys
 from collections import namedtuple
 from keyword import iskeyword
 
+from skep.base.meaning import PROCESS
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -141,6 +143,12 @@ class Schema:
             self._row = namedtuple(name, [field.name for field in self.fields], rename=True)  # type: ignore[misc]  # noqa: PYI024
         assert self._row is not None
         return self._row
+
+    @property
+    def process(self) -> Field | None:
+        """The field that tells whose event it is: `pid`, `tgid` or `tid` by name, else the first with the meaning."""
+        fields = [field for field in self.fields if field.meaning in PROCESS and field.bits is None]
+        return next((field for field in fields if field.name in {"pid", "tgid", "tid"}), fields[0] if fields else None)
 
     def decode(self, record: bytes | memoryview) -> Any:
         """One record as a row.

@@ -42,6 +42,7 @@ def run_parser(spec: ObjectSpec | None = None) -> tuple[Parser, list[Action]]:
         add("--count", type=positive, metavar="N", help="end after so many events"),
         add("--set", action="append", default=[], metavar="NAME=VALUE", help="set a variable of the kernel file"),
         add("--map", action="append", default=[], metavar="NAME.max_entries=N", help="set the size of a map"),
+        add("--without", action="append", default=[], metavar="PROGRAM", help="do not load this program"),
         add("--btf", metavar="FILE", help="the kernel's type information, where /sys/kernel/btf/vmlinux is not there"),
         add("--as-root", action="store_true", help="under sudo, run the command as root, not as the user who called"),
         add("-q", "--quiet", action="store_true", help="events and errors only"),

@@ -49,6 +49,7 @@ def _run(spec: Spec, options: Namespace, source: str, command: Sequence[str], st
         system=options.system,
         btf=options.btf,
         sizes=_sizes(spec, options.map),
+        programs_without=_programs(spec, options.without),
         # A terminal shows both; a pipe or a file gets the events alone.
         stdout=1 if os.isatty(1) else 2,
         user=None if options.as_root else _invoking_user(),
@@ -107,6 +108,14 @@ def _sizes(spec: Spec, assignments: Sequence[str]) -> dict[str, int]:
             raise UsageError(f"--map {assignment}: it takes NAME.max_entries=N, with N from 1 to {(1 << 32) - 1}")
         sizes[name] = int(text)
     return sizes
+
+
+def _programs(spec: Spec, names: Sequence[str]) -> Sequence[str]:
+    for name in names:
+        if name not in spec.programs:
+            known = ", ".join(spec.programs)
+            raise UsageError(f"--without {name}: there is no such program", remedy=f"The programs are: {known}.")
+    return names
 
 
 def _split(arguments: Sequence[str], separator: str) -> tuple[list[str], list[str]]:

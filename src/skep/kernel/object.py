@@ -12,24 +12,23 @@ import warnings
 
 from skep._native import ffi, lib, messages
 from skep.base.errors import BtfError, HookMissingError, LoadError, ObjectFormatError, SkepError, VerifierError
+from skep.kernel.alternatives import left_out
 from skep.kernel.features import privilege_error
 from skep.kernel.link import Links, attach
 from skep.kernel.map import Map, set_sizes
 from skep.kernel.program import Program
+from skep.spec.objectspec import SCOPED, TREE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from types import TracebackType
     from typing import Any, Self
 
     from skep.spec.objectspec import ObjectSpec
 
-__all__ = ["SCOPED", "TREE", "Object"]
+__all__ = ["Object"]
 
-# Of skep.h: the map that a file shares with the tracker (skep.kernel.scope), and whether there is a tree to be in.
-TREE = "skep_tree"
-SCOPED = "skep_scoped"
 # bpf_enable_stats(2): run time and run count of every program, while the file descriptor is open.
 _STATS_RUN_TIME = 0
 
@@ -42,6 +41,9 @@ class Object:
         btf: path of the kernel's BTF; None for /sys/kernel/btf/vmlinux.
         maps: file descriptors of maps to use in place of the spec's own, by name.
         sizes: entries that maps get instead of what the source says (bytes, for ring buffers), by name.
+        without: programs that are not to be loaded.
+
+    `left_out` holds, by name, why a program is not loaded: another one sees the same.
 
     Raises:
         PrivilegeError: a capability is missing.
@@ -58,8 +60,10 @@ class Object:
         btf: str | None = None,
         maps: Mapping[str, int] | None = None,
         sizes: Mapping[str, int] | None = None,
+        without: Collection[str] = (),
     ) -> None:
         self.spec = spec
+        self.left_out = left_out(spec, without)
         self._handle = ffi.NULL
         self._statistics = -1
         self.maps: dict[str, Map] = {}
@@ -78,6 +82,9 @@ class Object:
             number = ffi.errno
             raise _not_opened(spec, number, messages())
         self._handle = handle
+        for program_name, program in self._each_program():
+            if program_name in self.left_out:
+                lib.bpf_program__set_autoload(program, False)
         try:
             self._prepare(maps or {}, sizes or {})
             self._load()

@@ -13,8 +13,8 @@ import os
 from skep._native import ffi, lib
 from skep.base.errors import LoadError, UnsupportedError, UsageError
 from skep.kernel.btf import build
-from skep.kernel.object import TREE, Object
-from skep.spec.objectspec import ObjectSpec
+from skep.kernel.object import Object
+from skep.spec.objectspec import TREE, ObjectSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

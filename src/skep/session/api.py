@@ -16,7 +16,7 @@ from skep.spec.objectspec import ObjectSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from skep.session.loaded import Object
 
@@ -36,6 +36,7 @@ class Spec(ObjectSpec):
         btf: str | None = None,
         maps: Mapping[str, int] | None = None,
         sizes: Mapping[str, int] | None = None,
+        without: Collection[str] = (),
     ) -> Object:
         """Loads the maps and programs into the kernel, with the variables as they are now.
 
@@ -43,6 +44,7 @@ class Spec(ObjectSpec):
             btf: path of the kernel's BTF; None for /sys/kernel/btf/vmlinux.
             maps: file descriptors of maps to use in place of the spec's own, by name.
             sizes: entries that maps get instead of what the source says (bytes, for ring buffers), by name.
+            without: programs that are not to be loaded.
 
         Raises:
             PrivilegeError: a capability is missing.
@@ -52,7 +54,7 @@ class Spec(ObjectSpec):
         """
         from skep.session.loaded import Object
 
-        return Object(self, btf=btf, maps=maps, sizes=sizes)
+        return Object(self, btf=btf, maps=maps, sizes=sizes, without=without)
 
 
 def compile(source: str, *, btf: str | None = None) -> Spec:  # noqa: A001 - skep.compile is what a reader expects

@@ -7,22 +7,20 @@ import select
 from itertools import chain
 
 from skep.base.errors import UsageError
-from skep.base.meaning import PROCESS
 from skep.kernel.command import Command
 from skep.kernel.features import mount_tracefs
 from skep.kernel.link import TRACEPOINTS
-from skep.kernel.object import SCOPED, TREE
 from skep.kernel.scope import Tree
 from skep.session.loaded import Object
+from skep.spec.objectspec import SCOPED, TREE
 from skep.stream.reader import Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
-    from skep.base.schema import Field, Schema
     from skep.kernel.link import Links
     from skep.session.api import Spec
     from skep.stream.batch import Batch
@@ -114,6 +112,7 @@ class Run:
         without: processes whose events are not shown.
         btf: path of the kernel's BTF; None for /sys/kernel/btf/vmlinux.
         sizes: entries that maps get instead of what the source says (bytes, for ring buffers), by name.
+        programs_without: programs that are not to be loaded.
         stdout: file descriptor that becomes the command's standard output.
         user: uid and gid that the command runs as; None for our own.
         stop: ends the run from outside; None: nothing does but the command, the processes, the duration and the count.
@@ -133,6 +132,7 @@ class Run:
         without: Sequence[int] = (),
         btf: str | None = None,
         sizes: Mapping[str, int] | None = None,
+        programs_without: Collection[str] = (),
         stdout: int = 1,
         user: tuple[int, int] | None = None,
         stop: Stop | None = None,
@@ -147,6 +147,7 @@ class Run:
         self._without = set(without)
         self._btf = btf
         self._sizes = sizes
+        self._programs_without = programs_without
         self._stop = stop
         self._events: dict[str, int] = {}
         self._out_of_scope = 0
@@ -175,7 +176,8 @@ class Run:
         if (tracepoints or self.spec.prints) and mount_tracefs():
             self.notices.append("mounted tracefs at /sys/kernel/tracing")
         maps = self._follow() if (self._arguments or self._pids) and not self._system else {}
-        self._object = Object(self.spec, btf=self._btf, maps=maps, sizes=self._sizes)
+        self._object = Object(self.spec, btf=self._btf, maps=maps, sizes=self._sizes, without=self._programs_without)
+        self.notices += [f"left out: {name}: {why}" for name, why in self._object.left_out.items()]
         self._object.enable_statistics()
         self._reader = Reader(self._object)
         if self.spec.prints:
@@ -196,9 +198,7 @@ class Run:
             self._tree.add(pid)
         asked = any(TREE in program.symbols for program in self.spec.programs.values())
         whole = [
-            event.map
-            for event in self.spec.events.values()
-            if not all(_process_field(schema) for schema in event.schemas)
+            event.map for event in self.spec.events.values() if not all(schema.process for schema in event.schemas)
         ]
         if whole and not asked:
             self.notices.append(f"the records of {', '.join(whole)} name no process: those of all tasks are shown")
@@ -269,7 +269,7 @@ class Run:
     def _shown(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The records of the tree's tasks, without those of the processes left out; the others are counted."""
         for batch in batches:
-            field = _process_field(batch.schema)
+            field = batch.schema.process
             if field is not None and (self._tree is not None or self._without):
                 numbers = batch.numbers(field)
                 inside = {number for number in set(numbers) if self._wanted(number)}
@@ -320,9 +320,3 @@ def _has_ended(fd: int) -> bool:
     waiting = select.poll()
     waiting.register(fd, select.POLLIN)
     return bool(waiting.poll(0))
-
-
-def _process_field(schema: Schema) -> Field | None:
-    """The field that tells whose event it is: `pid` or `tgid` by name, else the first with the meaning."""
-    fields = [field for field in schema.fields if field.meaning in PROCESS and field.bits is None]
-    return next((field for field in fields if field.name in {"pid", "tgid", "tid"}), fields[0] if fields else None)

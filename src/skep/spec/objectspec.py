@@ -29,6 +29,10 @@ __all__ = ["EventSpec", "MapSpec", "ObjectSpec", "ProgramSpec"]
 PERF_EVENT_ARRAY = 4
 RINGBUF = 27
 
+# Of skep.h: the map that a file shares with the tracker (skep.kernel.scope), and whether there is a tree to be in.
+TREE = "skep_tree"
+SCOPED = "skep_scoped"
+
 # Helpers that print to the trace pipe: bpf_trace_printk, bpf_trace_vprintk.
 _PRINTK = {6, 177}
 # Helpers that send records, by the kind of map: perf_event_output, skb_output, xdp_output; ringbuf_output,

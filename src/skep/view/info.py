@@ -28,7 +28,7 @@ from __future__ import annotations
 from textwrap import wrap
 
 from skep.base.abi.maps import MAP_TYPES
-from skep.base.meaning import MEANINGS, PROCESS
+from skep.base.meaning import MEANINGS
 from skep.view.formatters import escape
 
 TYPE_CHECKING = False
@@ -184,20 +184,13 @@ def _variable(variable: VariableSpec, option: str | None) -> dict[str, Any]:
 
 
 def _event(ring: str, schema: Schema) -> dict[str, Any]:
-    process = _process_field(schema)
     return {
         "ring": _plain(ring),
         "name": _plain(schema.name),
         "size": schema.size,
-        "process": None if process is None else _plain(process.name),
+        "process": None if schema.process is None else _plain(schema.process.name),
         "fields": [_field(field) for field in schema.fields],
     }
-
-
-def _process_field(schema: Schema) -> Field | None:
-    # The rule of skep.session.run, which this room does not see; a test holds them together.
-    fields = [field for field in schema.fields if field.meaning in PROCESS and field.bits is None]
-    return next((field for field in fields if field.name in {"pid", "tgid", "tid"}), fields[0] if fields else None)
 
 
 def _field(field: Field) -> dict[str, Any]:
