@@ -245,6 +245,11 @@ class TestBoot:
 
         assert subprocess.run(["sh", "-c", script], check=False, capture_output=True).returncode == boot.NO_STATUS
 
+    def test_a_folder_below_one_that_the_guest_hides_is_brought_back(self) -> None:
+        script = boot.guest_command(["true"], Path("/tmp/a b/c"), {})
+
+        assert script.startswith("mkdir '/tmp/a b' && mount --bind /run/root'/tmp/a b' '/tmp/a b'\ncd '/tmp/a b/c' ||")
+
     def test_output_is_followed_to_its_last_byte(self, tmp_path: Path) -> None:
         script = "for i in 1 2 3; do head -c 300000 /dev/zero; echo $i >&2; sleep 0.06; done; printf 'end\\r\\n'"
         files = {tmp_path / "out": io.BytesIO(), tmp_path / "err": io.BytesIO()}

@@ -49,12 +49,12 @@ def _run(spec: Spec, options: Namespace, source: str, command: Sequence[str], st
         system=options.system,
         btf=options.btf,
         sizes=_sizes(spec, options.map),
-        programs_without=_programs(spec, options.without),
+        without=_programs(spec, options.without),
         # A terminal shows both; a pipe or a file gets the events alone.
         stdout=1 if os.isatty(1) else 2,
         user=None if options.as_root else _invoking_user(),
         # What skep itself does is nobody's question; and what it writes would be an event to write about.
-        without=[] if os.getpid() in options.pid else [os.getpid()],
+        ignore=[] if os.getpid() in options.pid else [os.getpid()],
         stop=stop,
     ) as run:
         for notice in run.notices:

@@ -109,10 +109,10 @@ class Run:
         command: a command to start and to trace, with all that descends from it.
         pids: running processes to trace, with their threads and later children.
         system: show the events of all tasks nevertheless.
-        without: processes whose events are not shown.
+        ignore: processes whose events are not shown.
         btf: path of the kernel's BTF; None for /sys/kernel/btf/vmlinux.
         sizes: entries that maps get instead of what the source says (bytes, for ring buffers), by name.
-        programs_without: programs that are not to be loaded.
+        without: programs that are not to be loaded.
         stdout: file descriptor that becomes the command's standard output.
         user: uid and gid that the command runs as; None for our own.
         stop: ends the run from outside; None: nothing does but the command, the processes, the duration and the count.
@@ -129,10 +129,10 @@ class Run:
         command: Sequence[str] = (),
         pids: Sequence[int] = (),
         system: bool = False,
-        without: Sequence[int] = (),
+        ignore: Sequence[int] = (),
         btf: str | None = None,
         sizes: Mapping[str, int] | None = None,
-        programs_without: Collection[str] = (),
+        without: Collection[str] = (),
         stdout: int = 1,
         user: tuple[int, int] | None = None,
         stop: Stop | None = None,
@@ -144,10 +144,10 @@ class Run:
         self._user = user
         self._pids = pids
         self._system = system
-        self._without = set(without)
+        self._ignore = set(ignore)
         self._btf = btf
         self._sizes = sizes
-        self._programs_without = programs_without
+        self._without = without
         self._stop = stop
         self._events: dict[str, int] = {}
         self._out_of_scope = 0
@@ -176,7 +176,7 @@ class Run:
         if (tracepoints or self.spec.prints) and mount_tracefs():
             self.notices.append("mounted tracefs at /sys/kernel/tracing")
         maps = self._follow() if (self._arguments or self._pids) and not self._system else {}
-        self._object = Object(self.spec, btf=self._btf, maps=maps, sizes=self._sizes, without=self._programs_without)
+        self._object = Object(self.spec, btf=self._btf, maps=maps, sizes=self._sizes, without=self._without)
         self.notices += [f"left out: {name}: {why}" for name, why in self._object.left_out.items()]
         self._object.enable_statistics()
         self._reader = Reader(self._object)
@@ -270,7 +270,7 @@ class Run:
         """The records of the tree's tasks, without those of the processes left out; the others are counted."""
         for batch in batches:
             field = batch.schema.process
-            if field is not None and (self._tree is not None or self._without):
+            if field is not None and (self._tree is not None or self._ignore):
                 numbers = batch.numbers(field)
                 inside = {number for number in set(numbers) if self._wanted(number)}
                 chosen = [index for index, number in enumerate(numbers) if number in inside]
@@ -282,7 +282,7 @@ class Run:
                 yield shown
 
     def _wanted(self, number: int) -> bool:
-        return number not in self._without and (self._tree is None or number in self._tree)
+        return number not in self._ignore and (self._tree is None or number in self._tree)
 
     def summary(self) -> Summary:
         """The account so far; to be asked before the run is closed."""

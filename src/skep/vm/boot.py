@@ -33,6 +33,9 @@ TIMED_OUT = 124
 NO_STATUS = 125
 """Exit status of a run whose guest ended without giving one: it panicked, or did not come up."""
 
+# Folders of the guest's own (init.fstab), which hide those of the host.
+HIDDEN = (Path("/tmp"), Path("/run"), Path("/dev/shm"))  # noqa: S108 - named, not used
+
 # Seconds between two looks at what the guest has written.
 POLL = 0.05
 CONSOLE_LINES = 100
@@ -50,13 +53,13 @@ def run(
 ) -> int:
     """Run a command under another kernel, on this machine's files, and give its exit status.
 
-    The command runs as root in a guest with two CPUs. Its root file system is the host's, read-only, but /tmp, /run and
-    /dev/shm are its own and empty: what it needs must lie elsewhere. `SKEP_RESULTS` names a folder whose content comes
-    back. The network is `lo`; tracefs, debugfs, securityfs, bpffs and the whole cgroup2 tree are mounted; modules that
-    the kernel asks for are found. stdout and stderr are copied to this process's as they come, stdin is empty. The
-    environment is PATH, HOME, LANG, VIRTUAL_ENV and every SKEP_* of this process, and `SKEP_VM_KERNEL`, which is
-    `kernel`. Processes that the command leaves behind end with it. Everything takes 10 to 20 times longer than on the
-    host.
+    The command runs as root in a guest with two CPUs. Its root file system is the host's, read-only, but /tmp, /run
+    and /dev/shm are its own and empty, but for the folder there that `cwd` lies in. `SKEP_RESULTS` names a folder
+    whose content comes back. The network is `lo`; tracefs, debugfs, securityfs, bpffs and the whole cgroup2 tree are
+    mounted; modules that the kernel asks for are found. stdout and stderr are copied to this process's as they come,
+    stdin is empty. The environment is PATH, HOME, LANG, VIRTUAL_ENV and every SKEP_* of this process, and
+    `SKEP_VM_KERNEL`, which is `kernel`. Processes that the command leaves behind end with it. Everything takes 10 to
+    20 times longer than on the host.
 
     Args:
         command: program and arguments; the program is looked up in PATH.
@@ -139,8 +142,15 @@ def guest_command(command: Sequence[str], cwd: Path, variables: Mapping[str, str
         variables: its environment.
     """
     settings = [f"{name}={value}" for name, value in variables.items()]
+    lines = [f"cd {shlex.quote(str(cwd))} || exit {NO_STATUS}"]
+    for hidden in HIDDEN:
+        if hidden in cwd.parents:
+            # The guest's own folder lies over the host's: what is needed of that is put into it.
+            top = shlex.quote(str(hidden / cwd.relative_to(hidden).parts[0]))
+            lines.insert(0, f"mkdir {top} && mount --bind /run/root{top} {top}")
     # env(1) gives the exit statuses of a shell: 126 for a program that cannot be executed, 127 for none.
-    return f"cd {shlex.quote(str(cwd))} || exit {NO_STATUS}\nexec {shlex.join(['env', '-i', *settings, *command])}\n"
+    lines.append(f"exec {shlex.join(['env', '-i', *settings, *command])}")
+    return "\n".join(lines) + "\n"
 
 
 def follow(process: subprocess.Popen[bytes], sinks: Mapping[Path, BinaryIO], timeout: float) -> bool:

@@ -10,6 +10,10 @@ mount -t proc proc /proc
 mount --all --fstab "${0%.sh}.fstab"
 ip link set lo up
 
+# The host's root once more, without what now lies over it: the command may have to run in a folder below the host's /tmp.
+mkdir /run/root
+mount --bind / /run/root
+
 # Elsewhere udev makes these; without them `> /dev/stderr` would make a file.
 ln -s /proc/self/fd /dev/fd
 ln -s fd/0 /dev/stdin
