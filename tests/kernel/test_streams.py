@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -137,3 +140,33 @@ def test_records_of_several_types_are_told_apart_by_their_sizes(program):
     rows = [(batch.schema.name, row.number) for batch in batches for row in batch.rows()]
     assert rows == [("large", 0), ("small", 1), ("small", 2), ("large", 3), ("small", 4), ("small", 5)]
     assert [batch.array["number"].tolist() for batch in batches] == [[0], [1, 2], [3], [4, 5]]
+
+
+def test_losses_that_a_file_does_not_count_are_not_said_to_be_none(program):
+    with Run(program("uncounted"), command=["true"], stdout=2) as run:
+        list(run.batches(duration=60))
+
+        assert run.summary().lost is None
+
+
+@pytest.fixture
+def busy():
+    """A process that calls getppid(2) all the time."""
+    process = subprocess.Popen([sys.executable, "-c", "import os\nwhile True: os.getppid()"])
+    yield process.pid
+    process.kill()
+    process.wait()
+
+
+def test_a_run_ends_even_if_a_producer_keeps_up_with_it(program, busy):
+    spec = program("burst")
+    spec.variables["pid_filter"].value = busy
+    spec.variables["count"].value = 1000
+    signal.alarm(60)
+    try:
+        with Run(spec, sizes={"events": 64 * 1024 * 1024}) as run:
+            count = sum(batch.count for batch in run.batches(duration=0.5))
+    finally:
+        signal.alarm(0)
+
+    assert count > 1000

@@ -263,7 +263,11 @@ def unlinksnoop(run, skep):
 
 
 @pytest.mark.parametrize(
-    "options", [pytest.param([], id="fexit"), pytest.param(["--without", "removed"], id="kprobe and kretprobe")]
+    "options",
+    [
+        pytest.param([], id="fentry and fexit"),
+        pytest.param(["--without", "entered", "--without", "returned"], id="kprobe and kretprobe"),
+    ],
 )
 def test_unlinksnoop_shows_a_file_that_is_removed_once(unlinksnoop, tmp_path, options):
     path = tmp_path / "removed"

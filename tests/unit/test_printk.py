@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skep.stream.printk import SCHEMA, Lines, _pattern
+from skep.stream.printk import SCHEMA, Lines, _literals, _printed
 
 LINE = b"             cat-1234    [001] d..2.  5678.000009: bpf_trace_printk: "
 
@@ -98,4 +98,23 @@ def test_no_bytes_break_it(data):
 
 @given(st.binary().filter(lambda text: b"%" not in text and b"\n" not in text))
 def test_a_format_without_conversions_prints_itself(text):
-    assert re.fullmatch(_pattern(text), text, re.DOTALL)
+    assert _printed(_literals(text), text)
+
+
+@given(
+    st.lists(st.binary(max_size=4).filter(lambda text: b"%" not in text and b"\n" not in text), min_size=1, max_size=5),
+    st.binary(max_size=30),
+)
+def test_literals_are_found_as_a_regular_expression_would(literals, message):
+    text = b"%d".join(literals)
+
+    expected = re.fullmatch(b".*".join(re.escape(literal) for literal in literals), message, re.DOTALL)
+    assert _printed(_literals(text), message) == bool(expected)
+
+
+def test_a_hostile_line_takes_no_time():
+    # As a regular expression with twelve conversions this would take years.
+    lines = Lines([b"%s " * 12 + b"end"])
+
+    for line in (b" " * 1000, b"-1" * 500, b"x-1 (" * 200, LINE + b" " * 900):
+        assert lines.feed(line + b"\n") == []

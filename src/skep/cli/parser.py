@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Parser", "duration", "positive"]
 
+_LONGEST = 366 * 24 * 3600.0
+
 
 class _Help(argparse.RawDescriptionHelpFormatter):
     """Takes the width from the terminal itself: argparse would import shutil for it (3 ms) with every option."""
@@ -74,11 +76,14 @@ def duration(text: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)?", text)
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no span of time such as 10s or 500ms")
-    return float(match[1]) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[match[2] or "s"]
+    seconds = float(match[1]) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[match[2] or "s"]
+    if seconds > _LONGEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than a year")
+    return seconds
 
 
 def positive(text: str) -> int:
     """A whole number from 1."""
-    if not text.isdecimal() or not 1 <= int(text) < 1 << 31:
+    if not text.isdecimal() or len(text) > 10 or not 1 <= int(text) < 1 << 31:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {(1 << 31) - 1}")
     return int(text)

@@ -104,7 +104,7 @@ def _sizes(spec: Spec, assignments: Sequence[str]) -> dict[str, int]:
         if name not in spec.maps:
             names = ", ".join(spec.maps) or "none"
             raise UsageError(f"--map {assignment}: there is no such map", remedy=f"The maps are: {names}.")
-        if what != "max_entries" or not text.isdecimal() or not 0 < int(text) < 1 << 32:
+        if what != "max_entries" or not text.isdecimal() or len(text) > 10 or not 0 < int(text) < 1 << 32:
             raise UsageError(f"--map {assignment}: it takes NAME.max_entries=N, with N from 1 to {(1 << 32) - 1}")
         sizes[name] = int(text)
     return sizes

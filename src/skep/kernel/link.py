@@ -11,7 +11,7 @@ import os
 import warnings
 
 from skep._native import ffi, lib, messages
-from skep.base.errors import AttachError, HookMissingError
+from skep.base.errors import AttachError, HookMissingError, UsageError
 from skep.kernel.features import mount_tracefs, privilege_error
 
 TYPE_CHECKING = False
@@ -100,8 +100,8 @@ def attach(programs: Iterable[Program]) -> Links:
     except BaseException:
         links.close()
         raise
-    if not links._handles and links.left_out:  # noqa: SLF001
-        raise next(iter(links.left_out.values()))
+    if not links._handles:  # noqa: SLF001
+        raise next(iter(links.left_out.values()), UsageError("no program is left to attach"))
     return links
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 from itertools import chain
 
 from skep.base.errors import UsageError
@@ -32,6 +33,8 @@ __all__ = ["Run", "Stop", "Summary"]
 _LOST = "skep_lost_count"
 # Seconds that a command may take to end by itself after Ctrl-C, which comes to it as it comes to us.
 _GRACE = 2.0
+# ... and after SIGTERM.
+_PATIENCE = 10.0
 
 
 class Stop:
@@ -230,7 +233,8 @@ class Run:
     def batches(self, *, duration: float | None = None, count: int | None = None) -> Iterator[Batch]:
         """Starts the command, if there is one, and gives what comes until it or the processes end.
 
-        Whatever ends the run, the command is ended with it: after Ctrl-C it has two seconds to end by itself.
+        Whatever ends the run, the command is ended with it: after Ctrl-C it has two seconds to end by itself. What it
+        started and left running lives on, and is named in the summary.
 
         Args:
             duration: ends after so many seconds.
@@ -252,10 +256,17 @@ class Run:
             self._command.end(0)
 
     def _last_words(self, reader: Reader) -> Iterator[Batch]:
-        """Ends the command, and gives what it did on its way out."""
-        if self._command is not None:
-            self._command.end(self._stop.grace if self._stop is not None else 0)
-            yield from self._shown(reader.drain())
+        """Ends the command, and gives what it does on its way out."""
+        command = self._command
+        if command is None:
+            return
+        grace = self._stop.grace if self._stop is not None else 0
+        for patience, number in ((grace, signal.SIGTERM), (_PATIENCE, signal.SIGKILL)):
+            yield from self._shown(reader.batches(patience, command.ended))
+            if not command.ended():
+                os.kill(command.pid, number)
+        command.wait()
+        yield from self._shown(reader.rest())
 
     def _ended(self) -> bool:
         if self._command is not None:
@@ -274,7 +285,7 @@ class Run:
                 numbers = batch.numbers(field)
                 inside = {number for number in set(numbers) if self._wanted(number)}
                 chosen = [index for index, number in enumerate(numbers) if number in inside]
-                self._out_of_scope += batch.count - len(chosen)
+                self._out_of_scope += sum(number not in inside and number not in self._ignore for number in numbers)
                 shown = batch if len(chosen) == batch.count else batch.select(chosen)
             else:
                 shown = batch
@@ -289,7 +300,7 @@ class Run:
         loaded, reader, command = self._object, self._reader, self._command
         assert loaded is not None, "a Run has an account while it is open"
         assert reader is not None
-        counted = loaded.counter(_LOST)
+        counted = loaded.counter(_LOST) if self.spec.counts_losses(_LOST) else None
         rings = any(loaded.maps[event.map].spec.is_ring for event in self.spec.events.values())
         living = self._tree.living() if self._tree is not None and command is not None else []
         return Summary(

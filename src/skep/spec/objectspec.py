@@ -97,29 +97,34 @@ class EventSpec:
     Args:
         map: the ring's name.
         schemas: the layouts of its records; if there are several, each has another size.
+        padded: are its records padded by the kernel, as those of perf buffers: to 4 less than a multiple of 8?
     """
 
-    __slots__ = ("_by_size", "map", "schemas")
+    __slots__ = ("_by_size", "_padded", "map", "schemas")
 
-    def __init__(self, map: str, schemas: tuple[Schema, ...]) -> None:  # noqa: A002
+    def __init__(self, map: str, schemas: tuple[Schema, ...], *, padded: bool = False) -> None:  # noqa: A002
         self.map = map
         self.schemas = schemas
+        self._padded = padded
         self._by_size: dict[int, Schema] = {}
 
     def schema_of(self, size: int) -> Schema:
         """The layout of a record, told by its size.
 
         Args:
-            size: in bytes. A record may be cut short, or padded as the kernel pads perf records (to 4 less than a
-                multiple of 8).
+            size: in bytes. A record may be cut short, or padded.
         """
         if len(self.schemas) == 1:
             return self.schemas[0]
         if size not in self._by_size:
-            whole = [schema for schema in self.schemas if size in {schema.size, schema.size + (-schema.size - 4) % 8}]
+            whole = [schema for schema in self.schemas if size == _sent_size(schema, padded=self._padded)]
             cut = sorted((schema for schema in self.schemas if schema.size > size), key=lambda schema: schema.size)
             self._by_size[size] = (whole or cut or [max(self.schemas, key=lambda schema: schema.size)])[0]
         return self._by_size[size]
+
+
+def _sent_size(schema: Schema, *, padded: bool) -> int:
+    return schema.size + (-schema.size - 4) % 8 if padded else schema.size
 
 
 class ObjectSpec:
@@ -179,6 +184,11 @@ class ObjectSpec:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}: {len(self.programs)} programs, {len(self.maps)} maps>"
 
+    def counts_losses(self, counter: str) -> bool:
+        """Whether every program that sends through a ring buffer uses a counter for what found no room."""
+        senders = [program for program in self.programs.values() if program.helpers & _SENDERS[RINGBUF]]
+        return all(counter in program.symbols for program in senders)
+
     @classmethod
     def read(cls, data: bytes, file: str) -> Self:
         """Reads an eBPF object.
@@ -209,7 +219,9 @@ class ObjectSpec:
             variables=_variables(elf, btf, document.notes),
             counters=_counters(elf),
             events={
-                spec.name: EventSpec(spec.name, events.schemas(spec)) for spec in maps.values() if events.sent(spec)
+                spec.name: EventSpec(spec.name, events.schemas(spec), padded=not spec.is_ring)
+                for spec in maps.values()
+                if events.sent(spec)
             },
             formats=tuple(_formats(elf, btf)),
             prints=bool(helpers & _PRINTK),
@@ -349,7 +361,7 @@ class _Events:
                 f"{self._file}: the type of the records of {ring.name} cannot be told",
                 remedy="State it in the line before the map: /// @event struct event",
             )
-        if len({schema.size for schema in found}) < len(found):
+        if len({_sent_size(schema, padded=not ring.is_ring) for schema in found}) < len(found):
             raise ProgramError(
                 f"{self._file}: {ring.name} carries records of several types of one size: {', '.join(names)}",
                 remedy=f"Say which one it is: /// @event {names[0]}, in the line before the map.",

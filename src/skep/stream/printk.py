@@ -5,7 +5,7 @@ instance of its own, in which only bpf_trace_printk is enabled: every line comes
 task, not its program: what does not fit one of the object's own format strings is somebody else's.
 
 The pipe is text, and what a program prints with %s may hold newlines: a traced process can make a line look like two.
-A line whose time lies before the last one's is not believed; what must not be forged goes through a ring buffer.
+A line whose time lies well before the last one's is not believed; what must not be forged goes through a ring buffer.
 
 Minimum kernel: 5.9 for the bpf_trace_printk tracepoint. Source: Documentation/trace/ftrace.rst ("Instances").
 """
@@ -45,15 +45,19 @@ SCHEMA = Schema(
     ),
 )
 _RECORD = struct.Struct("=QII16s")
+# Possessive and bounded throughout: the text is chosen by the traced, and no line may take longer than its length.
 _LINE = re.compile(
-    rb"\s*(.+?)-(\d+)\s+(?:\(.*?\)\s+)?\[(\d+)\]\s+\S+\s+(\d+)\.(\d{6}): bpf_trace_printk: (.*)", re.DOTALL
+    rb"\s*+(.{1,16}?)-(\d++)\s++(?:\([^)]{0,16}\)\s++)?\[(\d++)\]\s++\S++\s++(\d++)\.(\d{6}): bpf_trace_printk: (.*)",
+    re.DOTALL,
 )
 # What the kernel writes in place of lines for which its buffer had no room; the number is not always known.
 _LOST = re.compile(rb"CPU:\d+ \[LOST (\d*) ?EVENTS\]")
 _CONVERSION = re.compile(rb"%(?:%|[-+ #0]*\d*(?:\.\d+)?(?:hh|h|ll|l|z)?(?:p[a-zA-Z0-9]*|[a-zA-Z]))")
 _NAME = re.compile(r"skep-(\d+)-\d+")
-# A read gives a page at most; a drain ends after so many even if lines come faster than they are read.
-_READS = 4096
+# A read gives a page at most; a drain ends after so many.
+_READS = 64
+# Lines of two CPUs may come in the wrong order, but not by so many nanoseconds.
+_SLACK = 10**9
 
 _numbers = itertools.count()
 
@@ -67,11 +71,12 @@ class Printk:
     Raises:
         PrivilegeError, UnsupportedError: the instance cannot be made.
 
-    `lost` counts the lines for which the kernel's buffer had no room.
+    `lost` counts the lines for which the kernel's buffer had no room; `more` says whether the last drain left some.
     """
 
     def __init__(self, formats: Iterable[bytes]) -> None:
         self._parser = Lines(formats)
+        self.more = False
         mount_tracefs()
         instances = f"{tracefs()}/instances"
         _remove_leftovers(instances)
@@ -116,11 +121,13 @@ class Printk:
         _remove(self._folder)
 
     def drain(self) -> Iterator[Batch]:
-        """The lines that are there now."""
+        """The lines that are there now, up to 64 pages of them."""
+        self.more = True
         for _ in range(_READS):
             try:
                 data = os.read(self.fd, 64 * 1024)
             except BlockingIOError:
+                self.more = False
                 return
             lost = self.lost
             records = self._parser.feed(data)
@@ -136,7 +143,7 @@ class Lines:
     """
 
     def __init__(self, formats: Iterable[bytes]) -> None:
-        self._ours = re.compile(b"|".join(_pattern(text) for text in formats) or b".*", re.DOTALL)
+        self._formats = [_literals(text) for text in formats]
         self._rest = b""
         self._time = 0
         self._head: tuple[int, int, int, bytes] | None = None
@@ -158,10 +165,11 @@ class Lines:
         if match is not None:
             comm, tid, cpu, seconds, microseconds, rest = match.groups()
             time = int(seconds) * 10**9 + int(microseconds) * 1000
-            if time >= self._time and len(tid) <= 7:
-                self._time = time
+            if time >= self._time - _SLACK and len(tid) <= 7:
+                self._time = max(self._time, time)
                 message = rest
-                self._head = (time, int(tid), int(cpu), comm) if self._ours.fullmatch(rest) else None
+                ours = not self._formats or any(_printed(literals, rest) for literals in self._formats)
+                self._head = (time, int(tid), int(cpu), comm) if ours else None
         # A line without a head goes on with the message before it.
         if self._head is not None and message:
             yield _RECORD.pack(*self._head) + message[:_MESSAGE]
@@ -183,12 +191,36 @@ def _batch(records: list[bytes], lost: int) -> Batch:
     )
 
 
-def _pattern(text: bytes) -> bytes:
-    """A regular expression for what a format string prints; only its first line stands behind the line's head."""
+def _literals(text: bytes) -> list[bytes]:
+    """What a format string prints between its conversions; only its first line stands behind the line's head."""
     first = text.partition(b"\n")[0]
-    literals = [re.escape(part) for part in _CONVERSION.split(first)]
-    found = [b"%" if match == b"%%" else b".*" for match in _CONVERSION.findall(first)]
-    return b"(?:" + b"".join(a + b for a, b in zip(literals, [*found, b""], strict=True)) + b")"
+    literals = [b""]
+    position = 0
+    for match in _CONVERSION.finditer(first):
+        literals[-1] += first[position : match.start()]
+        position = match.end()
+        if match[0] == b"%%":
+            literals[-1] += b"%"
+        else:
+            literals.append(b"")
+    literals[-1] += first[position:]
+    return literals
+
+
+def _printed(literals: list[bytes], message: bytes) -> bool:
+    """Whether a message may have been printed with these literals: a conversion may print anything."""
+    first, last = literals[0], literals[-1]
+    if len(literals) == 1:
+        return message == first
+    if not message.startswith(first) or not message.endswith(last) or len(message) < len(first) + len(last):
+        return False
+    position, end = len(first), len(message) - len(last)
+    for literal in literals[1:-1]:
+        found = message.find(literal, position, end)
+        if found < 0:
+            return False
+        position = found + len(literal)
+    return True
 
 
 def _write(path: str, text: str) -> None:

@@ -62,6 +62,9 @@ class Reader:
     def __init__(self, loaded: Object) -> None:
         self._sources: list[_Source] = []
         self._streams: list[Printk] = []
+        self._more = False
+        # A full batch takes a ring forward by _BUFFER bytes at least: so often at most until it is empty.
+        self._passes = 64
         self._poll = select.epoll()
         self._drained = ffi.new("struct skep_drained *")
         self._offsets = bytearray(4 * (_RECORDS + 1))
@@ -76,6 +79,7 @@ class Reader:
     def _open(self, loaded: Object, event: EventSpec) -> None:
         map_ = loaded.maps[event.map]
         if map_.spec.type == RINGBUF:
+            self._passes = max(self._passes, map_.max_entries // _BUFFER + 2)
             self._add(lib.skep_ring_open(map_.fd, map_.max_entries), event, None)
             return
         for cpu in online_cpus():
@@ -107,11 +111,12 @@ class Reader:
     def add(self, stream: Printk) -> None:
         """Reads another stream along with the rings."""
         self._streams.append(stream)
-        self.watch(stream.fd)
+        self._poll.register(stream.fd, select.EPOLLIN)
 
     def watch(self, fd: int) -> None:
-        """Lets `wait` return when another file descriptor is readable."""
-        self._poll.register(fd, select.EPOLLIN)
+        """Lets `wait` return, once, when another file descriptor is readable."""
+        # Once: that of a process that has ended stays readable, and another may still be waited for.
+        self._poll.register(fd, select.EPOLLIN | select.EPOLLONESHOT)
 
     def wait(self, timeout: float | None) -> None:
         """Sleeps until a record waits, a watched file descriptor is readable, or time is up.
@@ -122,17 +127,23 @@ class Reader:
         self._poll.poll(timeout)
 
     def drain(self) -> Iterator[Batch]:
-        """What is there now, each source until it is empty. No batch: there was nothing."""
+        """What is there now, up to one full batch of each source. No batch: there was nothing."""
+        self._more = False
         for source in self._sources:
-            more = True
-            while more:
-                more = False
-                batch = self._batch(source)
-                if batch is not None:
-                    more = bool(self._drained.more)
-                    yield from _by_schema(batch, source.event)
+            batch = self._batch(source)
+            if batch is not None:
+                self._more |= bool(self._drained.more)
+                yield from _by_schema(batch, source.event)
         for stream in self._streams:
             yield from stream.drain()
+            self._more |= stream.more
+
+    def rest(self) -> Iterator[Batch]:
+        """What is there now, all of it; but not what a producer that keeps up with us still adds."""
+        for _ in range(self._passes):
+            yield from self.drain()
+            if not self._more:
+                return
 
     @property
     def lost(self) -> int:
@@ -154,13 +165,13 @@ class Reader:
         lingered = False
         while True:
             remaining = None if end is None else end - time.monotonic()
-            last = ended() or (remaining is not None and remaining <= 0)
+            if ended() or (remaining is not None and remaining <= 0):
+                yield from self.rest()
+                return
             empty = True
             for batch in self.drain():
                 empty = False
                 yield batch
-            if last:
-                return
             if empty and lingered:
                 self.wait(remaining)
             elif empty:

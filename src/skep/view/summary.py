@@ -57,5 +57,5 @@ def summary_lines(
     if living:
         lines.append(f"still running, started by the command: {', '.join(str(pid) for pid in living)}")
     if missed:
-        lines.append(f"{missed} tasks were not followed: the tree has more than 16384")
+        lines.append(f"at least {missed} tasks were not followed: the tree has more than 16384")
     return lines

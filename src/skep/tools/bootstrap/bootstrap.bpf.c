@@ -83,7 +83,7 @@ int ended(void *ctx)
 	u32 pid = id >> 32;
 	struct event *event;
 
-	/* A process ends with its first thread; those of the others are left out. */
+	/* The first thread stands for its process; the ends of the others are left out. */
 	if ((u32)id != pid || !skep_in_scope())
 		return 0;
 	start = bpf_map_lookup_elem(&starts, &pid);

@@ -111,6 +111,10 @@ static int leave(void *ctx, long ret)
 		if (size)
 			join(event->arguments, size);
 	}
+	if (!size) {
+		event->arguments[0] = 0;
+		size = 1;
+	}
 	if (size > ARGUMENTS_SIZE)
 		size = ARGUMENTS_SIZE;
 	/* Only the part of the last array that is filled is sent. */

@@ -30,7 +30,7 @@ int leave(void *ctx)
 	u32 pid = id >> 32;
 	struct event *event;
 
-	/* A process ends with its first thread; those of the others are left out. */
+	/* The first thread stands for its process; the ends of the others are left out. */
 	if ((u32)id != pid || !skep_in_scope() || (pid_target && pid != pid_target))
 		return 0;
 	event = skep_reserve(&events, struct event);

@@ -34,9 +34,9 @@ struct {
 	__type(value, struct event);
 } events SEC(".maps");
 
-/* When a thread became ready to run. */
+/* When a thread became ready to run. Of those that end while they wait, the oldest make room. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 10240);
 	__type(key, u32);
 	__type(value, u64);
@@ -67,14 +67,14 @@ static int enqueue(struct task_struct *task)
 	return 0;
 }
 
-static int run(void *ctx, struct task_struct *previous, struct task_struct *next)
+static int run(void *ctx, bool preempt, struct task_struct *previous, struct task_struct *next)
 {
 	u32 tid = BPF_CORE_READ(next, pid);
 	struct event event = {};
 	u64 *since;
 
-	/* What leaves the CPU and is still ready waits from now. */
-	if (state_of(previous) == TASK_RUNNING)
+	/* What leaves the CPU and is still ready waits from now; so does what is pushed off it on its way to sleep. */
+	if (preempt || state_of(previous) == TASK_RUNNING)
 		enqueue(previous);
 	since = bpf_map_lookup_elem(&ready, &tid);
 	if (!since)
@@ -108,7 +108,7 @@ int BPF_PROG(wakeup_new, struct task_struct *task)
 SEC("tp_btf/sched_switch")
 int BPF_PROG(change, bool preempt, struct task_struct *previous, struct task_struct *next)
 {
-	return run(ctx, previous, next);
+	return run(ctx, preempt, previous, next);
 }
 
 /* The same for kernels without tp_btf (before 5.5): skep uses one kind or the other, never both. */
@@ -127,7 +127,7 @@ int BPF_PROG(raw_wakeup_new, struct task_struct *task)
 SEC("raw_tp/sched_switch")
 int BPF_PROG(raw_change, bool preempt, struct task_struct *previous, struct task_struct *next)
 {
-	return run(ctx, previous, next);
+	return run(ctx, preempt, previous, next);
 }
 
 /// Shows tasks that were ready to run and had to wait long for a CPU, and who ran meanwhile.

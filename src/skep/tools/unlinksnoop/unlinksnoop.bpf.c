@@ -24,32 +24,7 @@ struct {
 	__uint(max_entries, 256 * 1024);
 } events SEC(".maps");
 
-static bool wanted(void)
-{
-	return skep_in_scope() && (!pid_target || pid_target == bpf_get_current_pid_tgid() >> 32);
-}
-
-/*
- * fexit sees the arguments and the result at once, and is called directly, without a trap. Where this kernel has it, skep
- * leaves the two kprobes below out; they are two because a kretprobe does not see the arguments.
- */
-SEC("fexit/do_unlinkat")
-int BPF_PROG(removed, int dfd, struct filename *name, int ret)
-{
-	struct event *event = wanted() ? skep_reserve(&events, struct event) : NULL;
-
-	if (!event)
-		return 0;
-	event->time = bpf_ktime_get_ns();
-	event->pid = bpf_get_current_pid_tgid() >> 32;
-	event->ret = ret;
-	bpf_get_current_comm(event->comm, sizeof(event->comm));
-	bpf_probe_read_kernel_str(event->filename, sizeof(event->filename), BPF_CORE_READ(name, name));
-	bpf_ringbuf_submit(event, 0);
-	return 0;
-}
-
-/* From the entry to the return: by then the kernel has freed the name. Too large for the stack of a program. */
+/* From the entry to the return, when the kernel has freed the name already. Too large for the stack of a program. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1024);
@@ -59,24 +34,26 @@ struct {
 
 static const struct event empty;
 
-SEC("kprobe/do_unlinkat")
-int BPF_KPROBE(entered, int dfd, struct filename *name)
+static int enter(struct filename *name)
 {
-	u32 tid = bpf_get_current_pid_tgid();
+	u64 id = bpf_get_current_pid_tgid();
+	u32 tid = id, pid = id >> 32;
 	struct event *event;
 
-	if (!wanted())
+	if (!skep_in_scope() || (pid_target && pid != pid_target))
 		return 0;
 	if (bpf_map_update_elem(&started, &tid, &empty, BPF_ANY))
 		skep_lost();
 	event = bpf_map_lookup_elem(&started, &tid);
-	if (event)
-		bpf_probe_read_kernel_str(event->filename, sizeof(event->filename), BPF_CORE_READ(name, name));
+	if (!event)
+		return 0;
+	event->pid = pid;
+	bpf_get_current_comm(event->comm, sizeof(event->comm));
+	bpf_probe_read_kernel_str(event->filename, sizeof(event->filename), BPF_CORE_READ(name, name));
 	return 0;
 }
 
-SEC("kretprobe/do_unlinkat")
-int BPF_KRETPROBE(returned, int ret)
+static int leave(int ret)
 {
 	u32 tid = bpf_get_current_pid_tgid();
 	struct event *event = bpf_map_lookup_elem(&started, &tid);
@@ -84,13 +61,39 @@ int BPF_KRETPROBE(returned, int ret)
 	if (!event)
 		return 0;
 	event->time = bpf_ktime_get_ns();
-	event->pid = bpf_get_current_pid_tgid() >> 32;
 	event->ret = ret;
-	bpf_get_current_comm(event->comm, sizeof(event->comm));
 	if (bpf_ringbuf_output(&events, event, sizeof(*event), 0))
 		skep_lost();
 	bpf_map_delete_elem(&started, &tid);
 	return 0;
+}
+
+/*
+ * fentry and fexit are called directly, kprobes by way of a trap. Where this kernel takes the first pair, skep leaves the
+ * second out: with both, every file would be counted twice.
+ */
+SEC("fentry/do_unlinkat")
+int BPF_PROG(entered, int dfd, struct filename *name)
+{
+	return enter(name);
+}
+
+SEC("fexit/do_unlinkat")
+int BPF_PROG(returned, int dfd, struct filename *name, int ret)
+{
+	return leave(ret);
+}
+
+SEC("kprobe/do_unlinkat")
+int BPF_KPROBE(probe_entered, int dfd, struct filename *name)
+{
+	return enter(name);
+}
+
+SEC("kretprobe/do_unlinkat")
+int BPF_KRETPROBE(probe_returned, int ret)
+{
+	return leave(ret);
 }
 
 /// Shows every file that is removed: by whom, and what came of it.
