@@ -167,12 +167,12 @@ def test_exitsnoop_is_silent_about_others(run):
 
 
 def test_sigsnoop_shows_sender_target_and_signal(run):
-    script = "sleep 60 & kill -USR1 $!; kill -KILL $!; wait $! 2>/dev/null; kill -TERM 4194303 2>/dev/null; echo $!"
+    script = "sleep 60 & kill -CONT $!; kill -KILL $!; wait $! 2>/dev/null; kill -TERM 4194303 2>/dev/null; echo $!"
 
     events = run("sigsnoop", "--", "sh", "-c", script)
 
     assert [(event["signal_name"], event["ret_name"]) for event in events] == [
-        ("SIGUSR1", None),
+        ("SIGCONT", None),
         ("SIGKILL", None),
         ("SIGTERM", "ESRCH"),
     ]
