@@ -88,13 +88,9 @@ class Command:
             self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         return self.status
 
-    def end(self, grace: float) -> None:
-        """Ends it if it still runs: waits, then SIGTERM, and ten seconds later SIGKILL.
-
-        Args:
-            grace: seconds to wait for it to end by itself.
-        """
-        if not self.ended() and not self._poll.poll(grace * 1000):
+    def end(self) -> None:
+        """Ends it if it still runs: SIGTERM, and ten seconds later SIGKILL."""
+        if not self.ended():
             os.kill(self.pid, signal.SIGTERM)
             if not self._poll.poll(10_000):
                 os.kill(self.pid, signal.SIGKILL)
@@ -107,7 +103,7 @@ class Command:
             os.close(self._go)
             self._go = -1
             self.wait()
-        self.end(0)
+        self.end()
         os.close(self.fd)
         os.close(self._failed)
 

@@ -15,7 +15,7 @@ __all__ = ["Map", "set_sizes"]
 
 # enum bpf_map_type, include/uapi/linux/bpf.h
 _STACK_TRACE = 7
-_HASHES = {1: "hash", 5: "percpu_hash", 9: "lru_hash", 10: "lru_percpu_hash", 11: "lpm_trie"}
+_HASHES = {1, 5, 9, 10, 11}  # hash, percpu_hash, lru_hash, lru_percpu_hash, lpm_trie
 
 # What a map gets whose source gives no size: entries; bytes, for a ring buffer; addresses, for a stack (the kernel's
 # own limit, kernel.perf_event_max_stack).

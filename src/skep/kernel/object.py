@@ -82,9 +82,6 @@ class Object:
             number = ffi.errno
             raise _not_opened(spec, number, messages())
         self._handle = handle
-        for program_name, program in self._each_program():
-            if program_name in self.left_out:
-                lib.bpf_program__set_autoload(program, False)
         try:
             self._prepare(maps or {}, sizes or {})
             self._load()
@@ -178,6 +175,9 @@ class Object:
         return found
 
     def _prepare(self, replaced: Mapping[str, int], sizes: Mapping[str, int]) -> None:
+        for name, program in self._each_program():
+            if name in self.left_out:
+                lib.bpf_program__set_autoload(program, False)
         for name, map_ in self._each_map():
             declared = self.spec.maps.get(name)
             error = 0

@@ -253,7 +253,7 @@ class Run:
             if left == 0:
                 break
         if self._command is not None:
-            self._command.end(0)
+            self._command.end()
 
     def _last_words(self, reader: Reader) -> Iterator[Batch]:
         """Ends the command, and gives what it does on its way out."""

@@ -175,7 +175,7 @@ class Elf:
 
     def references(self) -> Sequence[tuple[int, int, str]]:
         """Where the code names a map or a variable: (number of the section, offset in it, the name)."""
-        table = next((section for section in self.sections if section.type == SHT_SYMTAB), None)
+        table = self._symbol_table()
         if table is None:
             return []
         names = bytes(self.sections[table.link].data)
@@ -193,8 +193,11 @@ class Elf:
                 found.append((section.info, offset, self._string(names, symbol.unpack_from(table.data, place)[0])))
         return found
 
+    def _symbol_table(self) -> Section | None:
+        return next((section for section in self.sections if section.type == SHT_SYMTAB), None)
+
     def _symbols(self) -> Sequence[Symbol]:
-        table = next((section for section in self.sections if section.type == SHT_SYMTAB), None)
+        table = self._symbol_table()
         if table is None:
             return []
         layout = struct.Struct(f"{self.byte_order}IBBHQQ")

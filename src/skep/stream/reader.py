@@ -16,7 +16,6 @@ from itertools import groupby
 
 from skep._native import ffi, lib
 from skep.base.errors import LoadError, SkepError
-from skep.spec.objectspec import RINGBUF
 from skep.stream.batch import Batch
 
 TYPE_CHECKING = False
@@ -63,7 +62,7 @@ class Reader:
         self._sources: list[_Source] = []
         self._streams: list[Printk] = []
         self._more = False
-        # A full batch takes a ring forward by _BUFFER bytes at least: so often at most until it is empty.
+        # A full batch takes a ring forward by half of _BUFFER at least: so often at most until it is empty.
         self._passes = 64
         self._poll = select.epoll()
         self._drained = ffi.new("struct skep_drained *")
@@ -78,8 +77,8 @@ class Reader:
 
     def _open(self, loaded: Object, event: EventSpec) -> None:
         map_ = loaded.maps[event.map]
-        if map_.spec.type == RINGBUF:
-            self._passes = max(self._passes, map_.max_entries // _BUFFER + 2)
+        if map_.spec.is_ring:
+            self._passes = max(self._passes, 2 * map_.max_entries // _BUFFER + 2)
             self._add(lib.skep_ring_open(map_.fd, map_.max_entries), event, None)
             return
         for cpu in online_cpus():
@@ -159,7 +158,7 @@ class Reader:
 
         Args:
             timeout: ends after so many seconds; None for never.
-            ended: asked before each drain; once it says yes, that drain is the last.
+            ended: asked before each drain; once it says yes, what is there then is the last.
         """
         end = None if timeout is None else time.monotonic() + timeout
         lingered = False
