@@ -12,7 +12,14 @@ from skep.spec.document import Document, embedded_digest, read_document, type_va
 from skep.spec.elf import Elf
 from skep.spec.objectspec import ObjectSpec
 
-GOOD = {"version": 1, "events": {"ring": ["struct event"]}, "notes": {"x": "words"}, "digest": "abc"}
+GOOD = {
+    "version": 2,
+    "events": {"ring": ["struct event"]},
+    "tags": {"ring": {"field": "kind", "values": {"struct event": [1]}}},
+    "formats": {"struct event": {"address": "ipv4"}},
+    "notes": {"x": "words"},
+    "digest": "abc",
+}
 
 
 def section(*contents: object) -> memoryview:
@@ -32,9 +39,9 @@ def test_an_object_without_one_says_nothing() -> None:
 
 
 def test_the_documents_of_linked_objects_are_merged() -> None:
-    more = {"version": 1, "events": {"ring": ["struct other", "struct event"], "b": ["u32"]}, "notes": {"y": ""}}
+    events = {"ring": ["struct other", "struct event"], "b": ["u32"]}
 
-    document = read_document(section(GOOD, {**more, "digest": "def"}), "x.o")
+    document = read_document(section(GOOD, {**GOOD, "events": events, "notes": {"y": ""}, "digest": "def"}), "x.o")
 
     assert document.events == {"ring": ["struct event", "struct other"], "b": ["u32"]}
     assert document.notes == {"x": "words", "y": ""}
@@ -57,9 +64,9 @@ def test_padding_between_documents_is_skipped() -> None:
         pytest.param(b"[]", "it has no version", id="a list"),
         pytest.param(b"5", "it has no version", id="a number"),
         pytest.param(b"{}", "it has no version", id="nothing in it"),
-        pytest.param(section({**GOOD, "version": 2}), "another version than 1", id="a later version"),
-        pytest.param(section({**GOOD, "version": "1"}), "another version than 1", id="a version that is text"),
-        pytest.param(section({**GOOD, "version": [1]}), "another version than 1", id="a version that is a list"),
+        pytest.param(section({**GOOD, "version": 3}), "another version than 2", id="a later version"),
+        pytest.param(section({**GOOD, "version": "1"}), "another version than 2", id="a version that is text"),
+        pytest.param(section({**GOOD, "version": [1]}), "another version than 2", id="a version that is a list"),
         *(
             pytest.param(section({**GOOD, key: value}), "missing, or of the wrong type", id=f"{key} that are {kind}")
             for key in ("events", "notes", "digest")
@@ -78,7 +85,7 @@ def test_a_damaged_document_is_refused_with_the_reason(data: bytes, message: str
     assert str(raised.value.remedy).startswith("Build it again")
 
 
-keys = st.sampled_from(["version", "events", "notes", "digest", "x"])
+keys = st.sampled_from(["version", "events", "tags", "formats", "notes", "digest", "x"])
 values = st.recursive(
     st.none() | st.booleans() | st.just(1) | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(keys, inner, max_size=4),

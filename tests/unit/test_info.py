@@ -19,6 +19,7 @@ from skep.base.schema import Field, Schema, Type
 from skep.cli.main import main
 from skep.cli.options import option_names, run_parser
 from skep.session import api
+from skep.spec.annotations import Note
 from skep.spec.objectspec import EventSpec, MapSpec, ObjectSpec, ProgramSpec
 from skep.spec.variables import VariableSpec
 from skep.view import info
@@ -36,7 +37,7 @@ BITS = Field("kind", 4, 4, U32, None, (3, 5))
 
 
 def variable(name: str, type_: Type = U32, data: bytes = b"\x07\0\0\0", doc: str = "") -> VariableSpec:
-    return VariableSpec(name, ".rodata", 0, type_, data, doc)
+    return VariableSpec(name, ".rodata", 0, type_, data, Note(doc, {}))
 
 
 def spec_of(

@@ -355,7 +355,8 @@ def many_maps() -> bytes:
 
 
 def many_documents() -> bytes:
-    content = {"version": 1, "events": {}, "notes": {str(index): "x" for index in range(1000)}, "digest": ""}
+    content = {"version": 2, "events": {}, "tags": {}, "formats": {}, "digest": ""}
+    content["notes"] = {str(index): "x" for index in range(1000)}
     document = json.dumps(content).encode() + b"\0"
     return elf((b".BTF", 1, 0, btf(INT, NAMES), 0), (b".skep", 1, 0, document * 100, 0))
 

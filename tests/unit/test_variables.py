@@ -23,7 +23,7 @@ POINT = Type("struct", 4, "struct point")
 
 
 def variable(type_: Type, name: str = "limit", data: bytes | None = None) -> VariableSpec:
-    return VariableSpec(name, ".rodata", 0, type_, bytes(type_.size) if data is None else data, "")
+    return VariableSpec(name, ".rodata", 0, type_, bytes(type_.size) if data is None else data)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ _INSTALL = "sudo apt install clang"
 _ARCHITECTURES = {"x86_64": "x86", "aarch64": "arm64", "s390x": "s390", "ppc64le": "powerpc", "riscv64": "riscv"}
 
 # What an object depends on beside its inputs: a change here makes all cached and shipped objects stale.
-_FORMAT = 3
+_FORMAT = 4
 
 
 class Compiler:
@@ -175,7 +175,7 @@ def _compile(source: str, text: bytes, flags: Sequence[str], compiler: Compiler)
     # libclang comes without <stddef.h> and the like: those of the compiler are read.
     resources = os.fsdecode(_run(compiler, ["-print-resource-dir"], b"", folder).stdout).strip()
     reading = read_source(source, text, [*flags, "-isystem", os.path.join(resources, "include")])
-    document = Document(reading.events, reading.notes, _source_digest(text))
+    document = Document(reading.events, reading.notes, _source_digest(text), tags=reading.tags, formats=reading.formats)
     command = ["-g", "-O2", *flags, "-fno-stack-protector", "-x", "c", "-c", "-", "-o", "-"]
     # The folder of the source is where its own #include "..." are looked for; standard input has none.
     finished = _run(compiler, command, wrap_source(source, text, document), folder)

@@ -2,7 +2,12 @@
 
 One JSON document, NUL-ended, since linkers put the sections of several objects one after the other:
 
-    {"version": 1, "events": {"MAP": ["struct event"]}, "notes": {"VARIABLE": "its doc comment"}, "digest": "..."}
+    {"version": 2,
+     "events": {"MAP": ["struct event"]},                                    the types of the records that it carries
+     "tags": {"MAP": {"field": "kind", "values": {"struct event": [1]}}},    what tells types of one size apart
+     "formats": {"struct event": {"address": "ipv4"}},                       @format of fields
+     "notes": {"NAME": "its doc comment"},                                   of programs, maps and variables
+     "digest": "..."}
 
 Beside it, `.skep.types` holds one pointer for each event type, named after it: so that the compiler keeps the type in
 BTF, and so that it is found there whatever C calls it. libbpf knows neither section and leaves both alone. The document
@@ -23,11 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-__all__ = ["SECTION", "TYPES", "Document", "embedded_digest", "read_document", "type_variable", "wrap_source"]
+__all__ = ["SECTION", "TYPES", "Document", "Tag", "embedded_digest", "read_document", "type_variable", "wrap_source"]
 
 SECTION = ".skep"
 TYPES = ".skep.types"
-_VERSION = 1
+_VERSION = 2
 
 # What stands for itself in a C string.
 _PLAIN = frozenset(range(0x20, 0x7F)) - frozenset(b'"\\?')
@@ -38,16 +43,43 @@ class Document:
 
     Args:
         events: the names in C of the types of the records that each ring carries, by name of the ring.
-        notes: the doc comments of global variables, by name.
+        notes: the doc comments of programs, maps and global variables, by name.
         digest: tells whether the source has changed since (`skep.spec.compiling.source_digest`).
+        tags: what tells records of one size apart, by name of the ring: the field, and its values for each type.
+        formats: the meanings that @format gives to fields, by name of their struct in C.
     """
 
-    __slots__ = ("digest", "events", "notes")
+    __slots__ = ("digest", "events", "formats", "notes", "tags")
 
-    def __init__(self, events: Mapping[str, list[str]], notes: Mapping[str, str], digest: str) -> None:
+    def __init__(
+        self,
+        events: Mapping[str, list[str]],
+        notes: Mapping[str, str],
+        digest: str,
+        *,
+        tags: Mapping[str, Tag] | None = None,
+        formats: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
         self.events = events
         self.notes = notes
         self.digest = digest
+        self.tags = tags or {}
+        self.formats = formats or {}
+
+
+class Tag:
+    """The field that tells several types of one ring apart.
+
+    Args:
+        field: its name; every type has it, at one place.
+        values: the constants that programs assign to it, by name of the type in C.
+    """
+
+    __slots__ = ("field", "values")
+
+    def __init__(self, field: str, values: Mapping[str, list[int]]) -> None:
+        self.field = field
+        self.values = values
 
 
 def wrap_source(source: str, text: bytes, document: Document) -> bytes:
@@ -71,7 +103,14 @@ def wrap_source(source: str, text: bytes, document: Document) -> bytes:
     for name in dict.fromkeys(name for names in document.events.values() for name in names):
         attributes = f'__attribute__((__section__("{TYPES}"), __used__))'
         parts.append(f"static __typeof__({name}) *{type_variable(name)} {attributes};".encode())
-    content = {"version": _VERSION, "events": document.events, "notes": document.notes, "digest": document.digest}
+    content = {
+        "version": _VERSION,
+        "events": document.events,
+        "tags": {ring: {"field": tag.field, "values": tag.values} for ring, tag in document.tags.items()},
+        "formats": document.formats,
+        "notes": document.notes,
+        "digest": document.digest,
+    }
     attributes = f'__attribute__((__section__("{SECTION}"), __used__))'
     literal = _literal(json.dumps(content, separators=(",", ":")).encode())
     parts.append(b"static const char __skep[] %s = %s;" % (attributes.encode(), literal))
@@ -100,6 +139,8 @@ def read_document(data: memoryview, file: str) -> Document:
         ObjectFormatError: damaged, or of a version that this skep does not know.
     """
     events: dict[str, list[str]] = {}
+    tags: dict[str, Tag] = {}
+    formats: dict[str, Mapping[str, str]] = {}
     notes: dict[str, str] = {}
     digest = ""
     for part in bytes(data).split(b"\0"):
@@ -121,9 +162,11 @@ def read_document(data: memoryview, file: str) -> Document:
         for ring, names in content["events"].items():
             known = events.setdefault(ring, [])
             known += [name for name in names if name not in known]
+        tags |= {ring: Tag(tag["field"], tag["values"]) for ring, tag in content["tags"].items()}
+        formats |= content["formats"]
         notes |= content["notes"]
         digest += content["digest"]
-    return Document(events, notes, digest)
+    return Document(events, notes, digest, tags=tags, formats=formats)
 
 
 def _damaged(file: str, why: str) -> ObjectFormatError:
@@ -131,14 +174,33 @@ def _damaged(file: str, why: str) -> ObjectFormatError:
 
 
 def _is_document(content: dict[str, Any]) -> bool:
-    events, notes, digest = (content.get(key) for key in ("events", "notes", "digest"))
+    events, tags, formats, notes = (content.get(key) for key in ("events", "tags", "formats", "notes"))
     return (
         isinstance(events, dict)
         and all(isinstance(names, list) and all(map(_is_text, names)) for names in events.values())
-        and isinstance(notes, dict)
-        and all(map(_is_text, notes.values()))
-        and _is_text(digest)
+        and isinstance(tags, dict)
+        and all(map(_is_tag, tags.values()))
+        and isinstance(formats, dict)
+        and all(map(_is_texts, formats.values()))
+        and _is_texts(notes)
+        and _is_text(content.get("digest"))
     )
+
+
+def _is_tag(tag: object) -> bool:
+    return (
+        isinstance(tag, dict)
+        and _is_text(tag.get("field"))
+        and isinstance(tag.get("values"), dict)
+        and all(
+            isinstance(values, list) and all(type(value) is int for value in values)
+            for values in tag["values"].values()
+        )
+    )
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, dict) and all(map(_is_text, value.values()))
 
 
 def _is_text(value: object) -> bool:

@@ -9,6 +9,7 @@ import struct
 
 from skep.base.errors import ObjectFormatError, ProgramError
 from skep.base.schema import Field, Schema, Type
+from skep.spec.annotations import Note, read_note
 from skep.spec.btf import ARRAY, POINTER, STRUCT, Btf
 from skep.spec.document import SECTION, TYPES, read_document, type_variable
 from skep.spec.elf import SHF_EXECINSTR, STT_FUNC, STT_OBJECT, Elf
@@ -51,15 +52,19 @@ class ProgramSpec:
         section: the section that names its hook, such as ``tp/syscalls/sys_enter_openat``.
         helpers: numbers of the helpers that it calls itself (not those of its subprograms).
         symbols: names of the maps and variables that it uses, or that the subprograms of the object use.
+        note: its doc comment.
     """
 
-    __slots__ = ("helpers", "name", "section", "symbols")
+    __slots__ = ("helpers", "name", "note", "section", "symbols")
 
-    def __init__(self, name: str, section: str, helpers: frozenset[int], symbols: frozenset[str]) -> None:
+    def __init__(
+        self, name: str, section: str, helpers: frozenset[int], symbols: frozenset[str], note: Note | None = None
+    ) -> None:
         self.name = name
         self.section = section
         self.helpers = helpers
         self.symbols = symbols
+        self.note = note or Note("", {})
 
 
 class MapSpec:
@@ -70,15 +75,24 @@ class MapSpec:
         type: number of enum bpf_map_type.
         max_entries: how many entries (bytes, for a ring buffer) it asks for; 0 where it leaves that open.
         value: the type of its values, if it states one.
+        note: its doc comment.
     """
 
-    __slots__ = ("max_entries", "name", "type", "value")
+    __slots__ = ("max_entries", "name", "note", "type", "value")
 
-    def __init__(self, name: str, type: int, max_entries: int, value: Type | None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        name: str,
+        type: int,  # noqa: A002
+        max_entries: int,
+        value: Type | None,
+        note: Note | None = None,
+    ) -> None:
         self.name = name
         self.type = type
         self.max_entries = max_entries
         self.value = value
+        self.note = note or Note("", {})
 
     @property
     def is_stream(self) -> bool:
@@ -207,16 +221,17 @@ class ObjectSpec:
             raise ObjectFormatError(f"{file} has no BTF (type information)", remedy="Compile it with -g.")
         btf = Btf(section.data, elf.byte_order, file)
         document = read_document(elf.by_name[SECTION].data if SECTION in elf.by_name else memoryview(b""), file)
-        programs = {program.name: program for program in _programs(elf)}
+        notes = {name: read_note(comment) for name, comment in document.notes.items()}
+        programs = {program.name: program for program in _programs(elf, notes)}
         helpers = frozenset[int]().union(*(_helpers(section.data, elf) for section in _code(elf)))
-        maps = {spec.name: spec for spec in _maps(btf)}
+        maps = {spec.name: spec for spec in _maps(btf, notes)}
         events = _Events(btf, document, helpers, file)
         return cls(
             file.rpartition("/")[2].removesuffix(".o").removesuffix(".bpf"),
             data,
             programs=programs,
             maps=maps,
-            variables=_variables(elf, btf, document.notes),
+            variables=_variables(elf, btf, notes),
             counters=_counters(elf),
             events={
                 spec.name: EventSpec(spec.name, events.schemas(spec), padded=not spec.is_ring)
@@ -225,7 +240,7 @@ class ObjectSpec:
             },
             formats=tuple(_formats(elf, btf)),
             prints=bool(helpers & _PRINTK),
-            description=document.notes.get("LICENSE", ""),
+            description=notes["LICENSE"].text if "LICENSE" in notes else "",
         )
 
 
@@ -233,7 +248,7 @@ def _code(elf: Elf) -> Iterable[Section]:
     return [section for section in elf.sections if section.flags & SHF_EXECINSTR and section.size]
 
 
-def _programs(elf: Elf) -> Iterable[ProgramSpec]:
+def _programs(elf: Elf, notes: Mapping[str, Note]) -> Iterable[ProgramSpec]:
     code = {section.index: section for section in _code(elf)}
     used: dict[int, list[tuple[int, str]]] = {}
     for index, offset, name in elf.references():
@@ -246,7 +261,7 @@ def _programs(elf: Elf) -> Iterable[ProgramSpec]:
             end = symbol.value + symbol.size
             own = {name for offset, name in used.get(section.index, ()) if symbol.value <= offset < end}
             helpers = _helpers(elf.data(symbol), elf)
-            yield ProgramSpec(symbol.name, section.name, helpers, frozenset(shared | own))
+            yield ProgramSpec(symbol.name, section.name, helpers, frozenset(shared | own), notes.get(symbol.name))
 
 
 def _helpers(code: memoryview, elf: Elf) -> frozenset[int]:
@@ -256,7 +271,7 @@ def _helpers(code: memoryview, elf: Elf) -> frozenset[int]:
     return frozenset(number for code, registers, _, number in instructions if code == _CALL and registers >> 4 == 0)
 
 
-def _maps(btf: Btf) -> Iterable[MapSpec]:
+def _maps(btf: Btf, notes: Mapping[str, Note]) -> Iterable[MapSpec]:
     """The maps of section .maps: each variable's type is a struct whose members say what the map is."""
     # Each struct is read once, however many maps a hostile object makes of it.
     known: dict[int, tuple[int, int, Type | None]] = {}
@@ -264,7 +279,7 @@ def _maps(btf: Btf) -> Iterable[MapSpec]:
         number = btf.strip(variable)
         if number not in known:
             known[number] = _map(btf, number)
-        yield MapSpec(name, *known[number])
+        yield MapSpec(name, *known[number], notes.get(name))
 
 
 def _map(btf: Btf, number: int) -> tuple[int, int, Type | None]:
@@ -286,7 +301,7 @@ def _map(btf: Btf, number: int) -> tuple[int, int, Type | None]:
     return numbers["type"], numbers["max_entries"], value
 
 
-def _variables(elf: Elf, btf: Btf, notes: Mapping[str, str]) -> Mapping[str, VariableSpec]:
+def _variables(elf: Elf, btf: Btf, notes: Mapping[str, Note]) -> Mapping[str, VariableSpec]:
     """The `const volatile` globals: they are constants to the verifier, and set before load.
 
     Those that are only `const` are constants to the compiler too: to set them would change nothing.
@@ -302,7 +317,7 @@ def _variables(elf: Elf, btf: Btf, notes: Mapping[str, str]) -> Mapping[str, Var
         # A struct that ends in a flexible array may be larger than its type.
         if symbol.size != size or (type_.size != size and type_.kind != "struct"):
             raise elf.damaged(f"variable {name} has {symbol.size} bytes, or {size}, or {type_.size}")
-        found[name] = VariableSpec(name, ".rodata", symbol.value, type_, bytes(elf.data(symbol)), notes.get(name, ""))
+        found[name] = VariableSpec(name, ".rodata", symbol.value, type_, bytes(elf.data(symbol)), notes.get(name))
     return found
 
 

@@ -13,10 +13,14 @@ from clang.cindex import Cursor, CursorKind, Index, TranslationUnit, Translation
 from clang.cindex import Type as ClangType
 
 from skep.base.errors import CompileError, Diagnostic
+from skep.spec.annotations import mistake, read_note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from skep.spec.annotations import Note
+    from skep.spec.document import Tag
 
 __all__ = ["Reading", "read_source"]
 
@@ -40,14 +44,25 @@ class Reading:
 
     Args:
         events: the names in C of the types of the records that each ring carries, by name of the ring.
-        notes: the doc comments of global variables, by name.
+        tags: what tells records of one size apart, by name of the ring.
+        formats: the meanings that @format gives to fields, by name of their struct in C.
+        notes: the doc comments of programs, maps and global variables, by name.
         inputs: every file that was read beside the source itself, absolute.
     """
 
-    __slots__ = ("events", "inputs", "notes")
+    __slots__ = ("events", "formats", "inputs", "notes", "tags")
 
-    def __init__(self, events: Mapping[str, list[str]], notes: Mapping[str, str], inputs: list[str]) -> None:
+    def __init__(
+        self,
+        events: Mapping[str, list[str]],
+        tags: Mapping[str, Tag],
+        formats: Mapping[str, Mapping[str, str]],
+        notes: Mapping[str, str],
+        inputs: list[str],
+    ) -> None:
         self.events = events
+        self.tags = tags
+        self.formats = formats
         self.notes = notes
         self.inputs = inputs
 
@@ -69,7 +84,7 @@ def read_source(source: str, text: bytes, arguments: Sequence[str]) -> Reading:
     try:
         unit = Index.create().parse(os.fsencode(source), args=command, unsaved_files=[(os.fsencode(source), text)])
     except TranslationUnitLoadError:
-        return Reading({}, {}, [])
+        return Reading({}, {}, {}, {}, [])
     try:
         return _read(unit)
     except UnicodeDecodeError as error:
@@ -81,25 +96,61 @@ def read_source(source: str, text: bytes, arguments: Sequence[str]) -> Reading:
 
 def _read(unit: TranslationUnit) -> Reading:
     found: dict[str, list[_Record]] = {}
+    formats: dict[str, dict[str, str]] = {}
     notes: dict[str, str] = {}
     stated: dict[str, list[str]] = {}
     for cursor in unit.cursor.get_children():
-        if cursor.kind == CursorKind.VAR_DECL and _is_local(cursor):
-            comment = _comment(cursor)
-            if comment:
-                notes[cursor.spelling] = comment
-            annotated = re.findall(r"@event\s+(\w[\w ]*)", comment)
+        if not _is_local(cursor):
+            continue
+        if cursor.kind == CursorKind.VAR_DECL:
+            note = _note(cursor, "map" if _is_map(cursor) else "variable", notes)
+            annotated = [] if note is None else note.marks.get("event", ())
             if annotated:
-                stated[cursor.spelling] = [_declared(unit, name.strip(), cursor) for name in annotated]
+                stated[cursor.spelling] = [_declared(unit, name, cursor) for name in annotated]
             elif _is_typed_ring(cursor):
                 stated[cursor.spelling] = []
-        elif cursor.kind == CursorKind.FUNCTION_DECL and cursor.is_definition() and _is_local(cursor):
+        elif cursor.kind == CursorKind.FUNCTION_DECL and cursor.is_definition():
+            _note(cursor, "program", notes)
             for record in _records(cursor):
                 found.setdefault(record.ring, []).append(record)
+        elif cursor.kind == CursorKind.STRUCT_DECL and cursor.is_definition():
+            given = _formats(cursor)
+            if given:
+                formats[f"struct {cursor.spelling}"] = given
     events = {ring: _names(records) for ring, records in found.items() if ring not in stated}
     events |= {ring: names for ring, names in stated.items() if names}
     inputs = sorted({os.path.abspath(included.include.name) for included in unit.get_includes()})
-    return Reading(events, notes, inputs)
+    return Reading(events, {}, formats, notes, inputs)
+
+
+def _note(cursor: Cursor, kind: str, notes: dict[str, str]) -> Note | None:
+    """The doc comment of a declaration, which goes to the others; None if it has none.
+
+    Raises:
+        CompileError: an annotation is wrong.
+    """
+    raw, text = _comment(cursor)
+    if not text:
+        return None
+    if cursor.spelling:
+        notes[cursor.spelling] = text
+    note = read_note(text)
+    wrong = mistake(note, kind)
+    # Comments of the other form, as Doxygen and the kernel write them, may have words of their own.
+    if wrong is not None and raw.lstrip().startswith("//"):
+        raise _error(cursor, wrong.message, wrong.suggestion)
+    return note
+
+
+def _formats(struct: Cursor) -> dict[str, str]:
+    """The meanings that the fields of a struct are given."""
+    found = {}
+    for field in struct.get_children():
+        if field.kind == CursorKind.FIELD_DECL and field.raw_comment:
+            note = _note(field, "field", {})
+            if note is not None and note.marks.get("format"):
+                found[field.spelling] = note.marks["format"][-1]
+    return found
 
 
 def _is_local(cursor: Cursor) -> bool:
@@ -107,15 +158,20 @@ def _is_local(cursor: Cursor) -> bool:
     return cursor.location.file is not None and not cursor.location.is_in_system_header
 
 
-def _comment(variable: Cursor) -> str:
-    """The words of the doc comment on a variable."""
-    raw = variable.raw_comment
-    declared = variable.type.get_declaration()
+def _is_map(variable: Cursor) -> bool:
+    """Maps are structs whose first member says of what type they are (libbpf's bpf_helpers.h)."""
+    return any(field.spelling == "type" for field in variable.type.get_fields())
+
+
+def _comment(declaration: Cursor) -> tuple[str, str]:
+    """The doc comment on a declaration, as it stands and without the signs that make it one."""
+    raw = declaration.raw_comment
+    declared = declaration.type.get_declaration()
     # That on `struct { ... } events;`, which is how maps are written, belongs to the struct for clang.
-    if raw is None and declared.kind != CursorKind.NO_DECL_FOUND and declared.extent.start in variable.extent:
+    if raw is None and declared.kind != CursorKind.NO_DECL_FOUND and declared.extent.start in declaration.extent:
         raw = declared.raw_comment
     lines = [re.sub(r"^\s*(//[/!]<?|/\*[*!]<?|\*(?!/))\s?|\s*\*/\s*$", "", line) for line in (raw or "").splitlines()]
-    return "\n".join(lines).strip()
+    return raw or "", "\n".join(lines).strip()
 
 
 def _declared(unit: TranslationUnit, name: str, ring: Cursor) -> str:
@@ -136,10 +192,10 @@ def _declared(unit: TranslationUnit, name: str, ring: Cursor) -> str:
     raise _error(ring, message, f"Did you mean {near[0]}?" if near else "Write it as C does: /// @event struct event")
 
 
-def _error(cursor: Cursor, message: str, remedy: str) -> CompileError:
+def _error(cursor: Cursor, message: str, remedy: str | None) -> CompileError:
     place = cursor.location
     diagnostic = Diagnostic(
-        "event-type", "error", message, file=place.file.name, line=place.line, column=place.column, suggestion=remedy
+        "annotation", "error", message, file=place.file.name, line=place.line, column=place.column, suggestion=remedy
     )
     return CompileError(str(diagnostic), remedy=remedy, diagnostics=[diagnostic])
 

@@ -10,6 +10,7 @@ import re
 import sys
 
 from skep.base.errors import UsageError
+from skep.spec.annotations import Note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,18 +39,31 @@ class VariableSpec:
         offset: in that section, in bytes.
         type: its type.
         data: its value, as in the object.
-        help: its doc comment.
+        note: its doc comment.
     """
 
-    __slots__ = ("data", "help", "name", "offset", "section", "type")
+    __slots__ = ("data", "name", "note", "offset", "section", "type")
 
-    def __init__(self, name: str, section: str, offset: int, type: Type, data: bytes, help: str) -> None:  # noqa: A002
+    def __init__(
+        self,
+        name: str,
+        section: str,
+        offset: int,
+        type: Type,  # noqa: A002
+        data: bytes,
+        note: Note | None = None,
+    ) -> None:
         self.name = name
         self.section = section
         self.offset = offset
         self.type = type
         self.data = data
-        self.help = help
+        self.note = note or Note("", {})
+
+    @property
+    def help(self) -> str:
+        """What its doc comment says of it."""
+        return str(self.note.object("cmdarg").get("help") or self.note.text)
 
     @property
     def is_option(self) -> bool:
