@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import suppress
 
 from skep.base.errors import Diagnostic, ObjectFormatError
 from skep.base.meaning import MEANINGS
@@ -118,6 +117,8 @@ def _split(text: str) -> tuple[str, str]:
     """The argument at the start of a text, and what stands behind it."""
     end = text.find("\n") if "\n" in text else len(text)
     if text.startswith(("{", "[")):
+        from contextlib import suppress
+
         # Where it is no JSON, the rest of the line is what `mistake` complains of.
         with suppress(ValueError, RecursionError):
             _, end = json.JSONDecoder().raw_decode(text)
