@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from skep.base.schema import Type
 
-__all__ = ["CLOCKS", "with_meanings"]
+__all__ = ["CLOCKS", "meaning_of", "with_meanings"]
 
 # Helpers that read a clock (include/uapi/linux/bpf.h), and the meaning of what they return.
 CLOCKS = {5: "time_monotonic", 160: "time_monotonic", 125: "time_boot", 208: "time_tai"}
@@ -78,6 +78,16 @@ def with_meanings(schema: Schema, helpers: Collection[int]) -> Schema:
         for field in schema.fields
     )
     return Schema(schema.name, schema.size, fields)
+
+
+def meaning_of(name: str, type_: Type) -> str | None:
+    """The meaning of a value that stands alone, such as a variable.
+
+    Args:
+        name: what it is called.
+        type_: its type.
+    """
+    return _meaning(Field(name, 0, type_.size, type_), "time_monotonic", families=False)
 
 
 def _meaning(field: Field, clock: str, *, families: bool) -> str | None:
