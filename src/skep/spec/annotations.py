@@ -4,6 +4,7 @@ Those of eunomia-bpf work as they stand:
 
     program   @tchook {"ifindex": 1, "attach_point": "BPF_TC_INGRESS"}   @tcopts {"handle": 1, "priority": 1}
               @ifindex 1   @flags 0   @xdpopts {"old_prog_fd": 0}
+              @link false     loaded, and not attached
     map       @sample {"interval": 1000, "type": "log2_hist", "unit": "us", "clear_map": true}
               @intepreter {"stack_trace": {...}}  (so spelt there)
     variable  @cmdarg {"default": 0, "short": "p", "long": "pid", "help": "..."}
@@ -19,8 +20,8 @@ skep's own:
     variable  @format WORD    the same
 
 A word stands at the start of a line; its argument is the rest of the line. A JSON object may reach further, and so may
-TEXT, which ends where the next word stands. In a comment of `///` lines an unknown word is an error; one between `/**`
-and `*/` may hold those of other tools.
+TEXT, which ends where the next word stands and may be a JSON string. In a comment of `///` lines an unknown word is an
+error; one between `/**` and `*/` may hold those of other tools.
 """
 
 from __future__ import annotations
@@ -33,14 +34,16 @@ from skep.base.meaning import MEANINGS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from typing import Any
 
-__all__ = ["Note", "mistake", "read_note"]
+__all__ = ["Note", "known_words", "mistake", "read_note"]
 
 # What an argument has to be: by word, for each kind of declaration.
-_OBJECT, _NUMBER, _NAME = "a JSON object", "a number", "a name"
-_NOTHING, _TEXT, _MEANING = "nothing", "text", "a meaning"
+_OBJECT, _NUMBER, _NAME, _BOOLEAN = "a JSON object", "a number", "a name", "true or false"
+_NOTHING, _TEXT, _MEANING, _LETTER, _VALUE = "nothing", "text", "a meaning", "a letter", "a value"
+_MAP = {"event": _TEXT, "sample": _OBJECT, "intepreter": _OBJECT}
+_VARIABLE = {"cmdarg": _OBJECT, "format": _MEANING}
 _KNOWN: Mapping[str, Mapping[str, str]] = {
     "program": {
         "tchook": _OBJECT,
@@ -48,17 +51,35 @@ _KNOWN: Mapping[str, Mapping[str, str]] = {
         "xdpopts": _OBJECT,
         "ifindex": _NUMBER,
         "flags": _NUMBER,
+        "link": _BOOLEAN,
         "oneof": _NAME,
         "optional": _NOTHING,
         "required": _NOTHING,
     },
-    "map": {"event": _TEXT, "sample": _OBJECT, "intepreter": _OBJECT},
-    "variable": {"cmdarg": _OBJECT, "format": _MEANING},
+    "map": _MAP,
+    "variable": _VARIABLE,
     "field": {"format": _MEANING},
+    # It may be declared together with a map or a variable, whose comment it then has.
+    "struct": _MAP | _VARIABLE,
 }
-# What documentation generators know (Doxygen): words of the text.
+# What the members of an object have to be.
+_MEMBERS: Mapping[str, Mapping[str, str | tuple[str, ...]]] = {
+    "tchook": {"ifindex": _NUMBER, "attach_point": ("BPF_TC_INGRESS", "BPF_TC_EGRESS", "BPF_TC_CUSTOM")},
+    "tcopts": {"handle": _NUMBER, "priority": _NUMBER},
+    "xdpopts": {"old_prog_fd": _NUMBER},
+    "sample": {
+        "interval": _NUMBER,
+        "type": ("log2_hist", "linear_hist", "default_kv"),
+        "unit": _TEXT,
+        "clear_map": _BOOLEAN,
+    },
+    "intepreter": {"stack_trace": _OBJECT},
+    "cmdarg": {"default": _VALUE, "short": _LETTER, "long": _TEXT, "help": _TEXT},
+}
+# Words of the text: eunomia-bpf's, and those that documentation generators know (Doxygen).
 _HELP = ("description", "brief", "details")
-_PROSE = {*_HELP, "version", "param", "return", "returns", "note", "see", "file", "author", "copyright"}
+_PROSE = {*_HELP, "version", "param", "return", "returns", "retval", "note", "warning", "todo", "see", "sa", "since"}
+_PROSE |= {"deprecated", "file", "author", "copyright"}
 _WORD = re.compile(r"^[ \t]*@(\w+)(?![\w:])[ \t]*", re.MULTILINE)
 
 
@@ -106,7 +127,8 @@ def read_note(comment: str) -> Note:
         argument, text = (rest.strip(), "") if word in _PROSE else _split(rest)
         marks[word] = (*marks.get(word, ()), argument)
         if word in _HELP:
-            text = str(_value(argument))
+            value = _value(argument)
+            text = value if isinstance(value, str) else argument
         elif word in _PROSE and word != "version":
             text = f"{word}: {argument}"
         texts.append(text)
@@ -130,7 +152,7 @@ def mistake(note: Note, kind: str) -> Diagnostic | None:
 
     Args:
         note: its doc comment.
-        kind: ``program``, ``map``, ``variable`` or ``field``.
+        kind: ``program``, ``map``, ``variable``, ``field`` or ``struct``.
     """
     for word, arguments in note.marks.items():
         if word in _PROSE:
@@ -139,17 +161,25 @@ def mistake(note: Note, kind: str) -> Diagnostic | None:
         if takes is None:
             return _unknown(word, kind)
         for argument in arguments:
-            if not _fits(argument, takes):
-                message = f"@{word} takes {takes}, not {argument!r}"
-                near = f"The meanings are: {', '.join(sorted(MEANINGS))}." if takes == _MEANING else None
-                return Diagnostic("annotation", "error", message, suggestion=near)
+            wrong = _misfit(word, argument, takes)
+            if wrong is not None:
+                return wrong
     return None
+
+
+def known_words(kind: str) -> Collection[str]:
+    """The annotations of a kind of declaration, those that only describe it included.
+
+    Args:
+        kind: ``program``, ``map`` or ``variable``.
+    """
+    return [*_KNOWN[kind], *_HELP]
 
 
 def _unknown(word: str, kind: str) -> Diagnostic:
     from difflib import get_close_matches
 
-    homes = [home for home, words in _KNOWN.items() if word in words]
+    homes = [home for home, words in _KNOWN.items() if word in words and home != "struct"]
     if homes:
         message = f"@{word} says nothing of a {kind}"
         return Diagnostic("annotation", "error", message, suggestion=f"It belongs before a {' or a '.join(homes)}.")
@@ -159,6 +189,27 @@ def _unknown(word: str, kind: str) -> Diagnostic:
     return Diagnostic("annotation", "error", f"there is no annotation @{word}", suggestion=remedy)
 
 
+def _misfit(word: str, argument: str, takes: str) -> Diagnostic | None:
+    """What is wrong with an argument, if anything is."""
+    # These are their text, whatever JSON would make of it.
+    value: Any = argument if takes in {_TEXT, _NAME, _NOTHING, _MEANING} else _value(argument)
+    if not _fits(value, takes):
+        meanings = f"The meanings are: {', '.join(sorted(MEANINGS))}." if takes == _MEANING else None
+        return Diagnostic("annotation", "error", f"@{word} takes {takes}, not {argument!r}", suggestion=meanings)
+    for member, given in value.items() if takes == _OBJECT else ():
+        wanted = _MEMBERS[word].get(member)
+        if wanted is None:
+            from difflib import get_close_matches
+
+            near = get_close_matches(member, _MEMBERS[word], 1)
+            remedy = f"Did you mean {near[0]}?" if near else f"It has: {', '.join(_MEMBERS[word])}."
+            return Diagnostic("annotation", "error", f"@{word} has no {member!r}", suggestion=remedy)
+        if not _fits(given, wanted):
+            what = wanted if isinstance(wanted, str) else f"one of {', '.join(wanted)}"
+            return Diagnostic("annotation", "error", f"{member!r} of @{word} takes {what}, not {given!r}")
+    return None
+
+
 def _value(argument: str) -> Any:
     try:
         return json.loads(argument)
@@ -166,16 +217,25 @@ def _value(argument: str) -> Any:
         return argument
 
 
-def _fits(argument: str, takes: str) -> bool:
-    value = _value(argument)
+def _fits(value: object, takes: str | tuple[str, ...]) -> bool:
+    if isinstance(takes, tuple):
+        return value in takes
     if takes == _OBJECT:
         return isinstance(value, dict)
     if takes == _NUMBER:
         return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 32
-    if takes == _NAME:
-        return re.fullmatch(r"\w+", argument) is not None
+    if takes == _BOOLEAN:
+        return isinstance(value, bool)
+    if takes == _VALUE:
+        return value is None or isinstance(value, bool | int | float | str)
     if takes == _NOTHING:
-        return not argument
+        return value == ""
+    if not isinstance(value, str):
+        return False
+    if takes == _NAME:
+        return re.fullmatch(r"\w+", value) is not None
     if takes == _MEANING:
-        return argument in MEANINGS
-    return bool(argument)
+        return value in MEANINGS
+    if takes == _LETTER:
+        return len(value) == 1 and value.isalnum()
+    return bool(value)

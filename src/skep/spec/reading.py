@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 
-from clang.cindex import Cursor, CursorKind, Index, TranslationUnit, TranslationUnitLoadError, TypeKind
+from clang.cindex import Cursor, CursorKind, Index, StorageClass, TranslationUnit, TranslationUnitLoadError, TypeKind
 from clang.cindex import Type as ClangType
 
 from skep.base.errors import CompileError, Diagnostic
@@ -110,10 +110,13 @@ def _read(unit: TranslationUnit) -> Reading:
             elif _is_typed_ring(cursor):
                 stated[cursor.spelling] = []
         elif cursor.kind == CursorKind.FUNCTION_DECL and cursor.is_definition():
-            _note(cursor, "program", notes)
+            # A static function is none of the programs: its comment may be written for any tool.
+            if cursor.storage_class != StorageClass.STATIC:
+                _note(cursor, "program", notes)
             for record in _records(cursor):
                 found.setdefault(record.ring, []).append(record)
         elif cursor.kind == CursorKind.STRUCT_DECL and cursor.is_definition():
+            _note(cursor, "struct", {})
             given = _formats(cursor)
             if given:
                 formats[f"struct {cursor.spelling}"] = given
