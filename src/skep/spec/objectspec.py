@@ -74,11 +74,12 @@ class MapSpec:
         name: its variable.
         type: number of enum bpf_map_type.
         max_entries: how many entries (bytes, for a ring buffer) it asks for; 0 where it leaves that open.
-        value: the type of its values, if it states one.
+        value: the type of its values, if it states one, or their size.
         note: its doc comment.
+        key: the type of its keys, if it states one, or their size.
     """
 
-    __slots__ = ("max_entries", "name", "note", "type", "value")
+    __slots__ = ("key", "max_entries", "name", "note", "type", "value")
 
     def __init__(
         self,
@@ -87,12 +88,14 @@ class MapSpec:
         max_entries: int,
         value: Type | None,
         note: Note | None = None,
+        key: Type | None = None,
     ) -> None:
         self.name = name
         self.type = type
         self.max_entries = max_entries
         self.value = value
         self.note = note or Note("", {})
+        self.key = key
 
     @property
     def is_stream(self) -> bool:
@@ -274,31 +277,40 @@ def _helpers(code: memoryview, elf: Elf) -> frozenset[int]:
 def _maps(btf: Btf, notes: Mapping[str, Note]) -> Iterable[MapSpec]:
     """The maps of section .maps: each variable's type is a struct whose members say what the map is."""
     # Each struct is read once, however many maps a hostile object makes of it.
-    known: dict[int, tuple[int, int, Type | None]] = {}
+    known: dict[int, tuple[int, int, Type | None, Type | None]] = {}
     for name, (_, variable) in btf.variables(".maps").items():
         number = btf.strip(variable)
         if number not in known:
             known[number] = _map(btf, number)
-        yield MapSpec(name, *known[number], notes.get(name))
+        type_, max_entries, key, value = known[number]
+        yield MapSpec(name, type_, max_entries, value, notes.get(name), key)
 
 
-def _map(btf: Btf, number: int) -> tuple[int, int, Type | None]:
-    """Type, max_entries and the type of the values of a map.
+def _map(btf: Btf, number: int) -> tuple[int, int, Type | None, Type | None]:
+    """Type, max_entries and the types of the keys and values of a map.
 
     `__uint(name, N)` is a pointer to an array of N elements, `__type(name, T)` a pointer to T (libbpf's bpf_helpers.h).
     """
-    numbers = {"type": 0, "max_entries": 0}
-    value = None
+    numbers = {"type": 0, "max_entries": 0, "key_size": 0, "value_size": 0}
+    types: dict[str, Type] = {}
     raw = btf.raw(number)
     for member, member_type, _ in btf.entries(raw, "III") if raw.kind == STRUCT else ():
-        key = btf.string(member)
+        word = btf.string(member)
         target = btf.raw(btf.strip(member_type))
-        if key in numbers and target.kind == POINTER:
+        if word in numbers and target.kind == POINTER:
             array = btf.raw(target.size_or_type)
-            numbers[key] = btf.unpack(array, "III")[2] if array.kind == ARRAY else 0
-        elif key == "value" and target.kind == POINTER:
-            value = btf.type(target.size_or_type)
-    return numbers["type"], numbers["max_entries"], value
+            numbers[word] = btf.unpack(array, "III")[2] if array.kind == ARRAY else 0
+        elif word in {"key", "value"} and target.kind == POINTER:
+            types[word] = btf.type(target.size_or_type)
+    key, value = (types.get(word) or _sized(numbers[f"{word}_size"]) for word in ("key", "value"))
+    return numbers["type"], numbers["max_entries"], key, value
+
+
+def _sized(size: int) -> Type | None:
+    """The type of a key or value of which only the size is stated."""
+    if size in {1, 2, 4, 8}:
+        return Type("int", size, f"u{size * 8}")
+    return Type("bytes", size, f"{size} bytes") if size else None
 
 
 def _variables(elf: Elf, btf: Btf, notes: Mapping[str, Note]) -> Mapping[str, VariableSpec]:

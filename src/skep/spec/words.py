@@ -6,7 +6,7 @@ A word fills the `const volatile` variables that hold what it says, the boolean 
 and beside it stands at most what says that something is selected by it (`target_pid`, `pid_filter`, `my_pid`). Any
 other name (`ppid`, `ignored_pid`, `pid_to_hide`) is left alone.
 
-Where two variables could be meant, and they differ in type or in role, none is filled: `question` asks which. Nor does
+Where two variables could be meant, and they differ in type or in role, none is filled: `questions` asks which. Nor does
 `--pid` fill any in a file that calls skep_in_scope(): there the kernel keeps out what is of other processes, and lets
 the later children of this one in, which such a variable would not.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from skep.spec.objectspec import ObjectSpec
     from skep.spec.variables import VariableSpec
 
-__all__ = ["CGROUP_ARRAY", "WORDS", "question", "words_of"]
+__all__ = ["CGROUP_ARRAY", "WORDS", "questions", "words_of"]
 
 CGROUP_ARRAY = 8  # enum bpf_map_type, include/uapi/linux/bpf.h
 
@@ -94,18 +94,17 @@ def words_of(spec: ObjectSpec) -> Mapping[str, list[str]]:
     return found
 
 
-def question(spec: ObjectSpec, word: str) -> str:
-    """What a word asks back, where variables that it could mean differ; "" where there is nothing to ask.
+def questions(spec: ObjectSpec) -> Mapping[str, str]:
+    """What words ask back, where the variables that they could mean differ. A word with nothing to ask is not there.
 
     Args:
         spec: the kernel file.
-        word: one of `WORDS`.
     """
-    candidates = _candidates(spec)[word]
-    if not _differ(candidates):
-        return ""
-    names = " or ".join(f"{variable.name} ({variable.type.name})" for variable in candidates)
-    return f"--{word} could mean {names}: say which with --set NAME=VALUE"
+    return {
+        word: f"it could mean {' or '.join(f'{variable.name} ({variable.type.name})' for variable in candidates)}"
+        for word, candidates in _candidates(spec).items()
+        if _differ(candidates)
+    }
 
 
 def _candidates(spec: ObjectSpec) -> Mapping[str, list[VariableSpec]]:
