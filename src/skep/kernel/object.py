@@ -21,10 +21,11 @@ from skep.spec.objectspec import SCOPED, TREE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from types import TracebackType
     from typing import Any, Self
 
+    from skep.spec.fills import Entry, Fill
     from skep.spec.objectspec import ObjectSpec
 
 __all__ = ["Object"]
@@ -42,6 +43,7 @@ class Object:
         maps: file descriptors of maps to use in place of the spec's own, by name.
         sizes: entries that maps get instead of what the source says (bytes, for ring buffers), by name.
         without: programs that are not to be loaded.
+        fill: what maps hold before the first program runs (`skep.spec.fills.entries`).
 
     `left_out` holds, by name, why a program is not loaded: another one sees the same.
 
@@ -61,8 +63,10 @@ class Object:
         maps: Mapping[str, int] | None = None,
         sizes: Mapping[str, int] | None = None,
         without: Collection[str] = (),
+        fill: Fill | None = None,
     ) -> None:
         self.spec = spec
+        contents = _contents(spec, fill) if fill else ()
         self.left_out = left_out(spec, without)
         self._handle = ffi.NULL
         self._statistics = -1
@@ -98,6 +102,8 @@ class Object:
             for name, program in self._each_program()
             if name in spec.programs
         }
+        if contents:
+            self._fill(contents)
 
     def __enter__(self) -> Self:
         return self
@@ -123,6 +129,15 @@ class Object:
         if self._statistics >= 0:
             os.close(self._statistics)
             self._statistics = -1
+
+    def _fill(self, contents: Sequence[Entry]) -> None:
+        from skep.kernel.fill import fill_maps
+
+        try:
+            fill_maps(self.maps, self.programs, contents)
+        except BaseException:
+            self.close()
+            raise
 
     def attach(self) -> Links:
         """Attaches every program to the hook that its section names.
@@ -206,6 +221,13 @@ class Object:
         error = lib.bpf_object__load(self._handle)
         if error:
             raise _not_loaded(self.spec, -error, messages())
+
+
+def _contents(spec: ObjectSpec, fill: Fill) -> Sequence[Entry]:
+    """Read before anything is loaded: what is written wrong is found at once."""
+    from skep.spec.fills import entries
+
+    return entries(spec, fill)
 
 
 def _not_opened(spec: ObjectSpec, number: int, log: str) -> SkepError:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from skep.session.loaded import Object
+    from skep.spec.fills import Fill
 
 __all__ = ["Spec", "compile", "find_source", "open", "read_spec", "tool_folder", "tool_names"]
 
@@ -37,6 +38,7 @@ class Spec(ObjectSpec):
         maps: Mapping[str, int] | None = None,
         sizes: Mapping[str, int] | None = None,
         without: Collection[str] = (),
+        fill: Fill | None = None,
     ) -> Object:
         """Loads the maps and programs into the kernel, with the variables as they are now.
 
@@ -45,8 +47,11 @@ class Spec(ObjectSpec):
             maps: file descriptors of maps to use in place of the spec's own, by name.
             sizes: entries that maps get instead of what the source says (bytes, for ring buffers), by name.
             without: programs that are not to be loaded.
+            fill: what maps hold before the first program runs: by map, its keys and their values, or keys alone.
+                Numbers, bytes, or text as on the command line.
 
         Raises:
+            UsageError: a map has no room for what it is to hold, or its types do not take it.
             PrivilegeError: a capability is missing.
             UnsupportedError: the kernel lacks something that the programs need.
             VerifierError: the verifier rejects a program.
@@ -54,7 +59,7 @@ class Spec(ObjectSpec):
         """
         from skep.session.loaded import Object
 
-        return Object(self, btf=btf, maps=maps, sizes=sizes, without=without)
+        return Object(self, btf=btf, maps=maps, sizes=sizes, without=without, fill=fill)
 
 
 def compile(source: str, *, btf: str | None = None) -> Spec:  # noqa: A001 - skep.compile is what a reader expects

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from skep.kernel.link import Links
     from skep.session.api import Spec
+    from skep.spec.fills import Fill
     from skep.stream.batch import Batch
     from skep.stream.printk import Printk
 
@@ -116,6 +117,7 @@ class Run:
         btf: path of the kernel's BTF; None for /sys/kernel/btf/vmlinux.
         sizes: entries that maps get instead of what the source says (bytes, for ring buffers), by name.
         without: programs that are not to be loaded.
+        fill: what maps hold before the first program runs, as for `Spec.load`.
         stdout: file descriptor that becomes the command's standard output.
         user: uid and gid that the command runs as; None for our own.
         stop: ends the run from outside; None: nothing does but the command, the processes, the duration and the count.
@@ -136,6 +138,7 @@ class Run:
         btf: str | None = None,
         sizes: Mapping[str, int] | None = None,
         without: Collection[str] = (),
+        fill: Fill | None = None,
         stdout: int = 1,
         user: tuple[int, int] | None = None,
         stop: Stop | None = None,
@@ -151,6 +154,7 @@ class Run:
         self._btf = btf
         self._sizes = sizes
         self._without = without
+        self._fill = fill
         self._stop = stop
         self._events: dict[str, int] = {}
         self._out_of_scope = 0
@@ -179,7 +183,9 @@ class Run:
         if (tracepoints or self.spec.prints) and mount_tracefs():
             self.notices.append("mounted tracefs at /sys/kernel/tracing")
         maps = self._follow() if (self._arguments or self._pids) and not self._system else {}
-        self._object = Object(self.spec, btf=self._btf, maps=maps, sizes=self._sizes, without=self._without)
+        self._object = Object(
+            self.spec, btf=self._btf, maps=maps, sizes=self._sizes, without=self._without, fill=self._fill
+        )
         self.notices += [f"left out: {name}: {why}" for name, why in self._object.left_out.items()]
         self._object.enable_statistics()
         self._reader = Reader(self._object)
