@@ -1,4 +1,4 @@
-"""The options of ``skep run``: skep's own words, and those that a kernel file's variables become.
+"""The options of ``skep run``: skep's own, its words for what a kernel file filters by, and the file's variables.
 
 Apart from the verb, since ``skep info`` tells them too, and starts without what a run needs.
 """
@@ -8,15 +8,34 @@ from __future__ import annotations
 from argparse import SUPPRESS, BooleanOptionalAction
 
 from skep.cli.parser import Parser, duration, positive
+from skep.spec.words import WORDS, questions, words_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Action
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from skep.spec.objectspec import ObjectSpec
+    from skep.spec.variables import VariableSpec
 
 __all__ = ["option_names", "run_parser"]
+
+_PID = "only this process and its later children"
+# What an option takes, in help: by meaning or else by kind of type.
+_METAVARS = {
+    "ipv4": "ADDRESS",
+    "ipv6": "ADDRESS",
+    "ip": "ADDRESS",
+    "port_be": "PORT",
+    "duration_ns": "TIME",
+    "duration_us": "TIME",
+    "duration_ms": "TIME",
+    "int": "NUMBER",
+    "float": "NUMBER",
+    "enum": "NAME",
+    "text": "TEXT",
+}
+_MOST_NAMES = 8  # of an enum
 
 _EXAMPLES = """\
   skep run opensnoop -- ls /            what does a command open?
@@ -26,62 +45,107 @@ _EXAMPLES = """\
 
 
 def run_parser(spec: ObjectSpec | None = None) -> tuple[Parser, list[Action]]:
-    """The parser of ``skep run`` without SOURCE, and skep's own options in it.
+    """The parser of ``skep run`` without SOURCE, and those of its options that every SOURCE has.
 
     Args:
         spec: whose variables are options too; None as long as the kernel file is not known.
     """
+    words = _words(spec) if spec is not None else {}
     parser = Parser("run", "Runs a kernel file and shows what it sees.", f"examples:\n{_EXAMPLES}")
     parser.usage = "skep run SOURCE [options] [-- COMMAND ...]"
     add = parser.add_argument
     actions = [
         add("-o", "--output", choices=["table", "json"], default="table", help="how to show events (default: table)"),
-        add("-p", "--pid", type=positive, action="append", default=[], help="only this process and its later children"),
+        add("-p", "--pid", type=positive, action="append", default=[], help=_PID + words.pop("pid", "")),
         add("--system", action="store_true", help="the events of all processes, with a command or --pid too"),
         add("--duration", type=duration, metavar="TIME", help="end after this time (10s, 5m)"),
         add("--count", type=positive, metavar="N", help="end after so many events"),
         add("--set", action="append", default=[], metavar="NAME=VALUE", help="set a variable of the kernel file"),
         add("--map", action="append", default=[], metavar="NAME.max_entries=N", help="set the size of a map"),
+        add("--fill", action="append", default=[], metavar="MAP=KEY[:VALUE]", help="put an entry into a map"),
         add("--without", action="append", default=[], metavar="PROGRAM", help="do not load this program"),
         add("--btf", metavar="FILE", help="the kernel's type information, where /sys/kernel/btf/vmlinux is not there"),
         add("--as-root", action="store_true", help="under sudo, run the command as root, not as the user who called"),
         add("-q", "--quiet", action="store_true", help="events and errors only"),
     ]
     if spec is not None:
-        _add_variables(parser, spec, option_names(spec, actions))
+        if spec.description:
+            parser.description = _printable(spec.description)
+        _add_words(parser, words)
+        _add_variables(parser, spec, option_names(spec, actions), actions)
     return parser, actions
 
 
 def option_names(spec: ObjectSpec, actions: Iterable[Action]) -> dict[str, str]:
     """The variables that are options: name -> option, in the order of the file.
 
-    A name that is one of skep's words keeps skep's meaning; --set reaches such a variable.
+    An option is called what @cmdarg says, or as the variable. A name that is one of skep's words keeps skep's meaning;
+    --set reaches such a variable.
 
     Args:
         spec: the kernel file.
         actions: skep's own options, as `run_parser` gives them.
     """
     taken = {"--help", *(option for action in actions for option in action.option_strings)}
+    taken |= {f"--{word}" for word in _words(spec)}
     names = {}
     for variable in spec.variables.values():
-        option = f"--{variable.name.replace('_', '-')}"
-        forms = {option, f"--no-{option[2:]}"}
-        if variable.is_option and not forms & taken:
-            taken |= forms
-            names[variable.name] = option
+        # A name that C would not take comes from nowhere good.
+        if not variable.is_option or not variable.name.isidentifier():
+            continue
+        for option in filter(None, (variable.long, f"--{variable.name.replace('_', '-')}")):
+            forms = {option, f"--no-{option[2:]}"}
+            if not forms & taken:
+                taken |= forms
+                names[variable.name] = option
+                break
     return names
 
 
-def _add_variables(parser: Parser, spec: ObjectSpec, names: dict[str, str]) -> None:
-    if spec.description:
-        parser.description = spec.description
-    group = parser.add_argument_group(f"options of {spec.name}")
+def _words(spec: ObjectSpec) -> dict[str, str]:
+    """The words that have something to fill in this file, or to ask: word -> that, for its help."""
+    filled = {word: f" (fills {', '.join(names)})" for word, names in words_of(spec).items()}
+    return {**{word: f" ({question})" for word, question in questions(spec).items()}, **filled}
+
+
+def _add_words(parser: Parser, words: Mapping[str, str]) -> None:
+    if words:
+        group = parser.add_argument_group("what it filters by")
+        for word, filled in words.items():
+            text = f"{WORDS[word]}{filled}".replace("%", "%%")
+            group.add_argument(f"--{word}", default=SUPPRESS, dest=f"word {word}", metavar=word.upper(), help=text)
+
+
+def _add_variables(parser: Parser, spec: ObjectSpec, names: Mapping[str, str], actions: Iterable[Action]) -> None:
+    letters = {"-h", *(option for action in actions for option in action.option_strings)}
+    group = parser.add_argument_group(f"options of {_printable(spec.name)}")
     for name, option in names.items():
         variable = spec.variables[name]
-        text = f"{variable.help} " if variable.help else ""
-        text = f"{text}({variable.type.name}, default: {variable.value!r})".replace("%", "%%")
+        options = [option] if not variable.short or variable.short in letters else [variable.short, option]
+        letters |= set(options)
+        text = f"{variable.help} ({_type(variable)}, default: {_default(variable)})".lstrip()
+        text = _printable(text).replace("%", "%%")
         destination = f"variable {name}"
         if variable.type.kind == "bool":
-            group.add_argument(option, action=BooleanOptionalAction, default=SUPPRESS, dest=destination, help=text)
+            group.add_argument(*options, action=BooleanOptionalAction, default=SUPPRESS, dest=destination, help=text)
         else:
-            group.add_argument(option, default=SUPPRESS, dest=destination, metavar="VALUE", help=text)
+            metavar = _METAVARS.get(variable.meaning or "") or _METAVARS[variable.type.kind]
+            group.add_argument(*options, default=SUPPRESS, dest=destination, metavar=metavar, help=text)
+
+
+def _type(variable: VariableSpec) -> str:
+    names = list((variable.type.enum or {}).values())
+    shown = ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
+    return f"{variable.type.name}: {shown}" if names else variable.type.name
+
+
+def _default(variable: VariableSpec) -> str:
+    value = variable.value
+    if variable.type.kind == "enum" and isinstance(value, int):
+        return (variable.type.enum or {}).get(value, str(value))
+    return repr(value) if variable.type.kind == "text" else str(value)
+
+
+def _printable(text: str) -> str:
+    """A kernel file may be anybody's: what would act on the terminal is left out."""
+    return "".join(character for character in text if character.isprintable() or character == "\n")

@@ -8,8 +8,11 @@ import sys
 
 from skep.base.errors import UsageError
 from skep.cli.options import run_parser
+from skep.cli.parser import nearest
 from skep.session.api import read_spec
 from skep.session.run import Run, Stop
+from skep.session.words import fill_words
+from skep.spec.words import WORDS, questions, words_of
 from skep.stream.resolve import resolve
 
 TYPE_CHECKING = False
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
     from skep.cli.parser import Parser
     from skep.session.api import Spec
+    from skep.spec.fills import Fill
     from skep.view.ndjson import Ndjson
     from skep.view.table import Table
 
@@ -36,12 +40,16 @@ def main(arguments: Sequence[str]) -> int:
         known = [argument for argument in rest if argument not in {"-h", "--help"}]
         spec = read_spec(source, btf=parser.parse_known_args(known)[0].btf)
         options = run_parser(spec)[0].parse(rest)
+        words, notices = _words(spec, options)
+        fill = {**fill_words(spec, words), **_fill(spec, options.fill)}
         _set_variables(spec, options)
-        _run(spec, options, source, command, stop)
+        for notice in notices:
+            _say(options, notice)
+        _run(spec, options, source, command, fill, stop)
     return 0
 
 
-def _run(spec: Spec, options: Namespace, source: str, command: Sequence[str], stop: Stop) -> None:
+def _run(spec: Spec, options: Namespace, source: str, command: Sequence[str], fill: Fill, stop: Stop) -> None:
     with Run(
         spec,
         command=command,
@@ -50,6 +58,7 @@ def _run(spec: Spec, options: Namespace, source: str, command: Sequence[str], st
         btf=options.btf,
         sizes=_sizes(spec, options.map),
         without=_programs(spec, options.without),
+        fill=fill,
         # A terminal shows both; a pipe or a file gets the events alone.
         stdout=1 if os.isatty(1) else 2,
         user=None if options.as_root else _invoking_user(),
@@ -81,6 +90,23 @@ def _summarize(run: Run, options: Namespace) -> None:
         _say(options, line)
 
 
+def _words(spec: Spec, options: Namespace) -> tuple[dict[str, str], list[str]]:
+    """The words that fill something, with what they say; and lines that tell it."""
+    filled = words_of(spec)
+    words = {word: text for word in WORDS if (text := getattr(options, f"word {word}", None)) is not None}
+    notices = []
+    if options.pid and not options.system:
+        if len(options.pid) == 1 and "pid" in filled:
+            words["pid"] = str(options.pid[0])
+        elif "pid" in filled:
+            notices.append(
+                f"--pid fills nothing: {filled['pid'][0]} holds one process, and {len(options.pid)} are given"
+            )
+        elif "pid" in (asked := questions(spec)):
+            notices.append(f"--pid fills nothing: {asked['pid']}")
+    return words, [*notices, *(f"--{word} fills {', '.join(filled[word])}" for word in words if word in filled)]
+
+
 def _set_variables(spec: Spec, options: Namespace) -> None:
     for name, variable in spec.variables.items():
         value = getattr(options, f"variable {name}", None)
@@ -91,8 +117,8 @@ def _set_variables(spec: Spec, options: Namespace) -> None:
     for assignment in options.set:
         name, equals, text = assignment.partition("=")
         if not equals or name not in spec.variables:
-            names = ", ".join(spec.variables) or "none"
-            raise UsageError(f"--set {assignment}: there is no such variable", remedy=f"The variables are: {names}.")
+            remedy = nearest(name, spec.variables, "variables")
+            raise UsageError(f"--set {assignment}: there is no such variable", remedy=remedy)
         spec.variables[name].parse(text)
 
 
@@ -102,12 +128,20 @@ def _sizes(spec: Spec, assignments: Sequence[str]) -> dict[str, int]:
         place, _, text = assignment.partition("=")
         name, _, what = place.partition(".")
         if name not in spec.maps:
-            names = ", ".join(spec.maps) or "none"
-            raise UsageError(f"--map {assignment}: there is no such map", remedy=f"The maps are: {names}.")
+            remedy = nearest(name, spec.maps, "maps")
+            raise UsageError(f"--map {assignment}: there is no such map", remedy=remedy)
         if what != "max_entries" or not text.isdecimal() or len(text) > 10 or not 0 < int(text) < 1 << 32:
             raise UsageError(f"--map {assignment}: it takes NAME.max_entries=N, with N from 1 to {(1 << 32) - 1}")
         sizes[name] = int(text)
     return sizes
+
+
+def _fill(spec: Spec, assignments: Sequence[str]) -> Fill:
+    if not assignments:
+        return {}
+    from skep.spec.fills import read_fill
+
+    return read_fill(spec, assignments)
 
 
 def _programs(spec: Spec, names: Sequence[str]) -> Sequence[str]:

@@ -80,7 +80,7 @@ def entries(spec: ObjectSpec, fill: Fill) -> list[Entry]:
     Args:
         spec: the kernel file.
         fill: by map, its keys and their values, or keys alone; the values, for a map without keys. Keys and values are
-            numbers, text as on the command line, or bytes; None is the default: 1, or zeros where the type is no number.
+            numbers, text as on the command line, or bytes; None is the default: 1, or zeros if the type is no number.
 
     Raises:
         UsageError: no such map, or what its types do not take.

@@ -1,0 +1,87 @@
+"""What is said with skep's own words (`--pid`, `--cgroup` ...) put into the variables and maps that hold it."""
+
+from __future__ import annotations
+
+import os
+
+from skep.base.errors import UsageError
+from skep.spec.words import questions, words_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from skep.spec.objectspec import ObjectSpec
+
+__all__ = ["fill_words"]
+
+
+def fill_words(spec: ObjectSpec, words: Mapping[str, str]) -> Mapping[str, Mapping[object, object]]:
+    """Sets the variables that words fill (`skep.spec.words.words_of`).
+
+    Args:
+        spec: the kernel file, not loaded yet.
+        words: word -> what is said, such as ``{"uid": "root", "iface": "eth0", "cgroup": "/sys/fs/cgroup/a"}``.
+
+    Returns:
+        What the maps among them are to hold: the `fill` of `Spec.load` and of `Run`.
+
+    Raises:
+        UsageError: there is no such user, interface or cgroup, a variable does not take the value, or it cannot be told
+            which variable is meant.
+    """
+    filled = words_of(spec)
+    fill: dict[str, Mapping[object, object]] = {}
+    for word, text in words.items():
+        if word not in filled:
+            asked = questions(spec).get(word, f"{spec.name} has nothing that it could fill")
+            raise UsageError(f"--{word} {text}: {asked}", remedy="Say which variable is meant: --set NAME=VALUE.")
+        named, numbered = _RESOLVERS.get(word, _itself)(text)
+        for name in filled[word]:
+            variable = spec.variables.get(name)
+            if variable is None:
+                fill[name] = {0: named}
+            elif variable.type.kind == "bool":
+                variable.value = True
+            else:
+                variable.parse(named if variable.type.kind == "text" else numbered)
+    return fill
+
+
+def _itself(text: str) -> tuple[str, str]:
+    return text, text
+
+
+def _user(text: str) -> tuple[str, str]:
+    if text.isdecimal():
+        return text, text
+    from pwd import getpwnam
+
+    try:
+        return text, str(getpwnam(text).pw_uid)
+    except (KeyError, ValueError):
+        raise UsageError(f"there is no user {text}") from None
+
+
+def _interface(text: str) -> tuple[str, str]:
+    from socket import if_indextoname, if_nameindex, if_nametoindex
+
+    try:
+        return (if_indextoname(int(text)), text) if text.isdecimal() else (text, str(if_nametoindex(text)))
+    except (OSError, OverflowError, ValueError):
+        known = ", ".join(name for _, name in if_nameindex())
+        raise UsageError(f"there is no network interface {text}", remedy=f"The interfaces are: {known}.") from None
+
+
+def _cgroup(text: str) -> tuple[str, str]:
+    try:
+        # Only a cgroup of version 2 has this file; the number of its folder is what programs know it by.
+        os.stat(os.path.join(text, "cgroup.controllers"))
+        return text, str(os.stat(text).st_ino)
+    except (OSError, ValueError):
+        remedy = "It is a folder where cgroup2 is mounted, such as /sys/fs/cgroup/system.slice."
+        raise UsageError(f"{text} is no cgroup (version 2)", remedy=remedy) from None
+
+
+# Word -> what finds (the name, the number) of what is said.
+_RESOLVERS = {"uid": _user, "iface": _interface, "cgroup": _cgroup}
