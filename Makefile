@@ -3,7 +3,7 @@
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 RESULTS := .results
 PYTEST = $(SUDO) env SKEP_RESULTS=$(abspath $(RESULTS)) .venv/bin/python -m pytest
-OBJECTS := $(patsubst %.c,%.o,$(wildcard src/skep/*/*.bpf.c src/skep/tools/*/*.bpf.c tests/programs/*.bpf.c))
+OBJECTS := $(patsubst %.c,%.o,$(wildcard src/skep/*/*.bpf.c src/skep/*/*/*.bpf.c tests/programs/*.bpf.c))
 
 .PHONY: help setup demo test test-all check bench clean
 help: ## this list

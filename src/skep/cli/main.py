@@ -19,6 +19,7 @@ _VERBS = {
     "run": "run a kernel file and show what it sees",
     "build": "compile a kernel file to an object that runs without a compiler",
     "info": "tell what a kernel file is, without loading it",
+    "new": "start a kernel file that runs at once",
     "tools": "list the tools that come with skep, or show the page of one",
 }
 
