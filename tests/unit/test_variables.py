@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skep.base.errors import UsageError
-from skep.base.schema import Type
+from skep.base.errors import ProgramError, UsageError
+from skep.base.schema import Field, Type
+from skep.spec.annotations import read_note
 from skep.spec.variables import VariableSpec
 
 U8 = Type("int", 1, "u8")
@@ -20,10 +21,19 @@ MODE = Type("enum", 4, "enum mode", enum={0: "IDLE", 1: "BUSY"})
 LEVEL = Type("enum", 4, "enum level", signed=True, enum={-1: "LOW", 1: "HIGH"})
 TEXT = Type("text", 8, "char[8]", count=8)
 POINT = Type("struct", 4, "struct point")
+CHAR = Type("int", 1, "char", signed=True)
+WIDE = Type("enum", 8, "enum wide", enum={0: "SMALL", 1 << 40: "HUGE"})
+FLOAT = Type("float", 4, "float")
+DOUBLE = Type("float", 8, "double")
+LONG_DOUBLE = Type("float", 16, "long double")
+BE16 = Type("int", 2, "__be16")
+BE32 = Type("int", 4, "__be32")
+OCTETS = Type("array", 16, "u8[16]", element=U8, count=16)
+IN6 = Type("struct", 16, "struct in6_addr", fields=(Field("in6_u", 0, 16, OCTETS),))
 
 
-def variable(type_: Type, name: str = "limit", data: bytes | None = None) -> VariableSpec:
-    return VariableSpec(name, ".rodata", 0, type_, bytes(type_.size) if data is None else data)
+def variable(type_: Type, name: str = "limit", data: bytes | None = None, note: str = "") -> VariableSpec:
+    return VariableSpec(name, ".rodata", 0, type_, bytes(type_.size) if data is None else data, read_note(note))
 
 
 @pytest.mark.parametrize(
@@ -194,7 +204,10 @@ def test_parse_refuses_text_and_says_what_it_takes(type_: Type, name: str, text:
     assert message in str(raised.value)
 
 
-@given(st.sampled_from([U8, S8, U32, S32, U64, U128, BOOL, MODE, LEVEL, TEXT, POINT]), st.text())
+@given(
+    st.sampled_from([U8, S8, U32, S32, U64, U128, BOOL, MODE, LEVEL, TEXT, POINT, DOUBLE, FLOAT, BE16, BE32, IN6]),
+    st.text() | st.from_regex(r"[0-9a-f.:e+-]{1,20}", fullmatch=True),
+)
 def test_parse_raises_nothing_but_usage_errors(type_: Type, text: str) -> None:
     option = variable(type_, "min_ns")
     try:
@@ -224,7 +237,145 @@ def test_a_number_is_taken_exactly_if_its_type_can_hold_it(type_: Type, number: 
         pytest.param(TEXT, "limit", True, id="text"),
         pytest.param(U32, "skep_scoped", False, id="skep's own"),
         pytest.param(POINT, "limit", False, id="struct"),
+        pytest.param(OCTETS, "limit", False, id="array"),
+        pytest.param(OCTETS, "daddr", True, id="array that is an address"),
+        pytest.param(IN6, "limit", True, id="struct that is an address"),
+        pytest.param(DOUBLE, "limit", True, id="float"),
+        pytest.param(LONG_DOUBLE, "limit", False, id="float that Python has not"),
     ],
 )
 def test_is_option(type_: Type, name: str, *, expected: bool) -> None:
     assert variable(type_, name).is_option is expected
+
+
+@pytest.mark.parametrize(
+    ("type_", "name", "note", "text", "data", "value"),
+    [
+        pytest.param(U32, "saddr", "", "10.0.0.1", b"\x0a\0\0\1", "10.0.0.1", id="IPv4 by name"),
+        pytest.param(BE32, "limit", "", "10.0.0.1", b"\x0a\0\0\1", "10.0.0.1", id="IPv4 by type"),
+        pytest.param(U32, "who", "@format ipv4", "10.0.0.1", b"\x0a\0\0\1", "10.0.0.1", id="IPv4 by annotation"),
+        pytest.param(U32, "daddr", "", "0", b"\0\0\0\0", "0.0.0.0", id="the number that C has for it"),
+        pytest.param(OCTETS, "daddr", "", "::1", bytes(15) + b"\1", "::1", id="IPv6 by name"),
+        pytest.param(IN6, "who", "", "::1", bytes(15) + b"\1", "::1", id="IPv6 by type"),
+        pytest.param(OCTETS, "who", "@format ip", "10.0.0.1", b"\x0a\0\0\1" + bytes(12), "10.0.0.1", id="either"),
+        pytest.param(OCTETS, "who", "@format ip", "::1", bytes(15) + b"\1", "::1", id="either, IPv6"),
+        pytest.param(BE16, "dport", "", "443", b"\x01\xbb", 443, id="port by type"),
+        pytest.param(Type("int", 2, "u16"), "p", "@format port_be", "443", b"\x01\xbb", 443, id="port by annotation"),
+        pytest.param(
+            U64, "span", "@format duration_us", "2ms", b"\xd0\x07" + bytes(6), 2000, id="duration by annotation"
+        ),
+        pytest.param(
+            U64, "x_ns", "@format duration_us", "2ms", b"\xd0\x07" + bytes(6), 2000, id="annotation over name"
+        ),
+        pytest.param(U32, "saddr", "@format bytes", "7", b"\7\0\0\0", 7, id="annotation: no address"),
+        pytest.param(CHAR, "limit", "", "-1", b"\xff", -1, id="a char is a number"),
+        pytest.param(WIDE, "limit", "", "HUGE", b"\0\0\0\0\0\1\0\0", 1 << 40, id="an enum of 64 bits"),
+        pytest.param(DOUBLE, "limit", "", "-2.5e-1", b"\0\0\0\0\0\0\xd0\xbf", -0.25, id="double"),
+        pytest.param(FLOAT, "limit", "", ".5", b"\0\0\0\x3f", 0.5, id="float"),
+    ],
+)
+def test_meanings_decide_how_a_value_is_written(type_, name, note, text, data, value) -> None:
+    option = variable(type_, name, note=note)
+    option.parse(text)
+
+    assert (option.data, option.value) == (data, value)
+    option.data = bytes(type_.size)
+    option.value = value
+    assert option.data == data
+
+
+@pytest.mark.parametrize(
+    ("type_", "name", "note", "text", "message"),
+    [
+        pytest.param(U32, "saddr", "", "10.0.0", "takes an IPv4 address, not '10.0.0'", id="half an address"),
+        pytest.param(U32, "saddr", "", "::1", "takes an IPv4 address", id="IPv6 for IPv4"),
+        pytest.param(IN6, "saddr", "", "10.0.0.1", "takes an IPv6 address", id="IPv4 for IPv6"),
+        pytest.param(OCTETS, "a", "@format ip", "a\0b", "takes an IPv4 or IPv6 address", id="a NUL"),
+        pytest.param(U32, "saddr", "", "\u0661.0.0.1", "takes an IPv4 address", id="a digit of another script"),
+        pytest.param(BE16, "dport", "", "65536", "0 to 65535", id="no port"),
+        pytest.param(BE16, "dport", "", "http", "takes a number", id="the name of a port"),
+        pytest.param(DOUBLE, "limit", "", "nan", "takes a number (double)", id="no number"),
+        pytest.param(DOUBLE, "limit", "", "1e999", "a finite number", id="infinite"),
+        pytest.param(FLOAT, "limit", "", "1e39", "a finite number", id="too large for a float"),
+        pytest.param(DOUBLE, "limit", "", "1_0", "takes a number (double)", id="digits as Python groups them"),
+        pytest.param(DOUBLE, "limit", "", "", "takes a number (double)", id="nothing for a float"),
+        pytest.param(LONG_DOUBLE, "limit", "", "1", "cannot be given as text", id="a long double"),
+        pytest.param(U64, "min_latency", "", "10ms", "takes a number (u64)", id="a span of time of unknown unit"),
+        pytest.param(Type("enum", 8, "enum wide", enum={}), "limit", "", "HUGE", "takes a number, not", id="no names"),
+    ],
+)
+def test_meanings_refuse(type_: Type, name: str, note: str, text: str, message: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        variable(type_, name, note=note).parse(text)
+
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("type_", "value"),
+    [
+        pytest.param(DOUBLE, "1", id="text for a float"),
+        pytest.param(DOUBLE, None, id="nothing for a float"),
+        pytest.param(IN6, 1, id="a number for an address that is none"),
+        pytest.param(IN6, b"\1", id="too few bytes of an address"),
+    ],
+)
+def test_python_values_of_another_type_are_refused(type_: Type, value: object) -> None:
+    with pytest.raises(UsageError):
+        variable(type_).value = value
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_an_address_comes_back_as_it_was_given(number: int) -> None:
+    text = ".".join(str(octet) for octet in number.to_bytes(4, "big"))
+    option = variable(U32, "saddr")
+    option.parse(text)
+
+    assert option.value == text
+
+
+@pytest.mark.parametrize(
+    ("type_", "data", "default", "value"),
+    [
+        pytest.param(U32, None, "5", 5, id="number"),
+        pytest.param(U32, b"\7\0\0\0", "5", 7, id="the object's own goes first"),
+        pytest.param(BOOL, None, "true", True, id="boolean"),
+        pytest.param(TEXT, None, '"bash"', "bash", id="text"),
+        pytest.param(MODE, None, '"BUSY"', 1, id="enum"),
+        pytest.param(DOUBLE, None, "0.5", 0.5, id="float"),
+        pytest.param(U32, None, "null", 0, id="none"),
+    ],
+)
+def test_the_default_of_a_cmdarg(type_: Type, data: bytes | None, default: str, value: object) -> None:
+    assert variable(type_, data=data, note=f'@cmdarg {{"default": {default}}}').value == value
+
+
+def test_a_default_that_does_not_fit_is_the_files_fault() -> None:
+    with pytest.raises(ProgramError) as raised:
+        variable(U8, note='@cmdarg {"default": 256}')
+
+    assert "0 to 255" in str(raised.value)
+
+
+def test_a_cmdarg_names_options_and_their_help() -> None:
+    option = variable(U32, note="A text. @cmdarg")
+    assert (option.long, option.short) == ("", "")
+
+    option = variable(U32, note='A text.\n@cmdarg {"long": "least-of", "short": "l", "help": "Only those."}')
+    assert (option.long, option.short, option.help) == ("--least-of", "-l", "Only those.")
+
+
+@pytest.mark.parametrize(
+    "cmdarg", ['{"long": "-x"}', '{"long": ""}', '{"long": 5}', '{"long": "a b"}', '{"long": "a=b"}']
+)
+def test_an_option_that_cannot_be_one_is_the_files_fault(cmdarg: str) -> None:
+    with pytest.raises(ProgramError):
+        _ = variable(U32, note=f"@cmdarg {cmdarg}").long
+
+
+@pytest.mark.parametrize(
+    "cmdarg", ['{"short": "ll"}', '{"short": ""}', '{"short": 5}', '{"short": "-"}', '{"short": "1"}']
+)
+def test_a_short_option_that_cannot_be_one_is_the_files_fault(cmdarg: str) -> None:
+    with pytest.raises(ProgramError):
+        _ = variable(U32, note=f"@cmdarg {cmdarg}").short

@@ -35,7 +35,8 @@ _LONGEST_NUMBER = 200
 _TIMES = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000}
 _UNITS = {"duration_ns": "ns", "duration_us": "us", "duration_ms": "ms"}
 _ADDRESSES = {"ipv4": "an IPv4 address", "ipv6": "an IPv6 address", "ip": "an IPv4 or IPv6 address"}
-_FLOATS = {4: "f", 8: "d"}
+# With the "=", what is too large for 32 bits is refused; natively it would become infinite.
+_FLOATS = {4: "=f", 8: "=d"}
 _NUMBERS = {"int", "bool", "enum"}
 
 
@@ -157,7 +158,9 @@ class Value:
     def _enumerator(self, name: str) -> int:
         names = {known: number for number, known in (self.type.enum or {}).items()}
         if name not in names:
-            raise UsageError(f"{self.name} takes one of {', '.join(names)}, or a number, not {name!r}")
+            # Compilers before clang 15 keep no names of an enum of 64 bits.
+            takes = f"one of {', '.join(names)}, or a number" if names else "a number"
+            raise UsageError(f"{self.name} takes {takes}, not {name!r}")
         return names[name]
 
     def _address(self, text: str) -> bytes:
