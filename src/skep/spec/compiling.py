@@ -6,27 +6,29 @@ The object carries its `.skep` document, so that it is complete without its sour
 from __future__ import annotations
 
 import os
-import re
 import sys
 
 # Not from hashlib, which loads OpenSSL: 3 to 5 ms at every start.
 from _blake2 import blake2b
 
-from skep.base.errors import CompileError, Diagnostic, SkepError, SourceNotFoundError, UnsupportedError
+from skep.base.errors import SourceNotFoundError
 from skep.spec import cache
+from skep.spec.compiler import Compiler, find_compiler, run
 from skep.spec.document import Document, wrap_source
+from skep.spec.precompiled import begins_with_header, precompile
+from skep.spec.rejection import is_conflict, rejection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from subprocess import CompletedProcess
+
+    from skep.spec.reading import Reading
 
 __all__ = ["INCLUDE", "Compiler", "compile_source", "find_compiler", "source_digest"]
 
-# Of skep.h.
+# Of skep.h, and of headers that add to the system's.
 INCLUDE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "include")
-
-_INSTALL = "sudo apt install clang"
 
 # __TARGET_ARCH_* of bpf_tracing.h, by os.uname().machine.
 _ARCHITECTURES = {"x86_64": "x86", "aarch64": "arm64", "s390x": "s390", "ppc64le": "powerpc", "riscv64": "riscv"}
@@ -34,40 +36,18 @@ _ARCHITECTURES = {"x86_64": "x86", "aarch64": "arm64", "s390x": "s390", "ppc64le
 # What an object depends on beside its inputs: a change here makes all cached and shipped objects stale.
 _FORMAT = 4
 
-
-class Compiler:
-    """A clang with a BPF back end.
-
-    Args:
-        path: of the program.
-
-    `identity` tells one compiler from another without starting it (`clang --version` takes up to 0.35 s cold).
-    """
-
-    __slots__ = ("identity", "path")
-
-    def __init__(self, path: str) -> None:
-        status = os.stat(path)
-        self.path = path
-        self.identity = f"{os.path.realpath(path)} {status.st_mtime_ns} {status.st_size}"
-
-
-def find_compiler() -> Compiler:
-    """The clang of PATH.
-
-    Raises:
-        UnsupportedError: there is none.
-    """
-    for folder in os.get_exec_path():
-        # A folder of PATH may be relative, and the compiler runs in that of the source.
-        path = os.path.abspath(os.path.join(folder, "clang"))
-        if os.path.isfile(path) and os.access(path, os.X_OK):
-            return Compiler(path)
-    raise UnsupportedError("clang, which compiles kernel files, is not installed", remedy=_INSTALL)
+# Without the functions of the kernel in vmlinux.h, and without what our <bpf/*.h> add to those of libbpf.
+_BARE = ["-DBPF_NO_KFUNC_PROTOTYPES", "-DSKEP_NO_COMPATIBILITY"]
 
 
 def compile_source(
-    source: str, header: str, make_header: Callable[[], str], compiler: Compiler, *, defines: Sequence[str] = ()
+    source: str,
+    header: str,
+    make_header: Callable[[], str],
+    compiler: Compiler,
+    *,
+    defines: Sequence[str] = (),
+    events: Mapping[str, Sequence[str]] | None = None,
 ) -> bytes:
     """The object made from a source; from the cache if it holds one made from the same inputs.
 
@@ -77,16 +57,18 @@ def compile_source(
         make_header: gives the folder that holds vmlinux.h; called only if the cache has no object.
         compiler: as from `find_compiler`.
         defines: macros, as after -D.
+        events: the types of the records of rings, by name of the ring: they overrule what the source says.
 
     Raises:
         SourceNotFoundError: the source cannot be read.
         CompileError: the compiler rejects it, or an annotation is wrong.
+        UsageError: a ring or a type of `events` is not there.
         UnsupportedError: the compiler cannot be run, or not for eBPF.
         SkepError: the cache cannot be used.
     """
     source = os.path.abspath(source)
     text = _read_source(source)
-    key = _digest(str(_FORMAT), source, text, header, compiler.identity, *defines)
+    key = _digest(str(_FORMAT), source, text, header, compiler.identity, *defines, *_listed(events or {}))
     folder = cache.cache_folder("objects")
     listing = os.path.join(folder, f"{key}.inputs")
     known = cache.read(listing)
@@ -95,7 +77,7 @@ def compile_source(
         if data is not None:
             return data
     folder_of_header = make_header()
-    data, inputs = _compile(source, text, _flags(folder_of_header, defines), compiler)
+    data, inputs = _compile(source, text, folder_of_header, defines, compiler, events or {})
     # The kernel's header is in the key already; a vmlinux.h beside the source is an input like any other.
     inputs = [path for path in inputs if path != os.path.join(folder_of_header, "vmlinux.h")]
     cache.trim(folder)
@@ -143,6 +125,10 @@ def _object_path(folder: str, key: str, inputs: Sequence[str]) -> str:
     return os.path.join(folder, f"{digest}.bpf.o")
 
 
+def _listed(events: Mapping[str, Sequence[str]]) -> list[str]:
+    return [f"--event {ring}={name}" for ring, names in events.items() for name in names]
+
+
 def _cached(path: str) -> bytes | None:
     """The object in a file of the cache; None if it is not there or damaged: its digest stands behind it."""
     sealed = cache.read(path) or b""
@@ -150,7 +136,7 @@ def _cached(path: str) -> bytes | None:
     return data if blake2b(data, digest_size=32).digest() == seal else None
 
 
-def _flags(header: str, defines: Sequence[str]) -> list[str]:
+def _flags(header: str, defines: Sequence[str], compiler: Compiler) -> list[str]:
     machine = os.uname().machine
     # <linux/*.h> ask for <asm/types.h>, which Debian keeps in a folder named after the machine; clang for eBPF does not
     # look there by itself.
@@ -163,64 +149,65 @@ def _flags(header: str, defines: Sequence[str]) -> list[str]:
         # Where this machine keeps the kernel's header is no part of the object.
         f"-fdebug-prefix-map={header}=vmlinux",
         f"-I{INCLUDE}",
+        # libclang comes without <stddef.h> and the like, and not every compiler finds its own.
+        "-isystem",
+        compiler.headers(),
         f"-idirafter{multiarch}",
     ]
 
 
-def _compile(source: str, text: bytes, flags: Sequence[str], compiler: Compiler) -> tuple[bytes, list[str]]:
+def _compile(
+    source: str,
+    text: bytes,
+    header: str,
+    defines: Sequence[str],
+    compiler: Compiler,
+    events: Mapping[str, Sequence[str]],
+) -> tuple[bytes, list[str]]:
     """The object, and the files it was made from beside the source."""
-    from skep.spec.reading import read_source
-
-    folder = os.path.dirname(source)
-    # libclang comes without <stddef.h> and the like: those of the compiler are read.
-    resources = os.fsdecode(_run(compiler, ["-print-resource-dir"], b"", folder).stdout).strip()
-    reading = read_source(source, text, [*flags, "-isystem", os.path.join(resources, "include")])
-    document = Document(reading.events, reading.notes, _source_digest(text), tags=reading.tags, formats=reading.formats)
-    command = ["-g", "-O2", *flags, "-fno-stack-protector", "-x", "c", "-c", "-", "-o", "-"]
-    # The folder of the source is where its own #include "..." are looked for; standard input has none.
-    finished = _run(compiler, command, wrap_source(source, text, document), folder)
+    flags = _flags(header, defines, compiler)
+    # A macro of the command line comes before the header, too.
+    precompiled = os.path.join(header, "vmlinux.h") if not defines and begins_with_header(source, text) else None
+    finished, reading = _attempt(source, text, flags, compiler, events, precompiled)
+    if finished.returncode and is_conflict(finished.stderr, (header, INCLUDE)):
+        # The source declares for itself what our headers declare otherwise.
+        again = _attempt(source, text, [*flags, *_BARE], compiler, events, None)
+        if not again[0].returncode:
+            finished, reading = again
     if finished.returncode:
-        raise _rejected(source, finished.stderr.decode("utf-8", "replace"))
+        raise rejection(source, finished.stderr)
     return finished.stdout, reading.inputs
 
 
-def _run(compiler: Compiler, arguments: Sequence[str], text: bytes, folder: str) -> CompletedProcess[bytes]:
-    import signal
-    import subprocess
+def _attempt(
+    source: str,
+    text: bytes,
+    flags: Sequence[str],
+    compiler: Compiler,
+    events: Mapping[str, Sequence[str]],
+    header: str | None,
+) -> tuple[CompletedProcess[bytes], Reading]:
+    """What the compiler makes of a source, and what the source says; with `header` precompiled, if that is given."""
+    from skep.spec.reading import read_source
 
-    command = [compiler.path, *arguments]
-    try:
-        finished = subprocess.run(command, input=text, capture_output=True, check=False, cwd=folder)
-    except OSError as error:
-        raise UnsupportedError(f"{compiler.path} cannot be run: {error.strerror}", remedy=_INSTALL) from error
-    if finished.returncode == -signal.SIGINT:
-        # Ctrl-C comes to the compiler as it comes to us.
-        raise KeyboardInterrupt
-    if finished.returncode < 0:
-        raise SkepError(f"{compiler.path} was ended by signal {-finished.returncode}", remedy="Is there memory enough?")
-    return finished
-
-
-def _rejected(source: str, output: str) -> SkepError:
-    folder = os.path.dirname(source)
-    diagnostics = [
-        Diagnostic(
-            "compile",
-            match[4],
-            match[5],
-            # Files that the source includes are named as seen from its folder.
-            file=os.path.normpath(os.path.join(folder, match[1])),
-            line=int(match[2]),
-            column=int(match[3]),
-        )
-        for match in re.finditer(r"^(.+?):(\d+):(\d+): (?:fatal )?(error|warning): (.*)$", output, re.MULTILINE)
-    ]
-    diagnostics.sort(key=lambda found: found.severity != "error")
-    if "No available targets are compatible" in output:
-        return UnsupportedError("this clang cannot compile for eBPF", remedy=_INSTALL)
-    missing = any(re.search(r"'bpf/\w+\.h' file not found", found.message) for found in diagnostics)
-    return CompileError(
-        f"{os.path.basename(source)} does not compile\n{output.strip()}",
-        remedy="sudo apt install libbpf-dev" if missing else None,
-        diagnostics=diagnostics,
+    code = ["-g", "-O2", "-fno-stack-protector", *flags]
+    for_compiler, for_libclang = precompile(compiler, header, code) if header else (None, None)
+    reading = read_source(source, text, code, for_libclang, events)
+    document = Document(
+        reading.events,
+        reading.notes,
+        _source_digest(text),
+        tags=reading.tags,
+        formats=reading.formats,
+        declarations=reading.declarations,
     )
+    unit = wrap_source(source, text, document)
+    command = [*code, "-x", "c", "-c", "-", "-o", "-"]
+    # The folder of the source is where its own #include "..." are looked for; standard input has none.
+    folder = os.path.dirname(source)
+    if for_compiler is not None:
+        finished = run(compiler, ["-include-pch", for_compiler, *command], unit, folder)
+        if not finished.returncode:
+            return finished, reading
+    # Whatever is wrong, it is said of the source as it stands.
+    return run(compiler, command, unit, folder), reading

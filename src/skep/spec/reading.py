@@ -10,6 +10,7 @@ import os
 import re
 
 from clang.cindex import Cursor, CursorKind, Index, StorageClass, TranslationUnit, TranslationUnitLoadError, TypeKind
+from clang.cindex import Diagnostic as FoundInSource
 from clang.cindex import Type as ClangType
 
 from skep.base.errors import CompileError, Diagnostic
@@ -67,7 +68,7 @@ class Reading:
         self.inputs = inputs
 
 
-def read_source(source: str, text: bytes, arguments: Sequence[str]) -> Reading:
+def read_source(source: str, text: bytes, arguments: Sequence[str], precompiled: str | None = None) -> Reading:
     """Parses a source and collects its event types and doc comments.
 
     A source with errors is read as far as it goes: the compiler, which comes next, says what is wrong with it.
@@ -76,22 +77,34 @@ def read_source(source: str, text: bytes, arguments: Sequence[str]) -> Reading:
         source: path of the .bpf.c file.
         text: its contents.
         arguments: the compiler's, without input and output.
+        precompiled: what libclang made of vmlinux.h with these arguments, for a source that begins with it.
 
     Raises:
         CompileError: an annotation names no type, a record's type has no name, or a name or comment is not UTF-8.
     """
-    command = [os.fsencode(argument) for argument in ["-xc", *arguments]]
+    if precompiled is not None:
+        try:
+            unit = _parse(source, text, ["-include-pch", precompiled, *arguments])
+            # Of what is precompiled, only what the source uses is in sight: @event may name more.
+            if all(found.severity < FoundInSource.Fatal for found in unit.diagnostics):
+                return _read(unit)
+        except (TranslationUnitLoadError, CompileError, UnicodeDecodeError):
+            pass
     try:
-        unit = Index.create().parse(os.fsencode(source), args=command, unsaved_files=[(os.fsencode(source), text)])
+        return _read(_parse(source, text, arguments))
     except TranslationUnitLoadError:
         return Reading({}, {}, {}, {}, [])
-    try:
-        return _read(unit)
     except UnicodeDecodeError as error:
         raise CompileError(
             f"{os.path.basename(source)}: a comment or the name of a file is not UTF-8: {error.object!r}",
             remedy="Save the source as UTF-8.",
         ) from error
+
+
+def _parse(source: str, text: bytes, arguments: Sequence[str]) -> TranslationUnit:
+    command = [os.fsencode(argument) for argument in ["-xc", *arguments]]
+    index = Index.create(excludeDecls=True)
+    return index.parse(os.fsencode(source), args=command, unsaved_files=[(os.fsencode(source), text)])
 
 
 def _read(unit: TranslationUnit) -> Reading:

@@ -1,0 +1,77 @@
+"""What a compiler says of a source that it rejects, as an error: each message with its place, and what to do."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from skep.base.errors import CompileError, Diagnostic
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["is_conflict", "rejection"]
+
+# The packages of headers, by how their names begin.
+_PACKAGES = {
+    "bpf/": "libbpf-dev",
+    "linux/": "linux-libc-dev",
+    "asm/": "linux-libc-dev",
+    "asm-generic/": "linux-libc-dev",
+}
+
+
+def rejection(source: str, output: bytes) -> CompileError:
+    """The error that says why a source does not compile.
+
+    Args:
+        source: path of the .bpf.c file, absolute.
+        output: what the compiler wrote to its standard error.
+    """
+    text = output.decode("utf-8", "replace")
+    folder = os.path.dirname(source)
+    diagnostics = [
+        Diagnostic(
+            "compile",
+            match[4],
+            match[5],
+            # Files that the source includes are named as seen from its folder.
+            file=os.path.normpath(os.path.join(folder, match[1])),
+            line=int(match[2]),
+            column=int(match[3]),
+        )
+        for match in re.finditer(r"^(.+?):(\d+):(\d+): (?:fatal )?(error|warning): (.*)$", text, re.MULTILINE)
+    ]
+    diagnostics.sort(key=lambda found: found.severity != "error")
+    return CompileError(
+        f"{os.path.basename(source)} does not compile\n{text.strip()}",
+        remedy=_remedy(text),
+        diagnostics=diagnostics,
+    )
+
+
+def _remedy(text: str) -> str | None:
+    """Where the header comes from that is missing, if one is."""
+    # The line of the source stands below the message.
+    match = re.search(r"^(.+?):\d+:\d+: fatal error: '(.+)' file not found\n.*?([\"<])\2[\">]", text, re.MULTILINE)
+    if match is None:
+        return None
+    asking, name, mark = match.groups()
+    for beginning, package in _PACKAGES.items():
+        if name.startswith(beginning):
+            return f"sudo apt install {package}"
+    if mark == '"':
+        return f"Put {name} beside {os.path.basename(asking)}, or name its folder in the environment: CPATH=FOLDER"
+    return f"{name} is no header for eBPF: no library runs in the kernel. vmlinux.h has the kernel's types."
+
+
+def is_conflict(output: bytes, folders: Sequence[str]) -> bool:
+    """May a source declare something otherwise than a header in one of these folders? Such a header is then named.
+
+    Args:
+        output: what the compiler wrote to its standard error.
+        folders: of the headers.
+    """
+    places = re.findall(rb"^(.+?):\d+:\d+: ", output, re.MULTILINE)
+    return any(os.fsdecode(place).startswith(tuple(folders)) for place in places)
