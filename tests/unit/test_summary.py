@@ -15,6 +15,7 @@ NOTHING = {
     "command": None,
     "living": [],
     "missed": 0,
+    "not_attached": {},
 }
 
 

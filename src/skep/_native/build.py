@@ -32,6 +32,8 @@ int bpf_map__fd(const struct bpf_map *map);
 uint32_t bpf_map__max_entries(const struct bpf_map *map);
 int bpf_map__set_max_entries(struct bpf_map *map, uint32_t count);
 uint32_t bpf_map__value_size(const struct bpf_map *map);
+uint32_t bpf_map__map_flags(const struct bpf_map *map);
+int bpf_map__set_map_flags(struct bpf_map *map, uint32_t flags);
 int bpf_map__set_key_size(struct bpf_map *map, uint32_t size);
 int bpf_map__set_value_size(struct bpf_map *map, uint32_t size);
 int bpf_map__reuse_fd(struct bpf_map *map, int fd);
@@ -48,10 +50,13 @@ int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t fla
 int bpf_map_get_next_key(int fd, const void *key, void *next);
 
 struct bpf_insn;
-struct bpf_prog_load_opts { size_t sz; int expected_attach_type; uint32_t attach_btf_id; ...; };
+struct bpf_prog_load_opts { size_t sz; int expected_attach_type; uint32_t attach_btf_id; uint32_t prog_flags; ...; };
 int bpf_prog_load(int type, const char *name, const char *license, const struct bpf_insn *insns, size_t count,
                   const struct bpf_prog_load_opts *opts);
 int libbpf_find_vmlinux_btf_id(const char *name, int attach_type);
+enum bpf_prog_type { BPF_PROG_TYPE_UNSPEC, ... };
+enum bpf_attach_type { BPF_CGROUP_INET_INGRESS, ... };
+int libbpf_prog_type_by_name(const char *section, enum bpf_prog_type *type, enum bpf_attach_type *attach_type);
 
 struct bpf_prog_info { uint64_t run_time_ns; uint64_t run_cnt; ...; };
 int bpf_obj_get_info_by_fd(int fd, void *info, uint32_t *size);

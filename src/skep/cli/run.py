@@ -57,7 +57,8 @@ def _run(spec: Spec, options: Namespace, source: str, command: Sequence[str], fi
         system=options.system,
         btf=options.btf,
         sizes=_sizes(spec, options.map),
-        without=_programs(spec, options.without),
+        wanted=options.wanted,
+        without=options.without,
         fill=fill,
         # A terminal shows both; a pipe or a file gets the events alone.
         stdout=1 if os.isatty(1) else 2,
@@ -142,14 +143,6 @@ def _fill(spec: Spec, assignments: Sequence[str]) -> Fill:
     from skep.spec.fills import read_fill
 
     return read_fill(spec, assignments)
-
-
-def _programs(spec: Spec, names: Sequence[str]) -> Sequence[str]:
-    for name in names:
-        if name not in spec.programs:
-            known = ", ".join(spec.programs)
-            raise UsageError(f"--without {name}: there is no such program", remedy=f"The programs are: {known}.")
-    return names
 
 
 def _split(arguments: Sequence[str], separator: str) -> tuple[list[str], list[str]]:

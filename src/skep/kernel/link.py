@@ -11,23 +11,24 @@ import os
 import warnings
 
 from skep._native import ffi, lib, messages
-from skep.base.errors import AttachError, HookMissingError, UsageError
+from skep.base.errors import AttachError, HookMissingError
 from skep.kernel.features import mount_tracefs, privilege_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from types import TracebackType
     from typing import Any, Self
 
+    from skep.base.errors import SkepError
     from skep.kernel.program import Program
 
 __all__ = ["Links", "attach"]
 
-# Sections whose hooks are found through tracefs.
-TRACEPOINTS = ("tp/", "tracepoint/")
-# Sections whose hooks lie in a binary, not in the kernel.
-_USER_SPACE = ("uprobe", "uretprobe", "usdt")
+# What perf_event_open(2) says of a kprobe on a name that several functions have. Since 6.6.
+_AMBIGUOUS = errno.EADDRNOTAVAIL
+# What the kernel lacks, not the program.
+_MISSING = {errno.ENOENT, errno.ESRCH, errno.ENODEV, _AMBIGUOUS}
 
 
 class Links:
@@ -41,7 +42,7 @@ class Links:
 
     def __init__(self, handles: dict[str, Any]) -> None:
         self._handles = handles
-        self.left_out: dict[str, HookMissingError] = {}
+        self.left_out: dict[str, str] = {}
 
     def __iter__(self) -> Iterator[str]:
         """The names of the attached programs."""
@@ -69,52 +70,64 @@ class Links:
         lib.skep_detach(ffi.new("struct bpf_link *[]", handles), len(handles))
 
 
-def attach(programs: Iterable[Program]) -> Links:
+def attach(programs: Iterable[Program], *, needed: Collection[str] = ()) -> Links:
     """Attaches programs to the hooks that their sections name.
 
-    A program whose hook this kernel lacks is left out (open(2) does not exist on arm64). For any other reason all are
-    attached, or none.
+    A program whose hook this kernel lacks is left out (open(2) does not exist on arm64), as is one that is @optional,
+    whatever its failure. For any other reason all are attached, or none.
 
     Args:
-        programs: loaded ones.
+        programs: loaded ones, whose sections leave nothing open.
+        needed: names of those that are not left out for want of their hook.
 
     Raises:
         PrivilegeError: not permitted.
-        HookMissingError: the kernel has none of the hooks.
-        AttachError: a hook refuses its program, or libbpf needs to be told more than the section says.
+        HookMissingError: the kernel has none of the hooks, or not that of a program that is needed.
+        AttachError: a hook refuses its program.
     """
-    # A section that starts with ? is not loaded unless it is asked for (libbpf 1.0).
-    programs = [program for program in programs if program.fd >= 0]
-    if any(program.spec.section.startswith(TRACEPOINTS) for program in programs):
+    programs = list(programs)
+    if any(program.spec.hook.kind == "tp" for program in programs):
         mount_tracefs()
     links = Links({})
+    failures = []
     try:
         for program in programs:
             messages()
             link = lib.bpf_program__attach(program.handle)
+            name = program.spec.name
             if link != ffi.NULL:
-                links._handles[program.spec.name] = link  # noqa: SLF001 - its own maker
+                links._handles[name] = link  # noqa: SLF001 - its own maker
                 continue
             number = ffi.errno
-            links.left_out[program.spec.name] = _missing_hook(program, number, messages())
+            links.left_out[name], failure = _failure(program, number, messages())
+            _stop(failure, program, needed)
+            failures.append(failure)
     except BaseException:
         links.close()
         raise
-    if not links._handles:  # noqa: SLF001
-        raise next(iter(links.left_out.values()), UsageError("no program is left to attach"))
+    if failures and not links._handles:  # noqa: SLF001
+        raise failures[0]
     return links
 
 
-def _missing_hook(program: Program, number: int, log: str) -> HookMissingError:
-    """The reason to leave a program out. Any other failure is raised."""
-    name, section = program.spec.name, program.spec.section
-    in_kernel = not section.startswith(_USER_SPACE)
-    if in_kernel and number in {errno.ENOENT, errno.ESRCH, errno.ENODEV}:
-        return HookMissingError(f"program {name} has nothing to attach to: this kernel has no {section}")
+def _stop(failure: SkepError, program: Program, needed: Collection[str]) -> None:
+    """Raises a failure, unless its program may be left out."""
+    if "optional" in program.spec.note.marks:
+        return
+    if not isinstance(failure, HookMissingError) or program.spec.name in needed:
+        raise failure
+
+
+def _failure(program: Program, number: int, log: str) -> tuple[str, SkepError]:
+    """Why a program cannot be attached: in a few words, and as an error."""
+    name, section = program.spec.name, program.spec.section.removeprefix("?")
+    in_kernel = not program.spec.hook.in_binary
+    # libbpf finds kprobe.multi missing only in the kernel's answer to it.
+    if in_kernel and (number in _MISSING or (number == errno.EOPNOTSUPP and ".multi" in program.spec.hook.kind)):
+        several = f"this kernel has several functions for {section}"
+        reason = several if number == _AMBIGUOUS else f"this kernel has no {section}"
+        return reason, HookMissingError(f"program {name} has nothing to attach to: {reason}")
     if number in {errno.EPERM, errno.EACCES}:
-        raise privilege_error(f"attaching program {name} to {section}")
-    if number == errno.EOPNOTSUPP:
-        message = f"program {name}: section {section!r} leaves open what to attach to"
-        raise AttachError(message, number, remedy="Name it in the section.")
+        return "not permitted", privilege_error(f"attaching program {name} to {section}")
     detail = log.strip().splitlines()[-1].removeprefix("libbpf: ") if log.strip() else os.strerror(number)
-    raise AttachError(f"program {name} cannot be attached to {section}: {detail}", number)
+    return detail, AttachError(f"program {name} cannot be attached to {section}: {detail}", number)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from skep._native import lib
+from skep.base.errors import UsageError
 from skep.spec.objectspec import PERF_EVENT_ARRAY, RINGBUF
+from skep.spec.sizes import STACK_DEPTH, default_entries, has_entries
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,13 +17,9 @@ __all__ = ["Map", "set_sizes"]
 
 # enum bpf_map_type, include/uapi/linux/bpf.h
 _STACK_TRACE = 7
-_HASHES = {1, 5, 9, 10, 11}  # hash, percpu_hash, lru_hash, lru_percpu_hash, lpm_trie
-
-# What a map gets whose source gives no size: entries; bytes, for a ring buffer; addresses, for a stack (the kernel's
-# own limit, kernel.perf_event_max_stack).
-_ENTRIES = 10240
-_RING_SIZE = 256 * 1024
-_STACK_DEPTH = 127
+_LPM_TRIE = 11
+# The kernel makes such a map in no other way (BPF_F_NO_PREALLOC).
+_NO_PREALLOC = 1
 
 
 class Map:
@@ -51,22 +49,29 @@ def set_sizes(handle: Any, spec: MapSpec, entries: int | None) -> int:
 
     Returns:
         0, or a negative errno.
+
+    Raises:
+        UsageError: the map has no size, or is of a kind that takes none.
     """
     error = 0
-    default = 0
     if spec.type == RINGBUF:
         # A value type only tells what the records are: the kernel wants no value size here.
         error = lib.bpf_map__set_value_size(handle, 0)
-        default = _RING_SIZE
     elif spec.type == PERF_EVENT_ARRAY:
         # CPU -> file descriptor, whatever the source says of the records. libbpf gives it as many entries as CPUs.
         error = lib.bpf_map__set_key_size(handle, 4) or lib.bpf_map__set_value_size(handle, 4)
     elif spec.type == _STACK_TRACE:
-        default = _ENTRIES
         error = lib.bpf_map__set_key_size(handle, 4)
         if not lib.bpf_map__value_size(handle):
-            error = error or lib.bpf_map__set_value_size(handle, 8 * _STACK_DEPTH)
-    elif spec.type in _HASHES:
-        default = _ENTRIES
-    wanted = entries or (0 if lib.bpf_map__max_entries(handle) else default)
+            error = error or lib.bpf_map__set_value_size(handle, 8 * STACK_DEPTH)
+    elif spec.type == _LPM_TRIE:
+        error = lib.bpf_map__set_map_flags(handle, lib.bpf_map__map_flags(handle) | _NO_PREALLOC)
+    if entries and not has_entries(spec.type):
+        raise UsageError(f"map {spec.name} takes no size: it grows with what it belongs to")
+    wanted = entries or lib.bpf_map__max_entries(handle) or default_entries(spec.type)
+    if wanted is None:
+        raise UsageError(
+            f"the source leaves open how many entries {spec.name} has",
+            remedy=f"Say it: --map {spec.name}.max_entries=N",
+        )
     return int(error or (lib.bpf_map__set_max_entries(handle, wanted) if wanted else 0))

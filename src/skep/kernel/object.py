@@ -11,8 +11,18 @@ import re
 import warnings
 
 from skep._native import ffi, lib, messages
-from skep.base.errors import BtfError, HookMissingError, LoadError, ObjectFormatError, SkepError, VerifierError
-from skep.kernel.alternatives import left_out
+from skep.base.errors import (
+    AttachError,
+    BtfError,
+    HookMissingError,
+    LoadError,
+    ObjectFormatError,
+    SkepError,
+    UnsupportedError,
+    UsageError,
+    VerifierError,
+)
+from skep.kernel.alternatives import Plan
 from skep.kernel.features import privilege_error
 from skep.kernel.link import Links, attach
 from skep.kernel.map import Map, set_sizes
@@ -42,12 +52,14 @@ class Object:
         btf: path of the kernel's BTF; None for /sys/kernel/btf/vmlinux.
         maps: file descriptors of maps to use in place of the spec's own, by name.
         sizes: entries that maps get instead of what the source says (bytes, for ring buffers), by name.
+        wanted: programs that are to be loaded whatever is preferred to them, or though their section starts with a ?.
         without: programs that are not to be loaded.
         fill: what maps hold before the first program runs (`skep.spec.fills.entries`).
 
-    `left_out` holds, by name, why a program is not loaded: another one sees the same.
+    `left_out` holds, by name, why a program is not loaded, and `open` what one that is loaded needs to be attached.
 
     Raises:
+        UsageError: there is no such program, or a map has no size.
         PrivilegeError: a capability is missing.
         BtfError: the kernel has no BTF.
         UnsupportedError: the kernel lacks a hook or a kind of program.
@@ -62,36 +74,36 @@ class Object:
         btf: str | None = None,
         maps: Mapping[str, int] | None = None,
         sizes: Mapping[str, int] | None = None,
+        wanted: Collection[str] = (),
         without: Collection[str] = (),
         fill: Fill | None = None,
     ) -> None:
         self.spec = spec
         contents = _contents(spec, fill) if fill else ()
-        self.left_out = left_out(spec, without)
+        self._plan = Plan(spec, wanted, without)
+        self._plan.check()
+        self.left_out: Mapping[str, str] = self._plan.left_out
+        self.open: Mapping[str, str] = self._plan.open
         self._handle = ffi.NULL
         self._statistics = -1
         self.maps: dict[str, Map] = {}
         self.programs: dict[str, Program] = {}
-        messages()
         # libbpf reads the object where it lies: it has to live as long as the handle.
         self._data = ffi.from_buffer(spec.data)
-        name = ffi.new("char[]", re.sub(r"\W", "_", spec.name).encode("ascii", "replace"))
-        path = ffi.new("char[]", os.fsencode(btf)) if btf else ffi.NULL
-        options = ffi.new("struct bpf_object_open_opts *")
-        options.sz = ffi.sizeof("struct bpf_object_open_opts")
-        options.object_name = name
-        options.btf_custom_path = path
-        handle = lib.bpf_object__open_mem(self._data, len(spec.data), options)
-        if handle == ffi.NULL:
-            number = ffi.errno
-            raise _not_opened(spec, number, messages())
-        self._handle = handle
-        try:
-            self._prepare(maps or {}, sizes or {})
-            self._load()
-        except BaseException:
-            self.close()
-            raise
+        while self._handle == ffi.NULL:
+            try:
+                self._open(btf)
+                self._prepare(maps or {}, sizes or {})
+                self._load()
+            except (LoadError, UnsupportedError) as error:
+                self.close()
+                # Without what cannot be loaded here, the others may still be of use.
+                if isinstance(error, BtfError) or not self._plan.refuse():
+                    raise
+                self._plan.check()
+            except BaseException:
+                self.close()
+                raise
         self.maps = {
             name: Map(spec.maps[name], lib.bpf_map__fd(map_), lib.bpf_map__max_entries(map_))
             for name, map_ in self._each_map()
@@ -148,7 +160,12 @@ class Object:
         """
         if self._handle == ffi.NULL:
             raise ValueError(f"{self.spec!r} is closed")
-        return attach(self.programs.values())
+        left = {name: program for name, program in self.programs.items() if name not in {*self.left_out, *self.open}}
+        if left:
+            return attach(left.values(), needed=[name for name in left if self._plan.is_needed(name)])
+        for name, needs in self.open.items():
+            raise AttachError(f"program {name} ({self.spec.programs[name].section}): {needs}", errno.EOPNOTSUPP)
+        raise UsageError("no program is left to attach")
 
     def enable_statistics(self) -> bool:
         """Lets the kernel count how often programs run, until the object is closed. It costs each run some 50 ns.
@@ -175,6 +192,21 @@ class Object:
                 return int(ffi.cast("uint64_t *", value + place)[0])
         return None
 
+    def _open(self, btf: str | None) -> None:
+        messages()
+        name = ffi.new("char[]", re.sub(r"\W", "_", self.spec.name).encode("ascii", "replace"))
+        path = ffi.new("char[]", os.fsencode(btf)) if btf else ffi.NULL
+        options = ffi.new("struct bpf_object_open_opts *")
+        options.sz = ffi.sizeof("struct bpf_object_open_opts")
+        options.object_name = name
+        options.btf_custom_path = path
+        handle = lib.bpf_object__open_mem(self._data, len(self.spec.data), options)
+        if handle == ffi.NULL:
+            number = ffi.errno
+            why = _last(messages()) or os.strerror(number)
+            raise ObjectFormatError(f"{self.spec.name} is not an object that libbpf can read: {why}")
+        self._handle = handle
+
     def _each_map(self) -> list[tuple[str, Any]]:
         found, map_ = [], lib.bpf_object__next_map(self._handle, ffi.NULL)
         while map_ != ffi.NULL:
@@ -191,8 +223,7 @@ class Object:
 
     def _prepare(self, replaced: Mapping[str, int], sizes: Mapping[str, int]) -> None:
         for name, program in self._each_program():
-            if name in self.left_out:
-                lib.bpf_program__set_autoload(program, False)
+            lib.bpf_program__set_autoload(program, name not in self.left_out)
         for name, map_ in self._each_map():
             declared = self.spec.maps.get(name)
             error = 0
@@ -220,7 +251,8 @@ class Object:
     def _load(self) -> None:
         error = lib.bpf_object__load(self._handle)
         if error:
-            raise _not_loaded(self.spec, -error, messages())
+            entries = {name: lib.bpf_map__max_entries(map_) for name, map_ in self._each_map()}
+            raise _not_loaded(self.spec, -error, messages(), entries)
 
 
 def _contents(spec: ObjectSpec, fill: Fill) -> Sequence[Entry]:
@@ -230,16 +262,7 @@ def _contents(spec: ObjectSpec, fill: Fill) -> Sequence[Entry]:
     return entries(spec, fill)
 
 
-def _not_opened(spec: ObjectSpec, number: int, log: str) -> SkepError:
-    unknown = re.search(r"prog '(\w+)': missing BPF prog type, check ELF section name '([^']*)'", log)
-    if unknown is not None:
-        return ObjectFormatError(
-            f"program {unknown[1]} is in section {unknown[2]!r}, which names no hook that libbpf knows"
-        )
-    return ObjectFormatError(f"{spec.name} is not an object that libbpf can read: {_last(log) or os.strerror(number)}")
-
-
-def _not_loaded(spec: ObjectSpec, number: int, log: str) -> SkepError:
+def _not_loaded(spec: ObjectSpec, number: int, log: str, entries: Mapping[str, int]) -> SkepError:
     """What libbpf's messages mean; it returns one errno for many causes."""
     program = re.search(r"prog '(\w+)': BPF program load failed", log)
     section = spec.programs[program[1]].section if program and program[1] in spec.programs else ""
@@ -267,7 +290,10 @@ def _not_loaded(spec: ObjectSpec, number: int, log: str) -> SkepError:
         return HookMissingError(f"this kernel has no {missing[1]}, which the kernel file attaches to")
     if created:
         name = created[1] or created[2]
-        return LoadError(f"map {name} cannot be created: {os.strerror(number)}", number, log=log)
+        size = f"{entries[name]} {'bytes' if spec.maps[name].is_ring else 'entries'}" if name in spec.maps else ""
+        message = f"map {name}{size and f' of {size}'} cannot be created: {os.strerror(number)}"
+        remedy = f"Ask for fewer: --map {name}.max_entries=N." if number in {errno.E2BIG, errno.ENOMEM} else None
+        return LoadError(message, number, log=log, remedy=remedy)
     return LoadError(f"{what} cannot be loaded: {_last(log) or os.strerror(number)}", number, log=log)
 
 

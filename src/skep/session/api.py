@@ -37,6 +37,7 @@ class Spec(ObjectSpec):
         btf: str | None = None,
         maps: Mapping[str, int] | None = None,
         sizes: Mapping[str, int] | None = None,
+        wanted: Collection[str] = (),
         without: Collection[str] = (),
         fill: Fill | None = None,
     ) -> Object:
@@ -46,6 +47,8 @@ class Spec(ObjectSpec):
             btf: path of the kernel's BTF; None for /sys/kernel/btf/vmlinux.
             maps: file descriptors of maps to use in place of the spec's own, by name.
             sizes: entries that maps get instead of what the source says (bytes, for ring buffers), by name.
+            wanted: programs that are to be loaded whatever is preferred to them, or though their section starts with
+                a ?.
             without: programs that are not to be loaded.
             fill: what maps hold before the first program runs: by map, its keys and their values, or keys alone.
                 Numbers, bytes, or text as on the command line.
@@ -59,7 +62,7 @@ class Spec(ObjectSpec):
         """
         from skep.session.loaded import Object
 
-        return Object(self, btf=btf, maps=maps, sizes=sizes, without=without, fill=fill)
+        return Object(self, btf=btf, maps=maps, sizes=sizes, wanted=wanted, without=without, fill=fill)
 
 
 def compile(source: str, *, btf: str | None = None) -> Spec:  # noqa: A001 - skep.compile is what a reader expects

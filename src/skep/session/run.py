@@ -10,7 +10,6 @@ from itertools import chain
 from skep.base.errors import UsageError
 from skep.kernel.command import Command
 from skep.kernel.features import mount_tracefs
-from skep.kernel.link import TRACEPOINTS
 from skep.kernel.scope import Tree
 from skep.session.loaded import Object
 from skep.spec.objectspec import SCOPED, TREE
@@ -79,9 +78,10 @@ class Summary:
         command: the traced command and its exit status (negative: a signal), or None.
         living: processes of the command's tree that have not ended.
         missed: tasks that could not be followed.
+        not_attached: why programs were not attached, by name.
     """
 
-    __slots__ = ("command", "events", "living", "lost", "missed", "out_of_scope", "runs", "streams")
+    __slots__ = ("command", "events", "living", "lost", "missed", "not_attached", "out_of_scope", "runs", "streams")
 
     def __init__(
         self,
@@ -94,6 +94,7 @@ class Summary:
         command: tuple[str, int] | None,
         living: Sequence[int],
         missed: int,
+        not_attached: Mapping[str, str],
     ) -> None:
         self.events = events
         self.lost = lost
@@ -103,6 +104,7 @@ class Summary:
         self.command = command
         self.living = living
         self.missed = missed
+        self.not_attached = not_attached
 
 
 class Run:
@@ -116,6 +118,7 @@ class Run:
         ignore: processes whose events are not shown.
         btf: path of the kernel's BTF; None for /sys/kernel/btf/vmlinux.
         sizes: entries that maps get instead of what the source says (bytes, for ring buffers), by name.
+        wanted: programs that are to be loaded whatever is preferred to them, or though their section starts with a ?.
         without: programs that are not to be loaded.
         fill: what maps hold before the first program runs, as for `Spec.load`.
         stdout: file descriptor that becomes the command's standard output.
@@ -137,6 +140,7 @@ class Run:
         ignore: Sequence[int] = (),
         btf: str | None = None,
         sizes: Mapping[str, int] | None = None,
+        wanted: Collection[str] = (),
         without: Collection[str] = (),
         fill: Fill | None = None,
         stdout: int = 1,
@@ -145,6 +149,7 @@ class Run:
     ) -> None:
         self.spec = spec
         self.notices: list[str] = []
+        self.not_attached: dict[str, str] = {}
         self._arguments = command
         self._stdout = stdout
         self._user = user
@@ -153,6 +158,7 @@ class Run:
         self._ignore = set(ignore)
         self._btf = btf
         self._sizes = sizes
+        self._wanted_programs = wanted
         self._without = without
         self._fill = fill
         self._stop = stop
@@ -179,14 +185,20 @@ class Run:
             # Forked first: its process id has to be known before anything is loaded.
             self._command = Command(self._arguments, stdout=self._stdout, user=self._user)
         self._targets = [_open_process(pid) for pid in self._pids]
-        tracepoints = any(program.section.startswith(TRACEPOINTS) for program in self.spec.programs.values())
+        tracepoints = any(program.hook.kind == "tp" for program in self.spec.programs.values())
         if (tracepoints or self.spec.prints) and mount_tracefs():
             self.notices.append("mounted tracefs at /sys/kernel/tracing")
         maps = self._follow() if (self._arguments or self._pids) and not self._system else {}
         self._object = Object(
-            self.spec, btf=self._btf, maps=maps, sizes=self._sizes, without=self._without, fill=self._fill
+            self.spec,
+            btf=self._btf,
+            maps=maps,
+            sizes=self._sizes,
+            wanted=self._wanted_programs,
+            without=self._without,
+            fill=self._fill,
         )
-        self.notices += [f"left out: {name}: {why}" for name, why in self._object.left_out.items()]
+        self.not_attached = {**self._object.left_out, **self._object.open}
         self._object.enable_statistics()
         self._reader = Reader(self._object)
         if self.spec.prints:
@@ -198,7 +210,8 @@ class Run:
         for fd in (*self._targets, *ends):
             self._reader.watch(fd)
         self._links = self._object.attach()
-        self.notices += [f"left out: {why}" for why in self._links.left_out.values()]
+        self.not_attached.update(self._links.left_out)
+        self.notices += [f"left out: {name}: {why}" for name, why in self.not_attached.items()]
 
     def _follow(self) -> dict[str, int]:
         """Starts to follow the tree; the maps that the kernel file shares with the tracker."""
@@ -320,6 +333,7 @@ class Run:
             command=(command.arguments[0], command.wait()) if command is not None and command.ended() else None,
             living=[pid for pid in living if pid not in self._pids],
             missed=self._tree.missed if self._tree is not None else 0,
+            not_attached=dict(self.not_attached),
         )
 
 

@@ -14,6 +14,7 @@ from skep.spec.btf import ARRAY, POINTER, STRUCT, Btf
 from skep.spec.document import SECTION, TYPES, read_document, type_variable
 from skep.spec.elf import SHF_EXECINSTR, STT_FUNC, STT_OBJECT, Elf
 from skep.spec.meanings import with_meanings
+from skep.spec.sections import parse
 from skep.spec.variables import VariableSpec
 
 TYPE_CHECKING = False
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from skep.spec.document import Document
     from skep.spec.elf import Section, Symbol
+    from skep.spec.sections import Hook
 
 __all__ = ["EventSpec", "MapSpec", "ObjectSpec", "ProgramSpec"]
 
@@ -65,6 +67,11 @@ class ProgramSpec:
         self.helpers = helpers
         self.symbols = symbols
         self.note = note or Note("", {})
+
+    @property
+    def hook(self) -> Hook:
+        """What its section names."""
+        return parse(self.section)
 
 
 class MapSpec:

@@ -21,6 +21,7 @@ def summary_lines(
     command: tuple[str, int] | None,
     living: Sequence[int],
     missed: int,
+    not_attached: Mapping[str, str],
 ) -> list[str]:
     """What was seen, what was not, and why, one sentence a line.
 
@@ -33,6 +34,7 @@ def summary_lines(
         command: the traced command and its exit status (negative: a signal), or None.
         living: processes of the command's tree that have not ended.
         missed: tasks that could not be followed.
+        not_attached: why programs were not attached, by name.
     """
     total = sum(events.values())
     by_source = (
@@ -45,6 +47,11 @@ def summary_lines(
     lines = [", ".join(parts)]
     if runs:
         lines.append("runs: " + ", ".join(f"{escape(name)} {count}" for name, count in runs.items()))
+    if not_attached:
+        by_reason: dict[str, list[str]] = {}
+        for name, why in not_attached.items():
+            by_reason.setdefault(escape(why), []).append(escape(name))
+        lines.append("not attached: " + "; ".join(f"{', '.join(names)} ({why})" for why, names in by_reason.items()))
     if runs and not any(runs.values()):
         lines.append("no program ever ran: what they are attached to did not happen")
     elif runs and streams and not total and not out_of_scope and not lost:

@@ -1,0 +1,161 @@
+"""`Trial`: what the running kernel takes, found by trying, or by looking where a trial would look.
+
+Minimum kernel: 5.5 for programs on types (tp_btf, fentry). Source: tools/lib/bpf/libbpf.c (libbpf_find_kernel_btf_id,
+attach functions), kernel/bpf/syscall.c (bpf_tracing_prog_attach).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+
+from skep._native import ffi, lib, messages
+from skep.kernel.features import missing_capabilities, tracefs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from skep.spec.sections import Hook
+
+__all__ = ["Trial", "is_untried", "known_to_libbpf"]
+
+_UNTRIED = "not tried: "
+_NEEDS_ROOT = f"{_UNTRIED}needs root"
+
+_VMLINUX = "/sys/kernel/btf/vmlinux"
+# enum bpf_prog_type and bpf_attach_type, include/uapi/linux/bpf.h
+_TRACING, _LSM = 26, 29
+_ATTACH_TYPES = {"tp_btf": 23, "fentry": 24, "fexit": 25, "fmod_ret": 26, "lsm": 27, "iter": 28, "lsm_cgroup": 43}
+# Kinds whose programs all accept the same little program.
+_TRIED = {"tp_btf": _TRACING, "fentry": _TRACING, "fexit": _TRACING, "fmod_ret": _TRACING, "lsm": _LSM}
+_SLEEPABLE = 1 << 4
+# It returns 0.
+_PROGRAM = bytes.fromhex("b7000000000000009500000000000000")
+# Each kind of probe that the kernel has is a device.
+_KPROBES = "/sys/bus/event_source/devices/kprobe"
+_UPROBES = "/sys/bus/event_source/devices/uprobe"
+# What only a kernel with kprobe.multi has (CONFIG_FPROBE).
+_FPROBE = "register_fprobe_ips"
+
+
+class Trial:
+    """Answers for one kernel file, so that what is read of the kernel is read once."""
+
+    def __init__(self) -> None:
+        self._symbols: bytes | None = None
+
+    def why_not(self, hook: Hook) -> str:
+        """Why this kernel takes no program on a hook; "" if it does, or if only attaching can tell.
+
+        An answer that `is_untried` is no refusal.
+
+        Args:
+            hook: what a section names.
+        """
+        if not hook.target:
+            return ""
+        if hook.kind in _ATTACH_TYPES:
+            return self._of_type(hook)
+        if hook.kind.startswith(("kprobe", "kretprobe", "ksyscall", "kretsyscall")):
+            return self._probe(hook)
+        if hook.kind in {"uprobe", "uretprobe", "usdt"}:
+            return _binary(hook.target.partition(":")[0])
+        if hook.kind == "tp":
+            return _tracepoint(hook.target)
+        if hook.kind.startswith("raw_tp"):
+            return "" if self._has(f"__traceiter_{hook.target}") else f"this kernel has no tracepoint {hook.target}"
+        return ""
+
+    def _of_type(self, hook: Hook) -> str:
+        """Loads a program that does nothing, on that target."""
+        number = lib.libbpf_find_vmlinux_btf_id(os.fsencode(hook.target), _ATTACH_TYPES[hook.kind])
+        messages()
+        if number < 0:
+            if not os.path.exists(_VMLINUX):
+                return "this kernel has no BTF (type information)"
+            # The types of a module are its own: libbpf finds them.
+            name = f"__traceiter_{hook.target}" if hook.kind == "tp_btf" else hook.target
+            return "" if self._has(name, in_module=True) else f"this kernel has no {hook.target} for {hook.kind}"
+        if hook.kind not in _TRIED:
+            return ""
+        options = ffi.new("struct bpf_prog_load_opts *")
+        options.sz = ffi.sizeof("struct bpf_prog_load_opts")
+        options.expected_attach_type = _ATTACH_TYPES[hook.kind]
+        options.attach_btf_id = number
+        options.prog_flags = _SLEEPABLE if hook.sleepable else 0
+        instructions = ffi.cast("struct bpf_insn *", ffi.from_buffer(_PROGRAM))
+        fd = lib.bpf_prog_load(_TRIED[hook.kind], b"trial", b"GPL", instructions, len(_PROGRAM) // 8, options)
+        messages()
+        if fd >= 0:
+            os.close(fd)
+            return ""
+        if fd in {-errno.EPERM, -errno.EACCES} and missing_capabilities():
+            return _NEEDS_ROOT
+        what = f"sleeping {hook.kind}" if hook.sleepable else hook.kind
+        return f"this kernel takes no {what} program on {hook.target} ({os.strerror(-fd)})"
+
+    def _probe(self, hook: Hook) -> str:
+        if not os.path.exists(_KPROBES):
+            return "this kernel has no kprobes"
+        if ".multi" in hook.kind and not self._has(_FPROBE):
+            return f"this kernel has no {hook.kind}"
+        if ".multi" in hook.kind and re.search(r"[*?]", hook.target):
+            return ""
+        if "syscall" in hook.kind:
+            found = self._has(rf"(?:__\w+_)?sys_{re.escape(hook.target)}", pattern=True)
+        else:
+            found = self._has(hook.target.partition("+")[0])
+        return "" if found else f"this kernel has no {hook.target}"
+
+    def _has(self, name: str, *, in_module: bool = False, pattern: bool = False) -> bool:
+        """Whether the kernel, or a module of it, has a symbol; True where the kernel does not tell."""
+        if self._symbols is None:
+            try:
+                with open("/proc/kallsyms", "rb") as file:
+                    self._symbols = file.read()
+            except OSError:
+                self._symbols = b""
+        end = r"\t\[" if in_module else r"(?:\t|$)"
+        text = name if pattern else re.escape(name)
+        return not self._symbols or re.search(os.fsencode(rf" {text}{end}"), self._symbols, re.MULTILINE) is not None
+
+
+def is_untried(answer: str) -> bool:
+    """Whether that answer says that this process may not ask.
+
+    Args:
+        answer: of `Trial.why_not`.
+    """
+    return answer.startswith(_UNTRIED)
+
+
+def known_to_libbpf(section: str) -> bool:
+    """Whether libbpf has that section: newer releases have more.
+
+    Args:
+        section: of a program, without a ? in front.
+    """
+    kind, attach_type = ffi.new("enum bpf_prog_type *"), ffi.new("enum bpf_attach_type *")
+    found = not lib.libbpf_prog_type_by_name(os.fsencode(section), kind, attach_type)
+    messages()
+    return found
+
+
+def _tracepoint(target: str) -> str:
+    root = tracefs()
+    if root is None:
+        return f"{_UNTRIED}tracefs is not mounted"
+    try:
+        os.stat(f"{root}/events/{target}/id")
+    except PermissionError:
+        return _NEEDS_ROOT
+    except OSError:
+        return f"this kernel has no tracepoint {target}"
+    return ""
+
+
+def _binary(path: str) -> str:
+    if not os.path.exists(_UPROBES):
+        return "this kernel has no uprobes"
+    # A name without a folder is looked up by libbpf.
+    return f"there is no {path}" if path.startswith("/") and not os.path.exists(path) else ""

@@ -1,0 +1,183 @@
+"""What a section names: a kind of hook, what it is on, and what the section leaves open.
+
+The names are those of libbpf, which takes some as they stand, some with a target behind a slash, and attaches a program
+by itself only where the section says all that it needs.
+
+Source: tools/lib/bpf/libbpf.c (section_defs, and the attach functions beside them).
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["NOTHING_ATTACHES", "Hook", "no_hook", "parse"]
+
+NOTHING_ATTACHES = "nothing in skep attaches this kind yet"
+
+_FUNCTION, _BINARY, _INTERFACE, _CGROUP = "a target function", "a binary", "an interface", "a cgroup"
+_TRACEPOINT, _NETWORK, _MAP, _CALL = "a tracepoint", "a network namespace", "a map", "a system call"
+
+# Two names of one kind.
+_ALIASES = {"tracepoint": "tp", "raw_tracepoint": "raw_tp", "raw_tracepoint.w": "raw_tp.w"}
+
+# Kinds with a target behind a slash, that libbpf attaches: what is open without one.
+_TARGETED = {
+    "kprobe": _FUNCTION,
+    "kretprobe": _FUNCTION,
+    "kprobe.multi": _FUNCTION,
+    "kretprobe.multi": _FUNCTION,
+    "ksyscall": _CALL,
+    "kretsyscall": _CALL,
+    "uprobe": _BINARY,
+    "uretprobe": _BINARY,
+    "usdt": _BINARY,
+    "tp": _TRACEPOINT,
+    "raw_tp": _TRACEPOINT,
+    "raw_tp.w": _TRACEPOINT,
+    "tp_btf": _TRACEPOINT,
+    "fentry": _FUNCTION,
+    "fexit": _FUNCTION,
+    "fmod_ret": _FUNCTION,
+    "lsm": _FUNCTION,
+    # Unknown to libbpf 1.1.
+    "kprobe.session": _FUNCTION,
+    "uprobe.multi": _BINARY,
+    "uretprobe.multi": _BINARY,
+    "uprobe.session": _BINARY,
+}
+# Kinds with a target behind a slash, that something else has to attach: what is open even so ("": nobody does it yet).
+_LEFT_OPEN = {"freplace": _FUNCTION, "lsm_cgroup": _CGROUP, "iter": "", "struct_ops": ""}
+# Whole sections: what is open.
+_WHOLE: Mapping[str, str] = {
+    **dict.fromkeys(("xdp", "xdp.frags", "tc", "classifier", "action"), _INTERFACE),
+    **dict.fromkeys(("xdp/devmap", "xdp.frags/devmap", "xdp/cpumap", "xdp.frags/cpumap"), _MAP),
+    **dict.fromkeys(("sk_skb", "sk_skb/stream_parser", "sk_skb/stream_verdict", "sk_msg"), _MAP),
+    **dict.fromkeys(("socket", "sk_reuseport", "sk_reuseport/migrate"), "a socket"),
+    **dict.fromkeys(("sk_lookup", "flow_dissector"), _NETWORK),
+    **dict.fromkeys(("lwt_in", "lwt_out", "lwt_xmit", "lwt_seg6local"), "a route"),
+    **dict.fromkeys(("sockops", "cgroup_skb/ingress", "cgroup_skb/egress"), _CGROUP),
+    **dict.fromkeys((f"cgroup/{what}" for what in ("skb", "sock", "sock_create", "sock_release", "sysctl")), _CGROUP),
+    **dict.fromkeys((f"cgroup/{what}" for what in ("getsockopt", "setsockopt", "dev")), _CGROUP),
+    **{
+        f"cgroup/{call}{family}": _CGROUP
+        for call in ("bind", "connect", "sendmsg", "recvmsg", "getpeername", "getsockname")
+        for family in ("4", "6", "_unix")
+        if call != "bind" or family != "_unix"
+    },
+    **dict.fromkeys(("cgroup/post_bind4", "cgroup/post_bind6"), _CGROUP),
+    "perf_event": "an event to sample",
+    "lirc_mode2": "an infrared receiver",
+    "syscall": "",
+    # Unknown to libbpf 1.1.
+    **dict.fromkeys(("tc/ingress", "tc/egress", "tcx/ingress", "tcx/egress"), _INTERFACE),
+    **dict.fromkeys(("netkit/primary", "netkit/peer"), _INTERFACE),
+    "netfilter": _NETWORK,
+    "sk_skb/verdict": _MAP,
+}
+# Kinds with a form that may sleep (.s); libbpf 1.1 lacks that of some.
+_MAY_SLEEP = {"uprobe", "uretprobe", "fentry", "fexit", "fmod_ret", "lsm", "iter"}
+_MAY_SLEEP |= {"usdt", "tp", "raw_tp", "tp_btf", "uprobe.multi", "uretprobe.multi", "uprobe.session", "struct_ops"}
+_IN_BINARIES = {"uprobe", "uretprobe", "usdt", "uprobe.multi", "uretprobe.multi", "uprobe.session"}
+# Hooks on the way back.
+_RETURNS = {"kretprobe", "kretprobe.multi", "kretsyscall", "fexit", "uretprobe", "uretprobe.multi"}
+# Kinds whose target is a type in the kernel's BTF, found when a program is loaded.
+_BY_TYPE = {"tp_btf", "fentry", "fexit", "fmod_ret", "lsm", "lsm_cgroup", "iter", "freplace"}
+
+
+class Hook:
+    """What a section names.
+
+    Args:
+        kind: ``fentry``, ``tp``, ``xdp``, ``cgroup/connect4``: one name for all forms of a kind; "" where no hook has
+            that name.
+        target: what it is on: ``do_unlinkat``, ``sched/sched_switch``; "" if the kind has none.
+        sleepable: whether the program may sleep.
+        needs: what it has to be told before it can be attached, as a reason; "" where libbpf attaches it as it is.
+    """
+
+    __slots__ = ("kind", "needs", "sleepable", "target")
+
+    def __init__(self, kind: str, target: str, *, sleepable: bool, needs: str) -> None:
+        self.kind = kind
+        self.target = target
+        self.sleepable = sleepable
+        self.needs = needs
+
+    @property
+    def is_return(self) -> bool:
+        """Whether it is on a function's way back."""
+        return self.kind in _RETURNS
+
+    @property
+    def in_binary(self) -> bool:
+        """Whether it lies in a binary, not in the kernel."""
+        return self.kind in _IN_BINARIES
+
+    @property
+    def by_type(self) -> bool:
+        """Whether loading already looks its target up, in the kernel's BTF."""
+        return self.kind in _BY_TYPE
+
+    @property
+    def loads(self) -> bool:
+        """Whether the program can be loaded with what the section says."""
+        if not self.by_type:
+            return True
+        # Another program, for freplace: there the section names only a function of it.
+        return self.kind != "freplace" and bool(self.target) and (self.kind in _LEFT_OPEN or not self.needs)
+
+
+def parse(section: str) -> Hook:
+    """Takes the name of a section apart.
+
+    Args:
+        section: of a program, as ``fentry.s/do_unlinkat``; one with a ? in front is for programs that are not loaded
+            unless they are asked for.
+    """
+    name = section.removeprefix("?")
+    if name in _WHOLE:
+        return Hook(name, "", sleepable=name == "syscall", needs=_reason(_WHOLE[name]))
+    prefix, _, target = name.partition("/")
+    bare = prefix.removesuffix(".s")
+    kind = _ALIASES.get(bare, bare)
+    sleepable = bare != prefix
+    if kind not in _TARGETED.keys() | _LEFT_OPEN.keys() or (sleepable and kind not in _MAY_SLEEP):
+        return Hook("", "", sleepable=False, needs="")
+    if kind in _LEFT_OPEN:
+        return Hook(kind, target, sleepable=sleepable, needs=_reason(_LEFT_OPEN[kind]))
+    needs = "" if _says_all(kind, target) else _reason(_TARGETED[kind])
+    return Hook(kind, target, sleepable=sleepable, needs=needs)
+
+
+def _says_all(kind: str, target: str) -> bool:
+    if kind in _IN_BINARIES:
+        # /path/of/binary:function, or /path/of/binary:provider:name.
+        return target.count(":") >= (2 if kind == "usdt" else 1)
+    if kind == "tp":
+        category, _, name = target.partition("/")
+        return bool(category and name)
+    # Files whose user space chooses the function have a placeholder there.
+    return bool(target) and not target.startswith("dummy")
+
+
+def _reason(what: str) -> str:
+    return f"needs {what}" if what else NOTHING_ATTACHES
+
+
+def no_hook(section: str) -> str:
+    """What is wrong with a section that is no hook's, and which one may be meant.
+
+    Args:
+        section: of a program.
+    """
+    from difflib import get_close_matches
+
+    name = section.removeprefix("?")
+    known = [*_WHOLE, *_TARGETED, *_LEFT_OPEN, *_ALIASES]
+    near = get_close_matches(name, known, 1) or get_close_matches(name.partition("/")[0], known, 1)
+    # xdp_prog: names of before libbpf 1.0.
+    begins = sorted((one for one in known if name.startswith(one)), key=len)
+    message = f"section {name} names no hook"
+    return f"{message}. Did you mean {(near or begins)[-1]}?" if near or begins else message

@@ -1,0 +1,53 @@
+"""The sizes of maps that a source leaves to user space, and what skep gives them.
+
+A default is there where more room than needed harms nobody. An array is no such map: its size is its meaning.
+
+Source: include/uapi/linux/bpf.h (enum bpf_map_type), kernel/bpf/*.c (the map_alloc_check of each kind).
+"""
+
+from __future__ import annotations
+
+__all__ = ["STACK_DEPTH", "default_entries", "has_entries"]
+
+STACK_DEPTH = 127
+"""Addresses of one stack: as many as the kernel takes (kernel.perf_event_max_stack)."""
+
+_ENTRIES = 10240
+_RING_SIZE = 256 * 1024
+
+_RINGS = {27, 31}  # ringbuf, user_ringbuf
+# hash, percpu_hash, stack_trace, lru_hash, lru_percpu_hash, lpm_trie, hash_of_maps, sockhash, queue, stack,
+# devmap_hash, bloom_filter
+_GROWING = {1, 5, 7, 9, 10, 11, 13, 18, 22, 23, 25, 30}
+_CGROUP_ARRAY = 8  # one cgroup is what programs ask for: bpf_current_task_under_cgroup(&map, 0)
+_PERF_EVENT_ARRAY = 4  # libbpf gives it an entry for each CPU
+# struct_ops (libbpf gives it one entry) and storage that lives in what it belongs to: cgroup_storage,
+# percpu_cgroup_storage, sk_storage, inode_storage, task_storage, cgrp_storage.
+_SIZELESS = {19, 21, 24, 26, 28, 29, 32}
+
+
+def has_entries(map_type: int) -> bool:
+    """Whether a kind of map has a size at all.
+
+    Args:
+        map_type: number of enum bpf_map_type.
+    """
+    return map_type not in _SIZELESS
+
+
+def default_entries(map_type: int) -> int | None:
+    """How many entries (bytes, for a ring buffer) a map gets whose source says nothing.
+
+    Args:
+        map_type: number of enum bpf_map_type.
+
+    Returns:
+        None where only the user knows; 0 where none are needed, or libbpf gives one for each CPU.
+    """
+    if map_type in _RINGS:
+        return _RING_SIZE
+    if map_type in _GROWING:
+        return _ENTRIES
+    if map_type == _CGROUP_ARRAY:
+        return 1
+    return 0 if map_type == _PERF_EVENT_ARRAY or map_type in _SIZELESS else None
