@@ -117,7 +117,8 @@ class Schema:
     Args:
         name: the struct's name, without ``struct``.
         size: of a whole record, in bytes. A record may be shorter (only part of its last array was sent: the rest reads
-            as zeros) or longer (the kernel pads perf records to 8 bytes).
+            as zeros) or longer (the kernel pads perf records to 8 bytes). 0 where nothing is known of the records, and
+            the only field is all of the bytes of each.
         fields: its members; those of anonymous structs and unions stand among them.
     """
 
@@ -150,12 +151,19 @@ class Schema:
         fields = [field for field in self.fields if field.meaning in PROCESS and field.bits is None]
         return next((field for field in fields if field.name in {"pid", "tgid", "tid"}), fields[0] if fields else None)
 
+    @property
+    def is_raw(self) -> bool:
+        """Whether nothing is known of the records: each is one field, its bytes."""
+        return self.size == 0 and [field.type.kind for field in self.fields] == ["bytes"]
+
     def decode(self, record: bytes | memoryview) -> Any:
         """One record as a row.
 
         Args:
             record: the record's bytes, whole, cut short or padded.
         """
+        if self.is_raw:
+            return self.row(bytes(record))
         unpack, build = self._compiled()
         if len(record) < self.size:
             record = bytes(record) + bytes(self.size - len(record))

@@ -28,6 +28,8 @@ _MODIFIERS = {TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG}
 _EXTRA = {INT: (4, 0), ARRAY: (12, 0), STRUCT: (0, 12), UNION: (0, 12), ENUM: (0, 8), FUNC_PROTO: (0, 8)}
 _EXTRA |= {VAR: (4, 0), DATASEC: (0, 12), DECL_TAG: (4, 0), ENUM64: (0, 12)}
 _SIZES = {INT: {1, 2, 4, 8, 16}, FLOAT: {2, 4, 8, 12, 16}, ENUM: {1, 2, 4, 8}, ENUM64: {8}}
+# What C writes before the names of types.
+_WORDS = {STRUCT: "struct ", UNION: "union ", ENUM: "enum ", ENUM64: "enum ", INT: "", FLOAT: "", TYPEDEF: ""}
 # A chain of types longer than this, or a struct nested deeper, is a circle or an attack.
 _DEEPEST = 64
 # Members of a struct, those of the structs in it included. A few types that hold each other twice would else describe a
@@ -135,6 +137,32 @@ class Btf:
         if number >= len(self._raw):
             raise self._damaged(f"type {number} does not exist")
         return self._raw[number]
+
+    def __len__(self) -> int:
+        """How many types there are, `void` included."""
+        return len(self._raw)
+
+    def names(self) -> set[str]:
+        """How C calls the types that have names: ``struct event``, ``event_t``, ``u64``."""
+        return {f"{_WORDS[kind]}{name}" for kind, name in self._numbers if name and kind in _WORDS}
+
+    def named(self, name: str) -> int | None:
+        """The number of the type that C calls by that name."""
+        found = (self.find(kind, name.removeprefix(word)) for kind, word in _WORDS.items() if name.startswith(word))
+        return next((number for number in found if number is not None), None)
+
+    def references(self, number: int) -> list[int]:
+        """The types that a type leads to at once."""
+        raw = self.raw(number)
+        if raw.kind in {STRUCT, UNION}:
+            return [member for _, member, _ in self.entries(raw, "III")]
+        if raw.kind == ARRAY:
+            return list(self.unpack(raw, "II"))
+        if raw.kind == FUNC_PROTO:
+            return [raw.size_or_type, *(parameter for _, parameter in self.entries(raw, "II"))]
+        if raw.kind == DATASEC:
+            return [variable for variable, _, _ in self.entries(raw, "III")]
+        return [] if raw.kind in {INT, FLOAT, ENUM, ENUM64, FORWARD} else [raw.size_or_type]
 
     def find(self, kind: int, name: str) -> int | None:
         """The number of the first type of that kind and name."""

@@ -25,13 +25,25 @@ from skep.spec.elf import Elf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
-__all__ = ["SECTION", "TYPES", "Document", "Tag", "embedded_digest", "read_document", "type_variable", "wrap_source"]
+__all__ = [
+    "RESTATED",
+    "SECTION",
+    "TYPES",
+    "Document",
+    "Tag",
+    "embedded_digest",
+    "read_document",
+    "type_variable",
+    "wrap_source",
+]
 
 SECTION = ".skep"
 TYPES = ".skep.types"
+# The names of types that stand within a function, or have none, end in this: a flavour, as CO-RE calls it.
+RESTATED = "___skep"
 _VERSION = 2
 
 # What stands for itself in a C string.
@@ -47,9 +59,10 @@ class Document:
         digest: tells whether the source has changed since (`skep.spec.compiling.source_digest`).
         tags: what tells records of one size apart, by name of the ring: the field, and its values for each type.
         formats: the meanings that @format gives to fields, by name of their struct in C.
+        declarations: of the types of `events` that the source itself does not name; only while it is compiled.
     """
 
-    __slots__ = ("digest", "events", "formats", "notes", "tags")
+    __slots__ = ("declarations", "digest", "events", "formats", "notes", "tags")
 
     def __init__(
         self,
@@ -59,12 +72,29 @@ class Document:
         *,
         tags: Mapping[str, Tag] | None = None,
         formats: Mapping[str, Mapping[str, str]] | None = None,
+        declarations: Sequence[str] = (),
     ) -> None:
         self.events = events
         self.notes = notes
         self.digest = digest
         self.tags = tags or {}
         self.formats = formats or {}
+        self.declarations = declarations
+
+    def overruled_by(self, other: Document) -> Document:
+        """What both say; where they differ, what the other says.
+
+        Args:
+            other: from the user, or from a package around the object.
+        """
+        own_tags = {ring: tag for ring, tag in self.tags.items() if ring not in other.events}
+        return Document(
+            {**self.events, **other.events},
+            {**self.notes, **other.notes},
+            self.digest,
+            tags={**own_tags, **other.tags},
+            formats={**self.formats, **other.formats},
+        )
 
 
 class Tag:
@@ -99,6 +129,7 @@ def wrap_source(source: str, text: bytes, document: Document) -> bytes:
         text.removeprefix(b"\xef\xbb\xbf"),
         b"",
         b'#line 1 "<skep>"',
+        *(declaration.encode() for declaration in document.declarations),
     ]
     for name in dict.fromkeys(name for names in document.events.values() for name in names):
         attributes = f'__attribute__((__section__("{TYPES}"), __used__))'
@@ -162,7 +193,9 @@ def read_document(data: memoryview, file: str) -> Document:
         for ring, names in content["events"].items():
             known = events.setdefault(ring, [])
             known += [name for name in names if name not in known]
-        tags |= {ring: Tag(tag["field"], tag["values"]) for ring, tag in content["tags"].items()}
+        for ring, tag in content["tags"].items():
+            values = tags[ring].values if ring in tags and tags[ring].field == tag["field"] else {}
+            tags[ring] = Tag(tag["field"], {**values, **tag["values"]})
         formats |= content["formats"]
         notes |= content["notes"]
         digest += content["digest"]

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import struct
 
-from skep.base.errors import ObjectFormatError, ProgramError
-from skep.base.schema import Field, Schema, Type
+from skep.base.errors import ObjectFormatError
+from skep.base.schema import Type
 from skep.spec.annotations import Note, read_note
 from skep.spec.btf import ARRAY, POINTER, STRUCT, Btf
-from skep.spec.document import SECTION, TYPES, read_document, type_variable
+from skep.spec.document import SECTION, read_document
 from skep.spec.elf import SHF_EXECINSTR, STT_FUNC, STT_OBJECT, Elf
-from skep.spec.meanings import with_meanings
+from skep.spec.events import RING_SENDERS, EventSpec, find_events
 from skep.spec.sections import parse
 from skep.spec.variables import VariableSpec
 
@@ -38,12 +38,7 @@ SCOPED = "skep_scoped"
 
 # Helpers that print to the trace pipe: bpf_trace_printk, bpf_trace_vprintk.
 _PRINTK = {6, 177}
-# Helpers that send records, by the kind of map: perf_event_output, skb_output, xdp_output; ringbuf_output,
-# ringbuf_reserve, ringbuf_reserve_dynptr.
-_SENDERS = {PERF_EVENT_ARRAY: {25, 111, 121}, RINGBUF: {130, 131, 198}}
 _CALL = 0x85
-# Programs send less than this: the size of a perf record has 16 bits, and no ring has to hold more.
-_LARGEST_RECORD = 1 << 24
 
 
 class ProgramSpec:
@@ -115,42 +110,6 @@ class MapSpec:
         return self.type == RINGBUF
 
 
-class EventSpec:
-    """The records that one ring carries.
-
-    Args:
-        map: the ring's name.
-        schemas: the layouts of its records; if there are several, each has another size.
-        padded: are its records padded by the kernel, as those of perf buffers: to 4 less than a multiple of 8?
-    """
-
-    __slots__ = ("_by_size", "_padded", "map", "schemas")
-
-    def __init__(self, map: str, schemas: tuple[Schema, ...], *, padded: bool = False) -> None:  # noqa: A002
-        self.map = map
-        self.schemas = schemas
-        self._padded = padded
-        self._by_size: dict[int, Schema] = {}
-
-    def schema_of(self, size: int) -> Schema:
-        """The layout of a record, told by its size.
-
-        Args:
-            size: in bytes. A record may be cut short, or padded.
-        """
-        if len(self.schemas) == 1:
-            return self.schemas[0]
-        if size not in self._by_size:
-            whole = [schema for schema in self.schemas if size == _sent_size(schema, padded=self._padded)]
-            cut = sorted((schema for schema in self.schemas if schema.size > size), key=lambda schema: schema.size)
-            self._by_size[size] = (whole or cut or [max(self.schemas, key=lambda schema: schema.size)])[0]
-        return self._by_size[size]
-
-
-def _sent_size(schema: Schema, *, padded: bool) -> int:
-    return schema.size + (-schema.size - 4) % 8 if padded else schema.size
-
-
 class ObjectSpec:
     """What an eBPF object is: plain data, testable without root.
 
@@ -210,32 +169,33 @@ class ObjectSpec:
 
     def counts_losses(self, counter: str) -> bool:
         """Whether every program that sends through a ring buffer uses a counter for what found no room."""
-        senders = [program for program in self.programs.values() if program.helpers & _SENDERS[RINGBUF]]
+        senders = [program for program in self.programs.values() if program.helpers & RING_SENDERS]
         return all(counter in program.symbols for program in senders)
 
     @classmethod
-    def read(cls, data: bytes, file: str) -> Self:
+    def read(cls, data: bytes, file: str, *, document: Document | None = None) -> Self:
         """Reads an eBPF object.
 
         Args:
             data: the whole file, from anybody.
             file: its name, for messages.
+            document: what is known of it from elsewhere; it overrules what the object says of itself.
 
         Raises:
             ObjectFormatError: not an eBPF object, or a damaged one.
-            ProgramError: the type of a ring's records cannot be told.
+            UsageError: the document names a map or a type that the object does not have.
         """
         elf = Elf(data, file)
         section = elf.by_name.get(".BTF")
         if section is None:
             raise ObjectFormatError(f"{file} has no BTF (type information)", remedy="Compile it with -g.")
         btf = Btf(section.data, elf.byte_order, file)
-        document = read_document(elf.by_name[SECTION].data if SECTION in elf.by_name else memoryview(b""), file)
-        notes = {name: read_note(comment) for name, comment in document.notes.items()}
+        own = read_document(elf.by_name[SECTION].data if SECTION in elf.by_name else memoryview(b""), file)
+        known = own if document is None else own.overruled_by(document)
+        notes = {name: read_note(comment) for name, comment in known.notes.items()}
         programs = {program.name: program for program in _programs(elf, notes)}
         helpers = frozenset[int]().union(*(_helpers(section.data, elf) for section in _code(elf)))
         maps = {spec.name: spec for spec in _maps(btf, notes)}
-        events = _Events(btf, document, helpers, file)
         return cls(
             file.rpartition("/")[2].removesuffix(".o").removesuffix(".bpf"),
             data,
@@ -243,11 +203,7 @@ class ObjectSpec:
             maps=maps,
             variables=_variables(elf, btf, notes),
             counters=_counters(elf),
-            events={
-                spec.name: EventSpec(spec.name, events.schemas(spec), padded=not spec.is_ring)
-                for spec in maps.values()
-                if events.sent(spec)
-            },
+            events=find_events(elf, btf, maps, helpers, known, {} if document is None else document.events, file),
             formats=tuple(_formats(elf, btf)),
             prints=bool(helpers & _PRINTK),
             description=notes["LICENSE"].text if "LICENSE" in notes else "",
@@ -356,66 +312,3 @@ def _formats(elf: Elf, btf: Btf) -> Iterable[bytes]:
         # function, all but the first have a number behind their names.
         if "___fmt" in name and name in symbols:
             yield bytes(elf.data(symbols[name])).partition(b"\0")[0]
-
-
-class _Events:
-    """Finds which types the records of an object have.
-
-    Args:
-        btf: the object's types.
-        document: its `.skep` document.
-        helpers: the numbers of the helpers that it calls.
-        file: the object's name, for messages.
-    """
-
-    def __init__(self, btf: Btf, document: Document, helpers: frozenset[int], file: str) -> None:
-        self._btf = btf
-        self._document = document
-        self._helpers = helpers
-        self._file = file
-        self._pointers = btf.variables(TYPES)
-        self._schemas: dict[Type, Schema] = {}
-
-    def sent(self, ring: MapSpec) -> bool:
-        """Whether any records come from this map: a perf event array may also serve to read counters."""
-        return ring.is_stream and bool(ring.name in self._document.events or self._helpers & _SENDERS[ring.type])
-
-    def schemas(self, ring: MapSpec) -> tuple[Schema, ...]:
-        """The layouts of the records of a ring.
-
-        Raises:
-            ProgramError: they cannot be told, or not told apart.
-        """
-        names = self._document.events.get(ring.name, [])
-        # The value of a perf event array is a file descriptor, whatever is sent through it.
-        types = [self._pointed_to(name) for name in names] or ([ring.value] if ring.is_ring and ring.value else [])
-        found = tuple(self._schema(ring, type_) for type_ in types if type_.size)
-        if not found or len(found) < len(types):
-            raise ProgramError(
-                f"{self._file}: the type of the records of {ring.name} cannot be told",
-                remedy="State it in the line before the map: /// @event struct event",
-            )
-        if len({_sent_size(schema, padded=not ring.is_ring) for schema in found}) < len(found):
-            raise ProgramError(
-                f"{self._file}: {ring.name} carries records of several types of one size: {', '.join(names)}",
-                remedy=f"Say which one it is: /// @event {names[0]}, in the line before the map.",
-            )
-        return found
-
-    def _schema(self, ring: MapSpec, type_: Type) -> Schema:
-        if type_.size > _LARGEST_RECORD:
-            raise ObjectFormatError(f"{self._file}: records of {type_.size} bytes ({ring.name}) cannot be sent")
-        if type_.kind not in {"struct", "union"}:
-            return with_meanings(Schema(ring.name, type_.size, (Field("value", 0, type_.size, type_),)), self._helpers)
-        if type_ not in self._schemas:
-            schema = Schema(type_.name.rpartition(" ")[2], type_.size, type_.fields)
-            self._schemas[type_] = with_meanings(schema, self._helpers)
-        return self._schemas[type_]
-
-    def _pointed_to(self, name: str) -> Type:
-        """The type that C calls by that name: the section with the pointers knows."""
-        _, variable = self._pointers.get(type_variable(name), (0, 0))
-        pointer = self._btf.raw(self._btf.strip(variable))
-        if pointer.kind != POINTER:
-            raise ObjectFormatError(f"{self._file}: its BTF has no {name}, which its {SECTION} section names")
-        return self._btf.type(pointer.size_or_type)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 from array import array
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from skep.base.schema import Field, Schema
 
 __all__ = ["Batch"]
+
+_CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
 class Batch:
@@ -70,12 +73,21 @@ class Batch:
         return (decode(buffer[offsets[index] : offsets[index + 1]]) for index in range(self.count))
 
     def numbers(self, field: Field) -> list[int]:
-        """The values of one integer field, without decoding the others."""
-        offset, size, buffer, offsets = field.offset, field.size, self.buffer, self.offsets
+        """The values of one integer field, as unsigned numbers, without decoding the others.
+
+        What a record that was cut short lacks reads as zeros.
+        """
+        first, last, stride = field.offset, field.offset + field.size, self.stride or 0
+        if last <= stride and field.size in _CODES:
+            layout = struct.Struct(f"={first}x{_CODES[field.size]}{stride - last}x")
+            return [number for (number,) in layout.iter_unpack(self.buffer)]
         return [
-            int.from_bytes(buffer[offsets[index] + offset : offsets[index] + offset + size], sys.byteorder)
+            int.from_bytes(self._record(index)[first:last].tobytes().ljust(field.size, b"\0"), sys.byteorder)
             for index in range(self.count)
         ]
+
+    def _record(self, index: int) -> memoryview:
+        return self.buffer[self.offsets[index] : self.offsets[index + 1]]
 
     def select(self, chosen: Sequence[int], schema: Schema | None = None) -> Batch:
         """A batch of some of the records.
@@ -84,8 +96,7 @@ class Batch:
             chosen: their positions in this one.
             schema: their layout, if it is another.
         """
-        offsets = self.offsets
-        parts = [self.buffer[offsets[index] : offsets[index + 1]] for index in chosen]
+        parts = [self._record(index) for index in chosen]
         sizes = {len(part) for part in parts}
         places = array("I", [0])
         for part in parts:
@@ -106,14 +117,17 @@ class Batch:
         """The records as a NumPy structured array: over the buffer itself where all are whole, else a copy."""
         import numpy as np
 
-        size = self.schema.size
+        size, dtype = self.schema.size, self.schema.dtype
+        if self.schema.is_raw:
+            size = max((len(self._record(index)) for index in range(self.count)), default=0)
+            dtype = np.dtype([(field.name, f"V{size}") for field in self.schema.fields])
         if self.stride is not None and self.stride >= size:
-            return np.ndarray(self.count, self.schema.dtype, self.buffer, strides=(self.stride,))
+            return np.ndarray(self.count, dtype, self.buffer, strides=(self.stride,))
         whole = bytearray(self.count * size)
         for index in range(self.count):
-            record = self.buffer[self.offsets[index] : self.offsets[index + 1]][:size]
+            record = self._record(index)[:size]
             whole[index * size : index * size + len(record)] = record
-        return np.frombuffer(whole, self.schema.dtype)
+        return np.frombuffer(whole, dtype)
 
     def to_arrow(self) -> pa.Table:
         """The records as an Arrow table, one column a field; structs and arrays keep their shape. Imports pyarrow."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from skep.kernel.object import Object
-    from skep.spec.objectspec import EventSpec
+    from skep.spec.events import EventSpec
     from skep.stream.printk import Printk
 
 __all__ = ["LINGER", "Reader"]
@@ -211,10 +211,17 @@ class Reader:
 
 def _by_schema(batch: Batch, event: EventSpec) -> Iterator[Batch]:
     """Batches of one schema each, in order; what was lost goes with the first."""
-    if len(event.schemas) == 1 or batch.stride is not None or not batch.count:
+    if len(event.schemas) == 1 or not batch.count or (event.tag is None and batch.stride is not None):
         yield batch
         return
+    # By size: what a tag does not tell has a value that no program sets, or was cut short before it.
     schemas = [event.schema_of(batch.offsets[index + 1] - batch.offsets[index]) for index in range(batch.count)]
+    if event.tag is not None:
+        schemas = list(map(event.tag.schemas.get, batch.numbers(event.tag.field), schemas))
+    if len(set(schemas)) == 1:
+        batch.schema = schemas[0]
+        yield batch
+        return
     for schema, positions in groupby(range(batch.count), schemas.__getitem__):
         yield batch.select(list(positions), schema)
         batch.lost = 0

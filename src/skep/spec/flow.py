@@ -1,0 +1,313 @@
+"""What a source's functions do with pointers: `Function`, which is read once, and `Frame`, one call of it.
+
+A record may be reserved in one function, kept in a `void *`, filled in a second and sent by a third. So each function
+is read as places (its parameters and local variables) with what comes into each and what becomes of it; a frame joins
+those of a call to those of its caller, with the arguments put in. Order and conditions are not followed: what may be
+counts.
+"""
+
+from __future__ import annotations
+
+from clang.cindex import Cursor, CursorKind, TypeKind
+from clang.cindex import Type as ClangType
+
+from skep.spec.syntax import (
+    ADDRESS_OF,
+    ASSIGN,
+    STEPS,
+    TRANSPARENT,
+    binary_operator,
+    is_number,
+    pointee,
+    strip,
+    unary_operator,
+    unwrapped,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+__all__ = ["Call", "Frame", "Function", "Use"]
+
+# Calls within calls that are followed.
+_DEEPEST = 8
+_PLACES = {CursorKind.VAR_DECL, CursorKind.PARM_DECL}
+
+
+class Use:
+    """What becomes of a value: the type that casts give it, or else the place where it goes.
+
+    Args:
+        type: what the pointer is made to lead to, or None.
+        variable: hash of the variable that it is assigned to.
+        argument: the call that it is given to, and its position.
+        returned: whether it is returned.
+    """
+
+    __slots__ = ("argument", "returned", "type", "variable")
+
+    def __init__(
+        self,
+        type: ClangType | None = None,  # noqa: A002
+        variable: int | None = None,
+        argument: tuple[Call, int] | None = None,
+        *,
+        returned: bool = False,
+    ) -> None:
+        self.type = type
+        self.variable = variable
+        self.argument = argument
+        self.returned = returned
+
+
+class Call:
+    """One call in a function's text.
+
+    Args:
+        cursor: the call.
+        use: what becomes of its result.
+    """
+
+    __slots__ = ("arguments", "cursor", "name", "use")
+
+    def __init__(self, cursor: Cursor, use: Use) -> None:
+        self.cursor = cursor
+        self.use = use
+        self.name: str = cursor.spelling
+        self.arguments = list(cursor.get_arguments())
+
+
+class Function:
+    """A function's text.
+
+    Args:
+        cursor: its definition.
+
+    Attributes:
+        calls: by hash, in the order of the text.
+        sources: what is assigned to each variable, by hash.
+        uses: what becomes of each variable's value, by hash.
+        returns: what is returned.
+        stores: assignments to members of structs: (the member, the value; None where it is computed from the old).
+        lists: what structs are initialized with.
+    """
+
+    def __init__(self, cursor: Cursor) -> None:
+        self.name: str = cursor.spelling
+        self.parameters = [parameter.hash for parameter in cursor.get_arguments()]
+        self.calls: dict[int, Call] = {}
+        self.sources: dict[int, list[Cursor]] = {}
+        self.uses: dict[int, list[Use]] = {}
+        self.returns: list[Cursor] = []
+        self.stores: list[tuple[Cursor, Cursor | None]] = []
+        self.lists: list[Cursor] = []
+        self._read(cursor)
+
+    def _read(self, function: Cursor) -> None:
+        nothing = Use()
+        pending: list[tuple[Cursor, Use]] = [(function, nothing)]
+        while pending:
+            cursor, use = pending.pop()
+            children = list(cursor.get_children())
+            kind = cursor.kind
+            uses = [nothing] * len(children)
+            if kind in TRANSPARENT:
+                target = use.type or pointee(cursor.type)
+                uses = [Use(target) if target is not None else use] * len(children)
+            elif kind == CursorKind.CALL_EXPR:
+                call = self.calls[cursor.hash] = Call(cursor, use)
+                # The first child is the function.
+                uses = [nothing, *(Use(argument=(call, index)) for index in range(len(children) - 1))]
+            elif kind == CursorKind.DECL_REF_EXPR:
+                if use is not nothing and cursor.referenced is not None and cursor.referenced.kind in _PLACES:
+                    self.uses.setdefault(cursor.referenced.hash, []).append(use)
+            elif kind == CursorKind.VAR_DECL:
+                if children and children[-1].kind.is_expression():
+                    self.sources.setdefault(cursor.hash, []).append(children[-1])
+                    uses[-1] = Use(variable=cursor.hash)
+            elif kind == CursorKind.RETURN_STMT and children:
+                self.returns.append(children[0])
+                uses = [Use(returned=True)]
+            elif kind == CursorKind.BINARY_OPERATOR and binary_operator(cursor) == ASSIGN:
+                uses[1] = self._assignment(*children)
+            elif kind in {CursorKind.COMPOUND_ASSIGNMENT_OPERATOR, CursorKind.UNARY_OPERATOR}:
+                self._change(cursor, strip(children[0]))
+            elif kind == CursorKind.INIT_LIST_EXPR:
+                self.lists.append(cursor)
+            elif kind == CursorKind.CONDITIONAL_OPERATOR:
+                uses = [nothing, use, use]
+            elif kind in {CursorKind.StmtExpr, CursorKind.COMPOUND_STMT} and children:
+                # The last expression of ({ ... }) is its value; that of a plain block goes nowhere.
+                uses[-1] = use
+            pending += reversed(list(zip(children, uses, strict=True)))
+
+    def _assignment(self, place: Cursor, value: Cursor) -> Use:
+        target = strip(place)
+        if target.kind == CursorKind.MEMBER_REF_EXPR:
+            self.stores.append((target, value))
+        if target.kind == CursorKind.DECL_REF_EXPR and target.referenced is not None:
+            self.sources.setdefault(target.referenced.hash, []).append(value)
+            return Use(variable=target.referenced.hash)
+        return Use()
+
+    def _change(self, operation: Cursor, operand: Cursor) -> None:
+        """Notes a member that is computed from what it was, or whose address is taken so that others write to it."""
+        if operand.kind != CursorKind.MEMBER_REF_EXPR or not is_number(operand.type):
+            return
+        if operation.kind == CursorKind.COMPOUND_ASSIGNMENT_OPERATOR or unary_operator(operation) in {
+            ADDRESS_OF,
+            *STEPS,
+        }:
+            self.stores.append((operand, None))
+
+
+class Frame:
+    """One call of a function, within those that lead to it.
+
+    Args:
+        function: that is called.
+        functions: all of the source, by name.
+        caller: the frame that calls it; None for a program.
+        call: the call.
+    """
+
+    def __init__(
+        self,
+        function: Function,
+        functions: Mapping[str, Function],
+        caller: Frame | None = None,
+        call: Call | None = None,
+    ) -> None:
+        self.function = function
+        self._functions = functions
+        self.caller = caller
+        self.call = call
+        self.depth: int = 0 if caller is None else caller.depth + 1
+        self._inner: dict[int, Frame | None] = {}
+
+    def into(self, call: Cursor) -> Frame | None:
+        """The frame of a call of this function's; None if the function is not of this source, or too deep down."""
+        known = self.function.calls.get(call.hash)
+        if known is None or known.name not in self._functions or self.depth == _DEEPEST:
+            return None
+        if call.hash not in self._inner:
+            self._inner[call.hash] = Frame(self._functions[known.name], self._functions, self, known)
+        return self._inner[call.hash]
+
+    def origins(
+        self, expression: Cursor, enough: Callable[[Cursor], bool] = lambda _: False
+    ) -> Iterator[tuple[Cursor, Frame]]:
+        """The expressions, each with its frame, that a value may come from, through variables, arguments and calls.
+
+        Args:
+            expression: of this function.
+            enough: whether an expression on the way tells what is asked already.
+        """
+        seen: set[tuple[int, int]] = set()
+        waiting: list[tuple[Cursor, Frame]] = [(expression, self)]
+        while waiting:
+            origin, frame = waiting.pop()
+            last = strip(origin)
+            further: list[tuple[Cursor, Frame]] = []
+            # What leads back to where it was comes from nowhere else.
+            if not enough(origin) and (id(frame), last.hash) not in seen:
+                seen.add((id(frame), last.hash))
+                further = list(frame.steps(last))
+            if not further:
+                yield origin, frame
+            waiting += reversed(further)
+
+    def steps(self, expression: Cursor) -> Iterable[tuple[Cursor, Frame]]:
+        """What the value of an expression comes from, one step back; nothing, if it starts there.
+
+        Args:
+            expression: of this function, without casts.
+        """
+        children = list(expression.get_children())
+        if expression.kind == CursorKind.DECL_REF_EXPR and expression.referenced is not None:
+            return self._given(expression.referenced.hash)
+        if expression.kind == CursorKind.CONDITIONAL_OPERATOR:
+            return [(child, self) for child in children[1:]]
+        if expression.kind in {CursorKind.StmtExpr, CursorKind.COMPOUND_STMT}:
+            return [(child, self) for child in children[-1:]]
+        inner = self.into(expression) if expression.kind == CursorKind.CALL_EXPR else None
+        return [] if inner is None else [(returned, inner) for returned in inner.function.returns]
+
+    def _given(self, variable: int) -> Iterable[tuple[Cursor, Frame]]:
+        """What a variable is assigned, or a parameter given."""
+        parameters = self.function.parameters
+        found = [(source, self) for source in self.function.sources.get(variable, ())]
+        if self.caller is not None and self.call is not None and variable in parameters:
+            found += [(argument, self.caller) for argument in self.call.arguments[parameters.index(variable) :][:1]]
+        return found
+
+    def becomes(self, use: Use) -> list[ClangType]:
+        """The types that a pointer is made to lead to, wherever it goes."""
+        found: list[ClangType] = []
+        seen: set[tuple[int, int]] = set()
+        waiting: list[tuple[Use, Frame]] = [(use, self)]
+        while waiting:
+            use, frame = waiting.pop()
+            home, variable = frame, use.variable
+            if use.type is not None:
+                found.append(use.type)
+            elif use.argument is not None:
+                call, index = use.argument
+                inner = frame.into(call.cursor)
+                if inner is not None and index < len(inner.function.parameters):
+                    home, variable = inner, inner.function.parameters[index]
+            elif use.returned and frame.caller is not None and frame.call is not None:
+                waiting.append((frame.call.use, frame.caller))
+            if variable is not None and (id(home), variable) not in seen:
+                seen.add((id(home), variable))
+                waiting += [(each, home) for each in reversed(home.function.uses.get(variable, ()))]
+        return found
+
+    def leads_to(self, pointer: Cursor) -> list[ClangType]:
+        """The types of what a pointer may lead to, as casts and declarations on its way say."""
+        origins = list(self.origins(pointer, lambda expression: _cast(expression) is not None))
+        found = [type_ for origin, frame in origins for type_ in frame.target(origin)]
+        # What nothing is known to come into may be told by what it is made to be.
+        return found or self._made_of(strip(pointer))
+
+    def target(self, pointer: Cursor) -> list[ClangType]:
+        """The types of what a pointer leads to, by this expression and by what becomes of it.
+
+        Args:
+            pointer: of this function, as `origins` gives it.
+        """
+        cast, last = _cast(pointer), strip(pointer)
+        if cast is not None:
+            return [cast]
+        if last.kind == CursorKind.UNARY_OPERATOR and unary_operator(last) == ADDRESS_OF:
+            return [next(last.get_children()).type]
+        if last.kind == CursorKind.CALL_EXPR and last.hash in self.function.calls:
+            call = self.function.calls[last.hash]
+            return _value(call) or self.becomes(call.use)
+        if last.type.get_canonical().kind == TypeKind.CONSTANTARRAY:
+            # An array of bytes may be room for something else.
+            room = last.type.get_canonical().element_type.get_size() == 1
+            return (self._made_of(last) if room else []) or [last.type]
+        return self._made_of(last)
+
+    def _made_of(self, variable: Cursor) -> list[ClangType]:
+        if variable.kind != CursorKind.DECL_REF_EXPR or variable.referenced is None:
+            return []
+        return self.becomes(Use(variable=variable.referenced.hash))
+
+
+def _cast(pointer: Cursor) -> ClangType | None:
+    """What a pointer leads to by the outermost cast that the source writes, or by its own type."""
+    *wrapped, last = unwrapped(pointer)
+    casts = [link.type for link in wrapped if link.kind == CursorKind.CSTYLE_CAST_EXPR]
+    return next((target for target in map(pointee, [*casts, last.type]) if target is not None), None)
+
+
+def _value(call: Call) -> list[ClangType]:
+    """The type of the values of the map that a call looks into."""
+    if call.name != "bpf_map_lookup_elem" or not call.arguments:
+        return []
+    map_ = next(iter(strip(call.arguments[0]).get_children()), None)
+    fields = [] if map_ is None else [field for field in map_.type.get_fields() if field.spelling == "value"]
+    return [target for target in (pointee(field.type) for field in fields) if target is not None]
