@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ OPTIONS, FILLS = (str(PROGRAMS / f"{name}.bpf.o") for name in ("options", "fills
 CALL = "import os; os.getppid()"
 
 
-def rows_of(spec, *, code: str = CALL, **options) -> list:
+def rows_of(spec, *, code: str = CALL, **options) -> list[Any]:
     with Run(spec, command=[sys.executable, "-c", code], stdout=2, **options) as run:
         return [row for batch in run.batches(duration=60) for row in batch.rows()]
 
@@ -102,7 +103,8 @@ def test_pid_filters_in_the_kernel_too(skep, program):
     stranger = subprocess.Popen([sys.executable, "-c", other])
     command = [*skep, "run", OPTIONS, "-p", str(target.pid), "-o", "json"]
     run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    lines = []
+    assert run.stderr is not None
+    lines: list[str] = []
     while not lines or "attached" not in lines[-1]:
         lines.append(run.stderr.readline())
     target.communicate(b"\n")

@@ -11,7 +11,6 @@ import operator
 import re
 import struct
 import sys
-from math import isfinite
 
 from skep.base.errors import UsageError
 from skep.spec.meanings import meaning_of
@@ -212,6 +211,8 @@ class Value:
         return number.to_bytes(self.type.size, self._byte_order, signed=self.type.signed)
 
     def _float(self, value: Any) -> bytes:
+        from math import isfinite
+
         try:
             number = float(value) if not isinstance(value, str) else float("nan")
             data = struct.pack(_FLOATS[self.type.size], number)
