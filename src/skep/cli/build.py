@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from skep.cli.parser import Parser
+from skep.cli.parser import EVENT, Parser
 from skep.session.api import compile as compile_spec
 from skep.session.api import tool_names
 
@@ -21,8 +21,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("source", help="a .bpf.c file")
     parser.add_argument("-o", "--output", metavar="OBJECT", help="where to (default: the source, as .bpf.o)")
     parser.add_argument("--btf", metavar="FILE", help="type information to compile against, not the running kernel's")
+    parser.add_argument("--event", **EVENT)
     options = parser.parse(arguments)
-    spec = compile_spec(options.source, btf=options.btf)
+    spec = compile_spec(options.source, btf=options.btf, events=options.events)
     # A tool's object goes to this folder; that of a file, beside it.
     beside = f"{spec.name}.bpf.o" if options.source in tool_names() else options.source.removesuffix(".c") + ".o"
     output = options.output or beside

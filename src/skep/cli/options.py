@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from argparse import SUPPRESS, BooleanOptionalAction
 
-from skep.cli.parser import Parser, duration, positive
+from skep.cli.parser import EVENT, Parser, duration, positive
 from skep.spec.words import WORDS, questions, words_of
 
 TYPE_CHECKING = False
@@ -56,13 +56,14 @@ def run_parser(spec: ObjectSpec | None = None) -> tuple[Parser, list[Action]]:
     add = parser.add_argument
     actions = [
         add("-o", "--output", choices=["table", "json"], default="table", help="how to show events (default: table)"),
-        add("-p", "--pid", type=positive, action="append", default=[], help=_PID + words.pop("pid", "")),
+        add("-p", "--pid", type=positive, action="append", default=[], help=words.pop("pid", _PID)),
         add("--system", action="store_true", help="the events of all processes, with a command or --pid too"),
         add("--duration", type=duration, metavar="TIME", help="end after this time (10s, 5m)"),
         add("--count", type=positive, metavar="N", help="end after so many events"),
         add("--set", action="append", default=[], metavar="NAME=VALUE", help="set a variable of the kernel file"),
         add("--map", action="append", default=[], metavar="NAME.max_entries=N", help="set the size of a map"),
         add("--fill", action="append", default=[], metavar="MAP=KEY[:VALUE]", help="put an entry into a map"),
+        add("--event", **EVENT),
         add(
             "--with",
             action="append",
@@ -111,17 +112,18 @@ def option_names(spec: ObjectSpec, actions: Iterable[Action]) -> dict[str, str]:
 
 
 def _words(spec: ObjectSpec) -> dict[str, str]:
-    """The words that have something to fill in this file, or to ask: word -> that, for its help."""
-    filled = {word: f" (fills {', '.join(names)})" for word, names in words_of(spec).items()}
-    return {**{word: f" ({question})" for word, question in questions(spec).items()}, **filled}
+    """The words that have something to fill in this file, or to ask: word -> its help."""
+    told = dict(questions(spec))
+    told |= {word: f"fills {', '.join(names)}" for word, names in words_of(spec).items()}
+    return {word: f"{WORDS[word]} ({told[word]})" for word in WORDS if word in told}
 
 
 def _add_words(parser: Parser, words: Mapping[str, str]) -> None:
     if words:
         group = parser.add_argument_group("what it filters by")
-        for word, filled in words.items():
-            text = f"{WORDS[word]}{filled}".replace("%", "%%")
-            group.add_argument(f"--{word}", default=SUPPRESS, dest=f"word {word}", metavar=word.upper(), help=text)
+        for word, text in words.items():
+            escaped = _printable(text).replace("%", "%%")
+            group.add_argument(f"--{word}", default=SUPPRESS, dest=f"word {word}", metavar=word.upper(), help=escaped)
 
 
 def _add_variables(parser: Parser, spec: ObjectSpec, names: Mapping[str, str], actions: Iterable[Action]) -> None:

@@ -11,9 +11,9 @@ from skep.base.errors import UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
-__all__ = ["Parser", "duration", "nearest", "positive"]
+__all__ = ["EVENT", "Parser", "duration", "nearest", "positive"]
 
 _LONGEST = 366 * 24 * 3600.0
 
@@ -27,6 +27,33 @@ class _Help(argparse.RawDescriptionHelpFormatter):
         except OSError:
             width = 100
         super().__init__(prog, max_help_position=32, width=width)
+
+
+class _Events(argparse.Action):
+    """Collects MAP=TYPE: the types of each map, in order."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002 - argparse calls it so
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        name, _, type_ = map(str.strip, str(values).partition("="))
+        if not name or not type_:
+            raise UsageError(f"{option_string} {values}: it takes MAP=TYPE", remedy="--event 'events=struct event'")
+        known = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, {**known, name: [*known.get(name, []), type_]})
+
+
+# What add_argument() takes for --event.
+EVENT: Any = {
+    "action": _Events,
+    "default": {},
+    "dest": "events",
+    "metavar": "MAP=TYPE",
+    "help": "the type of the records of a ring, where it cannot be told: 'events=struct event'",
+}
 
 
 class Parser(argparse.ArgumentParser):

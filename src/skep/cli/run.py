@@ -38,7 +38,8 @@ def main(arguments: Sequence[str]) -> int:
         _catch_signals(stop)
         # --help waits for the second pass, which knows the kernel file's own options.
         known = [argument for argument in rest if argument not in {"-h", "--help"}]
-        spec = read_spec(source, btf=parser.parse_known_args(known)[0].btf)
+        first = parser.parse_known_args(known)[0]
+        spec = read_spec(source, btf=first.btf, events=first.events)
         options = run_parser(spec)[0].parse(rest)
         words, notices = _words(spec, options)
         fill = {**fill_words(spec, words), **_fill(spec, options.fill)}
@@ -105,7 +106,11 @@ def _words(spec: Spec, options: Namespace) -> tuple[dict[str, str], list[str]]:
             )
         elif "pid" in (asked := questions(spec)):
             notices.append(f"--pid fills nothing: {asked['pid']}")
-    return words, [*notices, *(f"--{word} fills {', '.join(filled[word])}" for word in words if word in filled)]
+    for word in [word for word in words if word in filled]:
+        # The tree of a process goes on with its children; a variable holds the process alone.
+        also = "; its children are not shown" if word == "pid" else ""
+        notices.append(f"--{word} fills {', '.join(filled[word])}{also}")
+    return words, notices
 
 
 def _set_variables(spec: Spec, options: Namespace) -> None:

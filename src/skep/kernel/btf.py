@@ -19,6 +19,10 @@ from skep.spec import cache
 from skep.spec.compiling import compile_source, find_compiler, source_digest
 from skep.spec.document import embedded_digest
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 __all__ = ["build", "header_folder", "identity"]
 
 VMLINUX = "/sys/kernel/btf/vmlinux"
@@ -26,24 +30,26 @@ _NOTES = "/sys/kernel/notes"
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def build(source: str, *, btf: str | None = None) -> bytes:
+def build(source: str, *, btf: str | None = None, events: Mapping[str, Sequence[str]] | None = None) -> bytes:
     """The object made from a kernel file for the running kernel, or for the kernel whose BTF is given.
 
     Args:
         source: path of a .bpf.c file. One that comes with skep is there built, and needs no compiler.
         btf: path of a BTF file; None for the running kernel's.
+        events: the types of the records of rings, by name of the ring: they overrule what the source says.
 
     Raises:
         BtfError: there is no BTF.
         CompileError: the compiler rejects the source.
+        UsageError: a ring or a type of `events` is not there.
     """
     source = os.path.abspath(source)
-    if btf is None and source.startswith(_PACKAGE + os.sep):
+    if btf is None and not events and source.startswith(_PACKAGE + os.sep):
         built = cache.read(source.removesuffix(".c") + ".o")
         if built is not None and embedded_digest(built) == source_digest(source):
             return built
     header = identity(btf)
-    return compile_source(source, header, lambda: header_folder(header, btf), find_compiler())
+    return compile_source(source, header, lambda: header_folder(header, btf), find_compiler(), events=events)
 
 
 def identity(btf: str | None = None) -> str:

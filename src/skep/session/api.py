@@ -12,17 +12,20 @@ from __future__ import annotations
 import os
 
 from skep.base.errors import SourceNotFoundError
+from skep.spec.document import Document
 from skep.spec.objectspec import ObjectSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from skep.session.loaded import Object
     from skep.spec.fills import Fill
 
 __all__ = ["Spec", "compile", "find_source", "open", "read_spec", "tool_folder", "tool_names"]
 
+# Bytes that tell what a file is.
+_HEAD = 64
 _TOOLS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tools")
 
 
@@ -65,39 +68,52 @@ class Spec(ObjectSpec):
         return Object(self, btf=btf, maps=maps, sizes=sizes, wanted=wanted, without=without, fill=fill)
 
 
-def compile(source: str, *, btf: str | None = None) -> Spec:  # noqa: A001 - skep.compile is what a reader expects
+def compile(  # noqa: A001 - skep.compile is what a reader expects
+    source: str, *, btf: str | None = None, events: Mapping[str, Sequence[str]] | None = None
+) -> Spec:
     """Compiles a kernel file, or takes the object that the cache holds for exactly this source.
 
     Args:
         source: path of a .bpf.c file, or the name of a tool of the gallery.
         btf: path of the BTF to compile against; None for the running kernel's.
+        events: the types of the records of rings, by name of the ring, as C calls them: they overrule the source.
 
     Raises:
         SourceNotFoundError: no such file or tool.
+        UsageError: a ring or a type of `events` is not there.
         CompileError: the compiler rejects it.
         BtfError: there is no BTF.
     """
     from skep.kernel.btf import build
 
     path = find_source(source)
-    return Spec.read(build(path, btf=btf), path.removesuffix(".c") + ".o")
+    return Spec.read(build(path, btf=btf, events=events), path.removesuffix(".c") + ".o")
 
 
-def open(path: str) -> Spec:  # noqa: A001 - skep.open is what a reader expects
+def open(  # noqa: A001 - skep.open is what a reader expects
+    path: str, *, events: Mapping[str, Sequence[str]] | None = None
+) -> Spec:
     """Reads a built object.
 
     Args:
-        path: of a .bpf.o file.
+        path: of a .bpf.o file, or of a package of eunomia-bpf (package.json).
+        events: the types of the records of rings, by name of the ring, as C calls them: they overrule the object.
 
     Raises:
         SourceNotFoundError: it cannot be read.
+        UsageError: a ring or a type of `events` is not there.
         ObjectFormatError: it is not an eBPF object, or a damaged one.
     """
-    try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC), "rb") as file:
-            return Spec.read(file.read(), path)
-    except OSError as error:
-        raise SourceNotFoundError(f"{path} cannot be read: {error.strerror}") from error
+    data = _read(path)
+    asked = Document({ring: list(names) for ring, names in (events or {}).items()}, {}, "")
+    if not _is_package(path, data[:_HEAD]):
+        return Spec.read(data, path, document=asked)
+    from skep.spec.package import read_package
+
+    package = read_package(data, path)
+    spec = Spec.read(package.data, path, document=package.document.overruled_by(asked))
+    spec.name = package.name
+    return spec
 
 
 def find_source(name: str) -> str:
@@ -130,15 +146,23 @@ def tool_names() -> list[str]:
     return sorted(name for name in os.listdir(_TOOLS) if os.path.exists(f"{_TOOLS}/{name}/{name}.bpf.c"))
 
 
-def read_spec(source: str, *, btf: str | None = None) -> Spec:
-    """A spec from whatever SOURCE names: a .bpf.c file, a .bpf.o file, or a tool of the gallery."""
+def read_spec(source: str, *, btf: str | None = None, events: Mapping[str, Sequence[str]] | None = None) -> Spec:
+    """A spec from whatever SOURCE names: a .bpf.c file, a .bpf.o file, a package.json, or a tool of the gallery."""
     path = find_source(source)
-    return open(path) if _is_object(path) else compile(path, btf=btf)
+    head = _read(path, _HEAD)
+    is_built = head.startswith(b"\x7fELF") or _is_package(path, head)
+    return open(path, events=events) if is_built else compile(path, btf=btf, events=events)
 
 
-def _is_object(path: str) -> bool:
+def _read(path: str, size: int = -1) -> bytes:
+    """A file, or its first bytes."""
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC), "rb") as file:
-            return file.read(4) == b"\x7fELF"
+            return file.read(size)
     except OSError as error:
         raise SourceNotFoundError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _is_package(path: str, head: bytes) -> bool:
+    """Whether a file is a package of eunomia-bpf, or a form of one that `read_package` knows to refuse."""
+    return path.endswith((".json", ".yaml", ".yml", ".tar")) or head.lstrip().startswith(b"{")

@@ -212,6 +212,7 @@ class Run:
         self._links = self._object.attach()
         self.not_attached.update(self._links.left_out)
         self.notices += [f"left out: {name}: {why}" for name, why in self.not_attached.items()]
+        self.notices += [event.question for event in self.spec.events.values() if event.question]
 
     def _follow(self) -> dict[str, int]:
         """Starts to follow the tree; the maps that the kernel file shares with the tracker."""

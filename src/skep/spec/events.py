@@ -260,7 +260,7 @@ class _Finder:
             near = [each for each in known if each.endswith(f" {name}")] or get_close_matches(name, known, 1)
             raise UsageError(
                 f"{self._file}: {ring} cannot carry {name}: there is no such type",
-                remedy=f"Did you mean {near[0]}?" if near else "Name a type that the object's BTF has: struct event",
+                remedy=f"Did you mean {near[0]}?" if near else f"It has: {', '.join(known[:_MOST_CANDIDATES])}.",
             )
         return self._btf.type(number)
 

@@ -10,7 +10,7 @@ from clang.cindex import Cursor, CursorKind, TypeKind
 from clang.cindex import Type as ClangType
 
 from skep.spec.flow import Frame, Function
-from skep.spec.syntax import ADDRESS_OF, constant, operand_of_sizeof, same, strip, unary_operator
+from skep.spec.syntax import ADDRESS_OF, constant, is_number, operand_of_sizeof, same, strip, unary_operator
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -178,13 +178,13 @@ def _is_global(cursor: Cursor) -> bool:
 
 def _weighed(frame: Frame, types: Sequence[ClangType], size: Cursor | None) -> list[ClangType]:
     """The types of a record, from those that a pointer leads to and from the size that is sent."""
-    # A pointer to single bytes leads to a buffer of unknown size.
     targets = distinct(types)
     counted = _counted(frame, size) if size is not None else []
     if not counted:
         whole = constant(size) if size is not None else None
         exact = [type_ for type_ in targets if type_.get_size() == whole]
-        known = exact or [type_ for type_ in targets if type_.get_size() > 1]
+        # A number at the start of a record of another size is not the record.
+        known = exact or [type_ for type_ in targets if not is_number(type_)]
         return known or (_mentioned(frame, size) if size is not None else [])
     return distinct([_heavier(target, each) for each in counted for target in targets or [each]])
 
