@@ -111,7 +111,7 @@ def test_pid_filters_in_the_kernel_too(skep, program):
     output, messages = run.communicate(timeout=60)
     stranger.wait(timeout=60)
 
-    assert "skep: --pid fills target_pid, filter_by_pid\n" in lines
+    assert "skep: --pid fills target_pid, filter_by_pid; its children are not shown\n" in lines
     assert [json.loads(line)["pid"] for line in output.splitlines()] == [target.pid]
     assert "out of scope" not in messages
 

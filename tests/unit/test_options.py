@@ -109,6 +109,6 @@ def test_help_tells_types_defaults_and_what_words_fill() -> None:
     assert "--saddr ADDRESS (u32, default: 0.0.0.0)" in words
     assert "--min-ns TIME Only [31mlonger. (u64, default: 5)" in words
     assert "--uid UID only this user: a number or a name (fills targ_uid)" in words
-    assert "only this process and its later children (fills target_pid)" in words
+    assert "only this process (fills target_pid)" in words
     assert "--port PORT only this port (it could mean sport (u16) or dport (u16))" in words
     assert "Says [2Jmore." in words

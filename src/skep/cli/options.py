@@ -115,15 +115,14 @@ def _words(spec: ObjectSpec) -> dict[str, str]:
     """The words that have something to fill in this file, or to ask: word -> its help."""
     told = dict(questions(spec))
     told |= {word: f"fills {', '.join(names)}" for word, names in words_of(spec).items()}
-    return {word: f"{WORDS[word]} ({told[word]})" for word in WORDS if word in told}
+    return {word: _escaped(f"{WORDS[word]} ({told[word]})") for word in WORDS if word in told}
 
 
 def _add_words(parser: Parser, words: Mapping[str, str]) -> None:
     if words:
         group = parser.add_argument_group("what it filters by")
         for word, text in words.items():
-            escaped = _printable(text).replace("%", "%%")
-            group.add_argument(f"--{word}", default=SUPPRESS, dest=f"word {word}", metavar=word.upper(), help=escaped)
+            group.add_argument(f"--{word}", default=SUPPRESS, dest=f"word {word}", metavar=word.upper(), help=text)
 
 
 def _add_variables(parser: Parser, spec: ObjectSpec, names: Mapping[str, str], actions: Iterable[Action]) -> None:
@@ -134,7 +133,7 @@ def _add_variables(parser: Parser, spec: ObjectSpec, names: Mapping[str, str], a
         options = [option] if not variable.short or variable.short in letters else [variable.short, option]
         letters |= set(options)
         text = f"{variable.help} ({_type(variable)}, default: {_default(variable)})".lstrip()
-        text = _printable(text).replace("%", "%%")
+        text = _escaped(text)
         destination = f"variable {name}"
         if variable.type.kind == "bool":
             group.add_argument(*options, action=BooleanOptionalAction, default=SUPPRESS, dest=destination, help=text)
@@ -154,6 +153,11 @@ def _default(variable: VariableSpec) -> str:
     if variable.type.kind == "enum" and isinstance(value, int):
         return (variable.type.enum or {}).get(value, str(value))
     return repr(value) if variable.type.kind == "text" else str(value)
+
+
+def _escaped(text: str) -> str:
+    """Text as help of an option: there a percent sign stands for a value of argparse's own."""
+    return _printable(text).replace("%", "%%")
 
 
 def _printable(text: str) -> str:
