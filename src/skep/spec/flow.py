@@ -106,7 +106,9 @@ class Function:
 
     def _read(self, function: Cursor) -> None:
         nothing = Use()
-        pending: list[tuple[Cursor, Use]] = [(function, nothing)]
+        # The body alone: BPF_PROG and its like write typeof(name(0)) before it, which calls nothing.
+        bodies = [child for child in function.get_children() if child.kind == CursorKind.COMPOUND_STMT]
+        pending: list[tuple[Cursor, Use]] = [(body, nothing) for body in bodies]
         while pending:
             cursor, use = pending.pop()
             children = list(cursor.get_children())

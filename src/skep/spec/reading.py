@@ -126,6 +126,7 @@ def _read(unit: TranslationUnit, asked: Mapping[str, Sequence[str]]) -> Reading:
                 _note(cursor, "program", reading.notes)
             functions[cursor.spelling] = Function(cursor)
         elif cursor.kind in _RECORDS and cursor.is_definition():
+            _note(cursor, "struct", {})
             given = _formats(cursor)
             if given:
                 reading.formats[type_name(cursor.type) or ""] = given
