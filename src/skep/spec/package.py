@@ -94,7 +94,7 @@ class _Reader:
         return Package(self._name(skeleton), data, document)
 
     def _parse(self, text: bytes) -> Mapping[str, Any]:
-        if self._file.endswith(".tar") or text[257:262] == b"ustar":
+        if self._file.endswith(".tar"):
             raise ObjectFormatError(
                 f"{self._file} is a tar archive, which skep does not read",
                 remedy="Unpack it and give the package.json in it: it needs no other file on a kernel with BTF.",
@@ -228,7 +228,7 @@ class _Reader:
     def _configured(self, configured: object, btf: Btf) -> list[str]:
         """How C calls the type that an `export_config` gives by number; nothing if it gives none that has a name."""
         number = configured.get("btf_type_id") if isinstance(configured, dict) else None
-        if not isinstance(number, int) or number < 0:
+        if type(number) is not int or number < 0:
             return []
         raw = btf.raw(number)
         words = {STRUCT: "struct ", UNION: "union ", TYPEDEF: ""}
