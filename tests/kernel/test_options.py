@@ -116,6 +116,38 @@ def test_pid_filters_in_the_kernel_too(skep, program):
     assert "out of scope" not in messages
 
 
+@pytest.mark.parametrize(
+    ("count", "arguments", "told"),
+    [
+        pytest.param(2, [], "--pid fills nothing: target_pid holds one process, and 2 are given", id="two processes"),
+        pytest.param(1, ["--system"], "", id="the whole system"),
+        pytest.param(
+            1, ["--set", "filter_by_pid=false"], "--pid fills target_pid, filter_by_pid;", id="--set goes last"
+        ),
+    ],
+)
+def test_pid_fills_no_variable_that_would_show_less_than_was_asked_for(skep, program, count, arguments, told):
+    program("options")
+    code = "import os, sys; input(); os.getppid()"
+    targets = [subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) for _ in range(count)]
+    pids = [argument for target in targets for argument in ("-p", str(target.pid))]
+    command = [*skep, "run", OPTIONS, "-o", "json", *pids, *arguments]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert run.stderr is not None
+    messages = ""
+    while "attached" not in messages:
+        messages += run.stderr.readline()
+    for target in targets:
+        target.communicate(b"\n")
+    output, _ = run.communicate(timeout=60)
+    rows = [json.loads(line) for line in output.splitlines()]
+
+    assert {row["pid"] for row in rows} >= {target.pid for target in targets}
+    assert not any(row["by_pid"] for row in rows)
+    assert told in messages
+    assert bool(told) == ("--pid fills" in messages)
+
+
 def test_a_cgroup_word_fills_its_array_and_its_number(program, cgroup):
     spec = program("options")
     fill = fill_words(spec, {"cgroup": cgroup})

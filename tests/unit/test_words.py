@@ -1,5 +1,7 @@
 """What each of skep's words fills: names as people give them in their kernel files."""
 
+import socket
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -189,6 +191,34 @@ def test_fill_words_sets_what_is_said_and_nothing_else() -> None:
 
     values = {name: variable.value for name, variable in spec.variables.items()}
     assert values == {"targ_uid": 7, "filter_by_uid": True, "target_pid": 0, "filter_pid": False}
+
+
+@pytest.mark.parametrize("given", ["lo", str(socket.if_nametoindex("lo"))])
+def test_an_interface_is_a_name_or_a_number(given: str) -> None:
+    numbered, named = spec_of("u32 ifindex"), spec_of("char[16] iface")
+    fill_words(numbered, {"iface": given})
+    fill_words(named, {"iface": given})
+
+    assert numbered.variables["ifindex"].value == socket.if_nametoindex("lo")
+    assert named.variables["iface"].value == "lo"
+
+
+@pytest.mark.parametrize(
+    ("variable", "word", "text"),
+    [
+        pytest.param("u32 uid", "uid", "nobody at all", id="user"),
+        pytest.param("u32 uid", "uid", "4294967296", id="user out of range"),
+        pytest.param("u32 ifindex", "iface", "nothing0", id="interface"),
+        pytest.param("u32 ifindex", "iface", "0", id="interface 0"),
+        pytest.param("u32 ifindex", "iface", "9" * 5000, id="interface of 5000 digits"),
+        pytest.param("u64 cgroup_id", "cgroup", "/nowhere", id="cgroup"),
+        pytest.param("u64 cgroup_id", "cgroup", "a\0b", id="cgroup with a NUL"),
+        pytest.param("u32 limit", "uid", "1", id="nothing to fill"),
+    ],
+)
+def test_what_is_not_there_is_refused(variable: str, word: str, text: str) -> None:
+    with pytest.raises(UsageError):
+        fill_words(spec_of(variable), {word: text})
 
 
 @given(
