@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from skep.base.errors import VerifierError
+from skep.base.errors import LoadError, UsageError, VerifierError
 from skep.kernel.features import tracefs
 
 
@@ -114,6 +114,7 @@ def test_c_that_does_not_compile_gives_clangs_message(skep, tmp_path):
         pytest.param(["opensnoop", "--map", "nothing.max_entries=1"], 2, "no such map", id="no such map"),
         pytest.param(["opensnoop", "--map", "events.size=1"], 2, "max_entries=N", id="no such size"),
         pytest.param(["opensnoop", "--map", "events.max_entries=0"], 2, "from 1 to", id="a map of nothing"),
+        pytest.param(["hello", "--with", "helo"], 2, "there is no program helo", id="no such program"),
         pytest.param(["hello", "--duration", "soon"], 2, "no span of time", id="no duration"),
         pytest.param([], 2, "SOURCE is missing", id="no source"),
     ],
@@ -124,6 +125,39 @@ def test_a_wrong_request_has_exit_code_2_and_a_remedy(skep, arguments, code, mes
     assert finished.returncode == code, finished.stderr
     assert message in finished.stderr
     assert "Traceback" not in finished.stderr
+
+
+def test_a_map_that_is_too_large_is_explained(program):
+    # More than 2 ** 31 entries are refused before any memory is asked for.
+    with pytest.raises(LoadError, match="map counts of 4294967295 entries cannot be created") as caught:
+        program("sizes").load(sizes={"counts": (1 << 32) - 1})
+
+    assert caught.value.remedy == "Ask for fewer: --map counts.max_entries=N."
+
+
+def test_a_map_whose_size_only_the_user_knows_is_asked_for(program):
+    with pytest.raises(UsageError, match="leaves open how many entries slots has") as caught:
+        program("sizeless").load()
+
+    assert "--map slots.max_entries=N" in str(caught.value.remedy)
+    with program("sizeless").load(sizes={"slots": 3}) as loaded:
+        assert loaded.maps["slots"].max_entries == 3
+
+
+@pytest.mark.floors("6.12", "6.1")
+def test_maps_that_a_source_leaves_open_are_made(program):
+    with program("defaults").load() as loaded:
+        sizes = {name: map_.max_entries for name, map_ in loaded.maps.items()}
+
+    assert sizes.pop("task_storage") == 0
+    assert sizes.pop("cgroup_array") == 1
+    assert sizes.pop("user_ringbuf") == 262144
+    assert set(sizes.values()) == {10240}
+
+
+def test_a_map_that_takes_no_size(program):
+    with pytest.raises(UsageError, match="task_storage takes no size"):
+        program("defaults").load(sizes={"task_storage": 7})
 
 
 def test_damaged_objects_never_crash(skep, program, tmp_path):

@@ -164,7 +164,7 @@ def test_what_this_process_may_not_ask_is_taken_for_granted():
     plan = Plan(_spec(UNLINK), why_not=lambda _: "not tried: needs root")
 
     assert set(plan.left_out) == {"entered", "returned"}
-    assert plan.try_all()["removed"] == "not tried: needs root"
+    assert plan.outlook()["removed"] == (None, "not tried: needs root")
 
 
 def test_a_program_that_is_not_wanted_is_no_rival():
@@ -299,7 +299,7 @@ def test_only_what_is_found_at_load_is_refused_then():
     plan = Plan(_spec(_hooks("kprobe/f", "fentry/g")), why_not=_takes("kprobe"))
 
     assert not plan.refuse()
-    assert plan.try_all() == {"a": "no kprobe"}
+    assert plan.outlook() == {"a": (False, "no kprobe"), "b": (True, "")}
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,8 @@ from skep.spec.annotations import Note
 from skep.spec.objectspec import EventSpec, MapSpec, ObjectSpec, ProgramSpec
 from skep.spec.variables import VariableSpec
 from skep.view import info
-from skep.view.info import describe, info_json, info_text
+from skep.view.info import describe, info_json
+from skep.view.page import info_text
 
 HEADER = Path("/usr/include/linux/bpf.h")
 
@@ -48,6 +49,7 @@ def spec_of(
     maps: tuple[MapSpec, ...] = (),
     variables: tuple[VariableSpec, ...] = (),
     events: dict[str, tuple[Schema, ...]] | None = None,
+    question: str = "",
     prints: bool = False,
 ) -> ObjectSpec:
     return ObjectSpec(
@@ -60,7 +62,7 @@ def spec_of(
         maps={map_.name: map_ for map_ in maps},
         variables={variable.name: variable for variable in variables},
         counters={},
-        events={ring: EventSpec(ring, schemas) for ring, schemas in (events or {}).items()},
+        events={ring: EventSpec(ring, schemas, question=question) for ring, schemas in (events or {}).items()},
         formats=(),
         prints=prints,
         description=description,
@@ -75,11 +77,24 @@ def text_of(spec: ObjectSpec) -> str:
     return info_text(spec, options_of(spec))
 
 
+def section_of(spec: ObjectSpec, title: str) -> str:
+    """The lines below a title of the page."""
+    return text_of(spec).partition(f"\n{title}\n")[2].partition("\n\n")[0]
+
+
 MADE = spec_of(
     description="Shows what is made, and by whom: a description that is longer than the hundred columns "
     "which a page has.",
     programs={"begin": ("tp/a/begin", {"state", "limit"}), "finish": ("uprobe//bin/made:finish", {"state", "events"})},
-    maps=(MapSpec("events", 27, 0, None), MapSpec("state", 1, 10240, U32), MapSpec("odd", 99, 1, None)),
+    maps=(
+        MapSpec("events", 27, 0, None),
+        MapSpec("state", 1, 1024, U32),
+        MapSpec("open", 1, 0, U32),
+        MapSpec("slots", 2, 0, U32),
+        MapSpec("cpus", 4, 0, None),
+        MapSpec("stacks", 7, 64, None),
+        MapSpec("odd", 99, 1, None),
+    ),
     variables=(
         variable("skep_lost_soul"),
         variable("limit", doc="How many are shown. " * 5),
@@ -90,6 +105,8 @@ MADE = spec_of(
     events={"events": (Schema("event", 16, (PID, BITS, SPAN)),)},
 )
 
+OUTLOOK = {"begin": (True, ""), "finish": (None, "not tried: needs root")}
+
 GOLDEN = """\
 made: Shows what is made, and by whom: a description that is longer than the hundred columns which a
 page has.
@@ -99,11 +116,20 @@ Programs
   begin   tp/a/begin               state
   finish  uprobe//bin/made:finish  events, state
 
+What skep run attaches here
+  NAME    ATTACHED
+  begin   yes
+  finish  not tried: needs root
+
 Maps
-  NAME    TYPE     ENTRIES    VALUE
-  events  ringbuf  left open
-  state   hash     10240      u32
-  odd     type 99  1
+  NAME    TYPE              ENTRIES                  VALUE
+  events  ringbuf           left open: 262144 bytes
+  state   hash              1024                     u32
+  open    hash              left open: 10240         u32
+  slots   array             open                     u32
+  cpus    perf_event_array  as needed
+  stacks  stack_trace       64                       left open: 127 addresses
+  odd     type 99           1
 
 Options of skep run
   OPTION      TYPE  DEFAULT  HELP
@@ -119,11 +145,19 @@ Variables that no text can set, only Python
   NAME  TYPE   HELP
   key   u8[4]
 
+Words of skep run that fill variables and maps
+  WORD   FILLS
+  --pid  pid
+
 Events of events: event, 16 bytes
   FIELD    TYPE   OFFSET  SIZE  MEANING
   pid      u32         0     4  pid
   kind     u32:5       4     4
   took_us  u64         8     8  duration_us (us)
+
+Still open
+  NAME   QUESTION
+  slots  how many entries it has: --map slots.max_entries=N
 
 Printed lines: none
 Includes skep.h: no
@@ -133,18 +167,77 @@ With -- COMMAND or -p PID:
 
 
 def test_the_page_of_a_kernel_file():
-    assert text_of(MADE) == GOLDEN
+    assert info_text(MADE, options_of(MADE), OUTLOOK) == GOLDEN
 
 
 def test_an_empty_kernel_file_is_told_of_too():
-    assert text_of(spec_of()).splitlines()[1:10:2] == [""] * 5
+    assert text_of(spec_of()).splitlines()[1:14:2] == [""] * 7
     assert re.findall(r"^(\w.*): none$", text_of(spec_of()), re.MULTILINE) == [
         "Programs",
+        "What skep run attaches here",
         "Maps",
         "Options of skep run",
         "Events",
+        "Still open",
         "Printed lines",
     ]
+
+
+@pytest.mark.parametrize(
+    ("parts", "line"),
+    [
+        pytest.param({"programs": {"a": ("xdp", set())}}, "a     needs an interface", id="a program"),
+        pytest.param(
+            {"programs": {"a": ("kprobbe/f", set())}},
+            "a     section kprobbe/f names no hook. Did you mean kprobe?",
+            id="a section that names no hook",
+        ),
+        pytest.param(
+            {"maps": (MapSpec("m", 6, 0, U32),)},
+            "m     how many entries it has: --map m.max_entries=N",
+            id="a map that has no size",
+        ),
+        pytest.param(
+            {"events": {"r": (Schema("e", 4, (PID,)),)}, "question": "which type is it?"},
+            "r     which type is it?",
+            id="the type of a record",
+        ),
+        pytest.param(
+            {"variables": (variable("sport"), variable("dport"))},
+            "--port  it could mean sport (u32) or dport (u32)",
+            id="a word",
+        ),
+    ],
+)
+def test_what_is_still_open_is_named(parts, line):
+    assert section_of(spec_of(**parts), "Still open").splitlines()[1:] == [f"  {line}"]
+
+
+def test_what_is_open_as_json_has_it():
+    known = describe(spec_of(programs={"a": ("xdp", set())}, maps=(MapSpec("m", 2, 0, U32),)), {}, {"a": (False, "x")})
+
+    assert known["open"] == [
+        {"kind": "program", "name": "a", "question": "needs an interface"},
+        {"kind": "map", "name": "m", "question": "how many entries it has: --map m.max_entries=N"},
+    ]
+    assert (known["programs"][0]["attached"], known["programs"][0]["reason"]) == (False, "x")
+
+
+@pytest.mark.parametrize(
+    ("kind", "entries", "default"),
+    [
+        pytest.param(1, 7, None, id="a size that the source gives"),
+        *(pytest.param(kind, 0, 10240, id=MAP_TYPES[kind]) for kind in (1, 5, 7, 9, 10, 11, 13, 18, 22, 23, 25, 30)),
+        *(pytest.param(kind, 0, 262144, id=MAP_TYPES[kind]) for kind in (27, 31)),
+        *(pytest.param(kind, 0, 0, id=MAP_TYPES[kind]) for kind in (4, 19, 21, 24, 26, 28, 29, 32)),
+        *(pytest.param(kind, 0, None, id=MAP_TYPES[kind]) for kind in (2, 3, 6, 12, 14, 15, 16, 17, 20, 33)),
+        pytest.param(8, 0, 1, id="cgroup_array"),
+    ],
+)
+def test_the_default_of_a_size(kind, entries, default):
+    map_ = describe(spec_of(maps=(MapSpec("m", kind, entries, None),)), {})["maps"][0]
+
+    assert (map_["max_entries"], map_["default"]) == (entries or None, default)
 
 
 SCOPED = variable("skep_scoped", BOOL, b"\0")
@@ -306,7 +399,13 @@ def test_a_real_tool_as_json(opensnoop, capsys):
     assert programs["exit_openat"]["section"] == "tp/syscalls/sys_exit_openat"
     assert sorted(programs["exit_openat"]["maps"]) == ["events", "requests"]
     maps = {map_["name"]: map_ for map_ in known["maps"]}
-    assert maps["events"] == {"name": "events", "type": "ringbuf", "max_entries": 1048576, "value": None}
+    assert maps["events"] == {
+        "name": "events",
+        "type": "ringbuf",
+        "max_entries": 1048576,
+        "default": None,
+        "value": None,
+    }
     assert maps["requests"]["value"] == "struct open_request"
     assert [one["option"] for one in known["variables"]] == [
         "--pid-target",
@@ -338,13 +437,24 @@ def test_the_options_are_those_that_run_offers(opensnoop):
     assert names == re.findall(r"^  (--[\w-]+)", offered, re.MULTILINE)
 
 
-def test_a_built_object_needs_no_native_extension(opensnoop):
-    script = f"import sys, skep.cli; skep.cli.main(['info', {opensnoop!r}]); print('\\n', *sys.modules)"
+def test_a_built_object_for_another_kernel_needs_no_native_extension(opensnoop):
+    script = f"import sys, skep.cli; skep.cli.main(['info', {opensnoop!r}, '--btf', 'x']); print('\\n', *sys.modules)"
     finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     imported = finished.stdout.rpartition("\n ")[2].split()
     assert "skep.view.info" in imported
     assert [name for name in imported if name.startswith(("skep._native", "skep.kernel", "cffi"))] == []
+    assert "not tried: it is for another kernel" in finished.stdout
+
+
+def test_without_root_it_is_told_what_was_not_tried():
+    command = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
+    command += [sys.executable, "-m", "skep", "info", "unlinksnoop", "-o", "json"]
+    finished = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    programs = {program["name"]: program for program in json.loads(finished.stdout)["programs"]}
+    assert programs["entered"]["attached"] is not True
+    assert programs["entered"]["reason"]
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,11 @@ NOTHING = {
             ["0 events, 0 lost", "runs: a 2", "programs ran, and sent nothing: their filters let nothing through"],
             id="all was filtered",
         ),
+        pytest.param(
+            {"not_attached": {"a": "no f", "b": "in favour of c", "d": "no f"}},
+            ["0 events, 0 lost", "not attached: a, d (no f); b (in favour of c)"],
+            id="programs left out",
+        ),
         pytest.param({"command": ("ls", 0)}, ["0 events, 0 lost"], id="a command that ended well"),
         pytest.param({"command": ("ls", 2)}, ["0 events, 0 lost", "ls exited with 2"], id="a command that failed"),
         pytest.param({"command": ("ls", -9)}, ["0 events, 0 lost", "ls was ended by signal 9"], id="a killed command"),

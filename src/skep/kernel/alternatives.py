@@ -122,14 +122,32 @@ class Plan:
                 self._leave(name, why)
         return len(self._missing) > before
 
-    def try_all(self) -> dict[str, str]:
-        """What attaching would tell, as far as it can be told before.
+    def excuse(self, name: str, why: str) -> bool:
+        """Leaves out a program that cannot be loaded, if it is @optional.
+
+        Args:
+            name: of the program that libbpf complained of.
+            why: what it said.
 
         Returns:
-            The programs that would not be attached, or of which nobody can say, each with the reason.
+            Whether it is left out.
         """
-        tried = {name: self._ask(name) for name in self._undecided()}
-        return self.left_out | self.open | {name: why for name, why in tried.items() if why}
+        if name not in self._undecided() or not self._marked(name, "optional"):
+            return False
+        self.left_out[name] = why
+        return True
+
+    def outlook(self) -> dict[str, tuple[bool | None, str]]:
+        """What attaching would tell, as far as it can be told before, or as this process may ask.
+
+        Returns:
+            For each program: whether it would be attached, None where nobody can tell; and why not.
+        """
+        found: dict[str, tuple[bool | None, str]] = {}
+        for name in self._hooks:
+            why = self.left_out.get(name) or self.open.get(name) or self._ask(name)
+            found[name] = (None if is_untried(why) else not why, why)
+        return found
 
     def _undecided(self) -> list[str]:
         return [name for name in self._hooks if name not in self.left_out and name not in self.open]

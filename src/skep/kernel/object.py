@@ -85,6 +85,7 @@ class Object:
         self.left_out: Mapping[str, str] = self._plan.left_out
         self.open: Mapping[str, str] = self._plan.open
         self._handle = ffi.NULL
+        self._failed = ""  # the program that libbpf complained of
         self._statistics = -1
         self.maps: dict[str, Map] = {}
         self.programs: dict[str, Program] = {}
@@ -98,7 +99,9 @@ class Object:
             except (LoadError, UnsupportedError) as error:
                 self.close()
                 # Without what cannot be loaded here, the others may still be of use.
-                if isinstance(error, BtfError) or not self._plan.refuse():
+                if isinstance(error, BtfError):
+                    raise
+                if not self._plan.excuse(self._failed, error.message.partition("\n")[0]) and not self._plan.refuse():
                     raise
                 self._plan.check()
             except BaseException:
@@ -251,8 +254,11 @@ class Object:
     def _load(self) -> None:
         error = lib.bpf_object__load(self._handle)
         if error:
+            log = messages()
+            named = re.search(r"prog '(\w+)': ", log)
+            self._failed = named[1] if named else ""
             entries = {name: lib.bpf_map__max_entries(map_) for name, map_ in self._each_map()}
-            raise _not_loaded(self.spec, -error, messages(), entries)
+            raise _not_loaded(self.spec, -error, log, entries)
 
 
 def _contents(spec: ObjectSpec, fill: Fill) -> Sequence[Entry]:
@@ -292,7 +298,9 @@ def _not_loaded(spec: ObjectSpec, number: int, log: str, entries: Mapping[str, i
         name = created[1] or created[2]
         size = f"{entries[name]} {'bytes' if spec.maps[name].is_ring else 'entries'}" if name in spec.maps else ""
         message = f"map {name}{size and f' of {size}'} cannot be created: {os.strerror(number)}"
-        remedy = f"Ask for fewer: --map {name}.max_entries=N." if number in {errno.E2BIG, errno.ENOMEM} else None
+        # A ring of more than 2 GiB is an invalid one: its size is a power of two.
+        too_large = number in {errno.E2BIG, errno.ENOMEM} or (number == errno.EINVAL and entries.get(name, 0) > 1 << 31)
+        remedy = f"Ask for fewer: --map {name}.max_entries=N." if too_large else None
         return LoadError(message, number, log=log, remedy=remedy)
     return LoadError(f"{what} cannot be loaded: {_last(log) or os.strerror(number)}", number, log=log)
 

@@ -327,7 +327,7 @@ class Run:
             events=dict(self._events),
             lost=None if rings and counted is None else reader.lost + (counted or 0),
             out_of_scope=self._out_of_scope,
-            runs={name: program.run_count() for name, program in loaded.programs.items() if program.fd >= 0}
+            runs={name: loaded.programs[name].run_count() for name in self.attached}
             if loaded.enable_statistics()
             else None,
             streams=len(self.spec.events) + self.spec.prints,
