@@ -178,7 +178,10 @@ def _source(arguments: list[str], parser: Parser, actions: list[Action]) -> tupl
         ):
             raise UsageError(f"{argument} stands before SOURCE", remedy="The options of a kernel file come after it.")
         position += 2 if argument in with_value else 1
-    raise UsageError("SOURCE is missing: a .bpf.c file, a .bpf.o file or a tool", remedy="skep tools lists the tools.")
+    raise UsageError(
+        "SOURCE is missing: a .bpf.c file, a .bpf.o file, a package.json or a tool",
+        remedy="skep tools lists the tools.",
+    )
 
 
 def _invoking_user() -> tuple[int, int] | None:
