@@ -39,10 +39,14 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERF_EVENT_ARRAY = 4,
+	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 enum { BPF_ANY = 0, BPF_F_NO_PREALLOC = 1 };
 #define BPF_F_CURRENT_CPU 0xffffffffULL
+struct bpf_dynptr {
+	__u64 opaque[2];
+};
 struct trace_event_raw_sys_enter {
 	long id;
 	unsigned long args[6];
@@ -74,13 +78,18 @@ def build(tmp_path, cache_home, header) -> Callable[..., bytes]:
     """Compiles a kernel file given as text, with vmlinux.h and bpf_helpers.h before it, to an object."""
 
     def build(
-        text: str, *, name: str = "program.bpf.c", preamble: str = PREAMBLE, headers: dict[str, str] | None = None
+        text: str,
+        *,
+        name: str = "program.bpf.c",
+        preamble: str = PREAMBLE,
+        headers: dict[str, str] | None = None,
+        events: dict[str, list[str]] | None = None,
     ) -> bytes:
         source = tmp_path / name
         for path, contents in {**(headers or {}), name: preamble + text}.items():
             (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / path).write_bytes(contents.encode())
-        return compile_source(str(source), "header-id", lambda: header, find_compiler())
+        return compile_source(str(source), "header-id", lambda: header, find_compiler(), events=events)
 
     return build
 

@@ -227,6 +227,9 @@ class Frame:
             expression: of this function, without casts.
         """
         children = list(expression.get_children())
+        if expression.type.get_canonical().kind in {TypeKind.CONSTANTARRAY, TypeKind.RECORD}:
+            # What it holds is not what its address leads to.
+            return []
         if expression.kind == CursorKind.DECL_REF_EXPR and expression.referenced is not None:
             return self._given(expression.referenced.hash)
         if expression.kind == CursorKind.CONDITIONAL_OPERATOR:

@@ -10,7 +10,7 @@ from clang.cindex import Cursor, CursorKind, TypeKind
 from clang.cindex import Type as ClangType
 
 from skep.spec.document import RESTATED
-from skep.spec.syntax import type_name
+from skep.spec.syntax import has_name, type_name
 
 __all__ = ["restate"]
 
@@ -25,7 +25,7 @@ def restate(type_: ClangType, ring: str) -> tuple[str, str] | None:
     declaration = type_.get_declaration()
     if declaration.kind not in {CursorKind.STRUCT_DECL, CursorKind.UNION_DECL} or type_.get_size() <= 0:
         return None
-    tag = ring if declaration.is_anonymous() or not declaration.spelling.isidentifier() else declaration.spelling
+    tag = declaration.spelling if has_name(declaration) else ring
     name = f"{_word(declaration)} {tag}{RESTATED}"
     return name, f"{name} {_body(type_)};"
 
@@ -40,12 +40,10 @@ def _body(type_: ClangType) -> str:
     end = 0
     for field in type_.get_fields():
         start = field.get_field_offsetof()
-        parts += [] if union else _gap(start - end)
-        parts.append(_member(field))
+        parts += [*([] if union else _gap(start - end)), _member(field)]
         end = start + (field.get_bitfield_width() if field.is_bitfield() else 8 * max(field.type.get_size(), 0))
-    size = 8 * type_.get_size()
-    parts += [f"char _size[{size // 8}];"] if union else _gap(size - end)
-    return f"{{ {' '.join(parts)} }} __attribute__((packed))"
+    # Its alignment fills it up at its end.
+    return f"{{ {' '.join(parts)} }} __attribute__((packed, aligned({type_.get_align()})))"
 
 
 def _gap(bits: int) -> list[str]:
@@ -55,7 +53,7 @@ def _gap(bits: int) -> list[str]:
 
 
 def _member(field: Cursor) -> str:
-    name = "" if field.is_anonymous() else field.spelling
+    name = field.spelling if has_name(field) else ""
     if field.is_bitfield():
         return f"{_base(field.type)} {name}:{field.get_bitfield_width()};"
     type_, counts = field.type, ""

@@ -20,6 +20,7 @@ __all__ = [
     "binary_operator",
     "canonical_name",
     "constant",
+    "has_name",
     "is_number",
     "operand_of_sizeof",
     "pointee",
@@ -111,6 +112,11 @@ def operand_of_sizeof(cursor: Cursor) -> ClangType | None:
     if operand.kind == CursorKind.TYPE_REF and any(token.spelling in {"*", "["} for token in cursor.get_tokens()):
         return None
     return operand.type if operand.type.get_canonical().kind != TypeKind.POINTER else None
+
+
+def has_name(member: Cursor) -> bool:
+    """Whether a member of a struct has a name of its own; libclang calls the others `(anonymous at FILE:LINE)`."""
+    return str(member.spelling).isidentifier()
 
 
 def is_number(type_: ClangType) -> bool:

@@ -7,7 +7,7 @@ from clang.cindex import Type as ClangType
 
 from skep.spec.document import Tag
 from skep.spec.inference import frames
-from skep.spec.syntax import ADDRESS_OF, canonical_name, constant, is_number, pointee, strip, unary_operator
+from skep.spec.syntax import ADDRESS_OF, canonical_name, constant, has_name, is_number, pointee, strip, unary_operator
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,11 +46,10 @@ def _members(type_: ClangType, prefix: str = "", start: int = 0) -> dict[str, tu
     found = {}
     for field in type_.get_canonical().get_fields():
         place = start + field.get_field_offsetof()
-        path = prefix if field.is_anonymous() else f"{prefix}{field.spelling}"
         if is_number(field.type) and not field.is_bitfield():
-            found[path] = (place, field.type.get_size())
+            found[f"{prefix}{field.spelling}"] = (place, field.type.get_size())
         elif field.type.get_canonical().kind == TypeKind.RECORD:
-            found |= _members(field.type, path if field.is_anonymous() else f"{path}.", place)
+            found |= _members(field.type, f"{prefix}{field.spelling}." if has_name(field) else prefix, place)
     return found
 
 
@@ -88,18 +87,19 @@ def _places(frame: Frame, member: Cursor, types: set[str]) -> list[_Place]:
     """Where in which of these types a member of an expression such as `e->header.kind` lies."""
     start = 0
     while member.kind == CursorKind.MEMBER_REF_EXPR:
-        # The place of a member of an anonymous struct is within that struct, which is a member of its own here.
-        start += max(member.referenced.get_field_offsetof(), 0)
-        member = strip(next(member.get_children()))
+        outer = next(member.get_children())
+        # What has no name is no step: the place of its members is known from the struct around it.
+        if has_name(member):
+            while outer.kind == CursorKind.MEMBER_REF_EXPR and not has_name(outer):
+                outer = next(outer.get_children())
+            start += (pointee(outer.type) or outer.type).get_offset(member.spelling)
+        member = strip(outer)
     if member.kind == CursorKind.UNARY_OPERATOR and unary_operator(member) == ADDRESS_OF:
-        return _places(frame, strip(next(member.get_children())), types)
-    target = pointee(member.type) or member.type
-    if canonical_name(target) in types:
-        return [(canonical_name(target), start)]
-    # A pointer to the head of a record, or to a part of it.
-    return [
-        (name, place + start)
-        for origin, home in frame.origins(member)
-        if strip(origin) != member
-        for name, place in _places(home, strip(origin), types)
-    ]
+        further = [(strip(next(member.get_children())), frame)]
+    else:
+        target = canonical_name(pointee(member.type) or member.type)
+        if target in types:
+            return [(target, start)]
+        # A pointer to the head of a record, or to a part of it.
+        further = [(strip(origin), home) for origin, home in frame.origins(member) if strip(origin) != member]
+    return [(name, place + start) for origin, home in further for name, place in _places(home, origin, types)]
