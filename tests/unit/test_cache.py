@@ -215,8 +215,6 @@ def test_trim_removes_what_was_not_used_for_longest(times, most: int, left: list
 
 def test_trim_survives_files_that_vanish_and_files_that_cannot_be_removed(tmp_path: Path, monkeypatch) -> None:
     files(tmp_path, (1, 1), (2, 2), (3, 3))
-    (tmp_path / "folder").mkdir()
-    os.utime(tmp_path / "folder", (0, 0))
     os.symlink("nowhere", tmp_path / "dangling")
     real = os.unlink
 
@@ -228,4 +226,20 @@ def test_trim_survives_files_that_vanish_and_files_that_cannot_be_removed(tmp_pa
 
     cache.trim(str(tmp_path), most=1)
 
-    assert sorted(os.listdir(tmp_path)) == ["2", "dangling", "folder"]
+    assert sorted(os.listdir(tmp_path)) == ["2", "dangling"]
+
+
+def test_trim_removes_folders_with_all_that_they_hold_and_follows_no_link(tmp_path: Path) -> None:
+    for name, second in (("old", 1), ("new", 9)):
+        (tmp_path / "cache" / name).mkdir(parents=True)
+        (tmp_path / "cache" / name / "vmlinux.h").write_text("")
+        os.utime(tmp_path / "cache" / name, (second, second))
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a").write_text("")
+    os.utime(tmp_path / "elsewhere", (2, 2))
+    os.symlink(tmp_path / "elsewhere", tmp_path / "cache" / "link")
+
+    cache.trim(str(tmp_path / "cache"), most=1)
+
+    assert os.listdir(tmp_path / "cache") == ["new"]
+    assert (tmp_path / "elsewhere" / "a").exists()

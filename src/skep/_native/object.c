@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <bpf/btf.h>
@@ -15,6 +16,37 @@
 static void write_text(void *file, const char *format, va_list arguments)
 {
 	vfprintf(file, format, arguments);
+}
+
+/*
+ * Prototypes of the kernel's functions that programs may call: those with the tag "bpf_kfunc" (Linux 6.10 and later,
+ * Documentation/bpf/kfuncs.rst). Weak, so that a program may ask whether this kernel has one.
+ */
+static int write_prototypes(const struct btf *btf, struct btf_dump *dump, FILE *file)
+{
+	int error = 0;
+
+	fputs("#ifndef BPF_NO_KFUNC_PROTOTYPES\n"
+	      "#ifndef __ksym\n#define __ksym __attribute__((section(\".ksyms\")))\n#endif\n"
+	      "#ifndef __weak\n#define __weak __attribute__((weak))\n#endif\n\n",
+	      file);
+	for (uint32_t id = 1, count = btf__type_cnt(btf); id < count && !error; id++) {
+		const struct btf_type *tag = btf__type_by_id(btf, id), *function;
+		LIBBPF_OPTS(btf_dump_emit_type_decl_opts, options);
+
+		if (!btf_is_decl_tag(tag) || btf_decl_tag(tag)->component_idx != -1 ||
+		    strcmp(btf__name_by_offset(btf, tag->name_off), "bpf_kfunc"))
+			continue;
+		function = btf__type_by_id(btf, tag->type);
+		if (!btf_is_func(function))
+			continue;
+		options.field_name = btf__name_by_offset(btf, function->name_off);
+		fputs("extern ", file);
+		error = btf_dump__emit_type_decl(dump, function->type, &options);
+		fputs(" __weak __ksym;\n", file);
+	}
+	fputs("#endif\n\n", file);
+	return error;
 }
 
 /*
@@ -48,7 +80,10 @@ int skep_write_header(const struct btf *btf, int fd)
 	      file);
 	for (uint32_t id = 1, count = btf__type_cnt(btf); id < count && !error; id++)
 		error = btf_dump__dump_type(dump, id);
-	fputs("#ifndef BPF_NO_PRESERVE_ACCESS_INDEX\n#pragma clang attribute pop\n#endif\n\n#endif\n", file);
+	fputs("#ifndef BPF_NO_PRESERVE_ACCESS_INDEX\n#pragma clang attribute pop\n#endif\n\n", file);
+	if (!error)
+		error = write_prototypes(btf, dump, file);
+	fputs("#endif\n", file);
 	btf_dump__free(dump);
 	/* A full disk may show at any write: the caller must not keep half a header. */
 	if (ferror(file) && !error)

@@ -1,6 +1,7 @@
 """The running kernel's types: what identifies them, vmlinux.h made from them, and objects built against them.
 
-libbpf reads the BTF and writes the header (40 ms); Python never parses it.
+libbpf reads the BTF and writes the header (40 ms); Python never parses it. From Linux 6.10 on the header declares the
+functions that programs may call (kfuncs), as bpftool's does.
 
 Minimum kernel: 5.4 for /sys/kernel/btf/vmlinux (CONFIG_DEBUG_INFO_BTF). Source: Documentation/bpf/btf.rst.
 """
@@ -27,6 +28,10 @@ __all__ = ["build", "header_folder", "identity"]
 
 VMLINUX = "/sys/kernel/btf/vmlinux"
 _NOTES = "/sys/kernel/notes"
+# What vmlinux.h holds beside the kernel's types: a change here makes all written ones stale.
+_HEADER = 2
+# 3 MB each.
+_MOST_KERNELS = 8
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -64,10 +69,10 @@ def identity(btf: str | None = None) -> str:
     if btf is None and os.path.exists(VMLINUX):
         build_id = _build_id()
         if build_id is not None:
-            return build_id
+            return f"{build_id}.{_HEADER}"
     try:
         with open(btf or VMLINUX, "rb") as file:
-            return blake2b(file.read(), digest_size=20).hexdigest()
+            return f"{blake2b(file.read(), digest_size=20).hexdigest()}.{_HEADER}"
     except OSError as error:
         raise _no_btf(btf, error.strerror or str(error)) from error
 
@@ -105,7 +110,10 @@ def header_folder(header: str, btf: str | None = None) -> str:
     """
     folder = cache.cache_folder(os.path.join("headers", header))
     path = os.path.join(folder, "vmlinux.h")
+    # The kernels that are in use stay.
+    os.utime(folder)
     if not os.path.exists(path):
+        cache.trim(os.path.dirname(folder), most=_MOST_KERNELS)
         loaded = lib.btf__parse(os.fsencode(btf), ffi.NULL) if btf else lib.btf__load_vmlinux_btf()
         if loaded == ffi.NULL:
             number = ffi.errno

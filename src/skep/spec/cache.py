@@ -2,6 +2,8 @@
 
     $XDG_CACHE_HOME/skep (or ~/.cache/skep), mode 0700
         headers/ID/vmlinux.h        the header of one kernel's BTF
+        precompiled/KEY.SUM         the same, as one compiler or libclang has read it
+        compilers/KEY               what was found out about a compiler
         objects/KEY.inputs          the files that a source, compiled with these flags, reads
         objects/KEY.bpf.o           the object made from exactly these contents
 
@@ -102,13 +104,13 @@ def write(path: str, data: bytes) -> None:
 
 
 def trim(folder: str, *, most: int = _MOST_FILES) -> None:
-    """Removes the files of a folder that were not used for longest.
+    """Removes what was not used for longest from a folder: files, and folders with all that they hold.
 
     Call it before writing: what is newest is then never in danger.
 
     Args:
         folder: of the cache.
-        most: how many files may stay.
+        most: how many may stay.
     """
     import contextlib
 
@@ -124,4 +126,13 @@ def trim(folder: str, *, most: int = _MOST_FILES) -> None:
     for _, path in files[most:]:
         # What cannot be removed is no reason to fail.
         with contextlib.suppress(OSError):
-            os.unlink(path)
+            _remove(path)
+
+
+def _remove(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        import shutil
+
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)

@@ -36,9 +36,6 @@ _ARCHITECTURES = {"x86_64": "x86", "aarch64": "arm64", "s390x": "s390", "ppc64le
 # What an object depends on beside its inputs: a change here makes all cached and shipped objects stale.
 _FORMAT = 4
 
-# Without the functions of the kernel in vmlinux.h, and without what our <bpf/*.h> add to those of libbpf.
-_BARE = ["-DBPF_NO_KFUNC_PROTOTYPES", "-DSKEP_NO_COMPATIBILITY"]
-
 
 def compile_source(
     source: str,
@@ -169,11 +166,11 @@ def _compile(
     # A macro of the command line comes before the header, too.
     precompiled = os.path.join(header, "vmlinux.h") if not defines and begins_with_header(source, text) else None
     finished, reading = _attempt(source, text, flags, compiler, events, precompiled)
-    if finished.returncode and is_conflict(finished.stderr, (header, INCLUDE)):
-        # The source declares for itself what our headers declare otherwise.
-        again = _attempt(source, text, [*flags, *_BARE], compiler, events, None)
-        if not again[0].returncode:
-            finished, reading = again
+    # A source that declares for itself what our headers declare otherwise is compiled without that part of them.
+    for folder, switch in (header, "-DBPF_NO_KFUNC_PROTOTYPES"), (INCLUDE, "-DSKEP_NO_COMPATIBILITY"):
+        if finished.returncode and is_conflict(finished.stderr, folder):
+            flags.append(switch)
+            finished, reading = _attempt(source, text, flags, compiler, events, precompiled)
     if finished.returncode:
         raise rejection(source, finished.stderr)
     return finished.stdout, reading.inputs

@@ -7,10 +7,6 @@ import re
 
 from skep.base.errors import CompileError, Diagnostic
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 __all__ = ["is_conflict", "rejection"]
 
 # The packages of headers, by how their names begin.
@@ -66,12 +62,12 @@ def _remedy(text: str) -> str | None:
     return f"{name} is no header for eBPF: no library runs in the kernel. vmlinux.h has the kernel's types."
 
 
-def is_conflict(output: bytes, folders: Sequence[str]) -> bool:
-    """May a source declare something otherwise than a header in one of these folders? Such a header is then named.
+def is_conflict(output: bytes, folder: str) -> bool:
+    """Does a source declare something otherwise than a header in a folder does?
 
     Args:
         output: what the compiler wrote to its standard error.
-        folders: of the headers.
+        folder: of the headers.
     """
-    places = re.findall(rb"^(.+?):\d+:\d+: ", output, re.MULTILINE)
-    return any(os.fsdecode(place).startswith(tuple(folders)) for place in places)
+    places = re.findall(rb"^(.+?):\d+:\d+: (?:(?:fatal )?error|note: previous|note: expanded)", output, re.MULTILINE)
+    return any(os.fsdecode(place).startswith(folder + os.sep) for place in places)
