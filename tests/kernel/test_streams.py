@@ -142,6 +142,36 @@ def test_records_of_several_types_are_told_apart_by_their_sizes(program):
     assert [batch.array["number"].tolist() for batch in batches] == [[0], [1, 2], [3], [4, 5]]
 
 
+def test_records_of_one_size_are_told_apart_by_a_member(program):
+    spec = program("tagged")
+    spec.variables["pid_filter"].value = os.getpid()
+    with Run(spec) as run:
+        os.getppid()
+        batches = list(run.batches(duration=0.2))
+
+    rows = {(batch.source, batch.schema.name): list(batch.rows()) for batch in batches}
+    assert [(row.header.kind, row.number, row.name) for row in rows["events", "opened"]] == [(1, 7, "some name")]
+    assert [(row.header.kind, row.code) for row in rows["events", "closed"]] == [(2, 10), (300, 11)]
+    assert [(row.number, row.name) for row in rows["more", "opened"]] == [(8, "cut")]
+    assert [row.code for row in rows["more", "closed"]] == [9]
+
+
+@pytest.mark.floors("6.1")
+def test_records_of_which_nothing_is_known_are_bytes(program):
+    spec = program("open")
+    spec.variables["pid_filter"].value = os.getpid()
+    with Run(spec) as run:
+        question = "the type of the records of raw cannot be told: --event 'raw=struct event'"
+        assert any(notice.startswith(question) for notice in run.notices)
+        os.getppid()
+        batches = {batch.source: batch for batch in run.batches(duration=0.2)}
+
+    first = b"\1\0\0\0\2" if os.getpid() & 1 else b"\1\0\0"
+    assert list(batches["raw"].rows()) == [(first,), (b"\0\0\0\0\2\0\0\0",)]
+    assert batches["raw"].array["data"].tolist() == [first.ljust(8, b"\0"), b"\0\0\0\0\2\0\0\0"]
+    assert [row.number for row in batches["typed"].rows()] == [2]
+
+
 def test_losses_that_a_file_does_not_count_are_not_said_to_be_none(program):
     with Run(program("uncounted"), command=["true"], stdout=2) as run:
         list(run.batches(duration=60))

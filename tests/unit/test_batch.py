@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 from array import array
 
 import pytest
@@ -97,3 +98,24 @@ def test_a_selection_holds_the_chosen_records(values, data):
     selected = batch.select(chosen)
     assert [row.pid for row in selected.rows()] == [values[index][0] for index in chosen]
     assert (selected.count, selected.lost, selected.source) == (len(chosen), 3, "events")
+
+
+@pytest.mark.parametrize("records", [[b"\1\2\3\4", b"\5\6\7\0"], [b"\1\2\3\4\5", b"\5\6\7"], []])
+def test_records_of_which_nothing_is_known_are_their_bytes(records):
+    batch = _batch(records)
+    batch.schema = Schema("events", 0, (Field("data", 0, 0, Type("bytes", 0, "bytes")),))
+    longest = max(map(len, records), default=0)
+
+    assert [row.data for row in batch.rows()] == records
+    assert batch.array["data"].tolist() == [record.ljust(longest, b"\0") for record in records]
+    assert [row["data"] for row in batch.to_arrow().to_pylist()] == records
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 8])
+@given(numbers=st.lists(st.integers(0, 255), min_size=1, max_size=8), lengths=st.data())
+def test_numbers_of_records_that_were_cut_short_end_in_zeros(size, numbers, lengths):
+    records = [bytes([number] * 16)[: lengths.draw(st.integers(0, 16))] for number in numbers]
+    field = Field("kind", 5, size, Type("int", size, "number"))
+
+    expected = [int.from_bytes(record.ljust(16, b"\0")[5 : 5 + size], sys.byteorder) for record in records]
+    assert _batch(records).numbers(field) == expected

@@ -48,6 +48,37 @@ def test_the_documents_of_linked_objects_are_merged() -> None:
     assert document.digest == "abcdef"
 
 
+def test_the_tags_of_linked_objects_are_joined() -> None:
+    tags = {"ring": {"field": "kind", "values": {"struct other": [2]}}, "b": {"field": "x", "values": {}}}
+
+    document = read_document(section(GOOD, {**GOOD, "tags": tags}), "x.o")
+
+    assert {ring: (tag.field, tag.values) for ring, tag in document.tags.items()} == {
+        "ring": ("kind", {"struct event": [1], "struct other": [2]}),
+        "b": ("x", {}),
+    }
+
+
+def test_of_linked_objects_with_different_tags_the_last_counts() -> None:
+    tags = {"ring": {"field": "type", "values": {"struct other": [2]}}}
+
+    (tag,) = read_document(section(GOOD, {**GOOD, "tags": tags}), "x.o").tags.values()
+
+    assert (tag.field, tag.values) == ("type", {"struct other": [2]})
+
+
+def test_what_is_said_from_outside_overrules_ring_by_ring() -> None:
+    own = read_document(section({**GOOD, "events": {"ring": ["struct event"], "b": ["u32"]}}), "x.o")
+
+    document = own.overruled_by(Document({"ring": ["u64"]}, {"y": "more"}, "", formats={"struct x": {"a": "pid"}}))
+
+    assert document.events == {"ring": ["u64"], "b": ["u32"]}
+    assert document.notes == {"x": "words", "y": "more"}
+    assert document.tags == {}
+    assert document.formats == {"struct event": {"address": "ipv4"}, "struct x": {"a": "pid"}}
+    assert document.digest == "abc"
+
+
 def test_padding_between_documents_is_skipped() -> None:
     data = bytes(section(GOOD)) + b"\0\0\0" + bytes(section({**GOOD, "digest": "d"})) + b"\0"
 
@@ -69,12 +100,16 @@ def test_padding_between_documents_is_skipped() -> None:
         pytest.param(section({**GOOD, "version": [1]}), "another version than 2", id="a version that is a list"),
         *(
             pytest.param(section({**GOOD, key: value}), "missing, or of the wrong type", id=f"{key} that are {kind}")
-            for key in ("events", "notes", "digest")
+            for key in ("events", "tags", "formats", "notes", "digest")
             for kind, value in {"missing": None, "a number": 5, "a list": ["a"], "wrong inside": {"a": 5}}.items()
         ),
         pytest.param(section({**GOOD, "events": {"a": "text"}}), "wrong type", id="a type that is no list"),
         pytest.param(section({**GOOD, "events": {"a": [["b"]]}}), "wrong type", id="a type that is a list of lists"),
         pytest.param(section({**GOOD, "notes": {"a": "\ud800"}}), "wrong type", id="half a character"),
+        pytest.param(section({**GOOD, "tags": {"a": {"field": "b"}}}), "wrong type", id="a tag without values"),
+        pytest.param(
+            section({**GOOD, "tags": {"a": {"field": "b", "values": {"c": [True]}}}}), "wrong type", id="a tag's value"
+        ),
     ],
 )
 def test_a_damaged_document_is_refused_with_the_reason(data: bytes, message: str) -> None:

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from skep.base.errors import ObjectFormatError, SkepError
+from skep.base.errors import ObjectFormatError, SkepError, UsageError
+from skep.spec.document import Document, Tag
 from skep.spec.elf import Elf
 from skep.spec.objectspec import PERF_EVENT_ARRAY, RINGBUF, ObjectSpec
 
@@ -226,6 +227,179 @@ def test_a_ring_of_another_builder_that_nothing_is_known_of_is_open(text: str) -
     assert event.schemas[0].is_raw
 
 
+RINGS = 'struct { __uint(type, 27); __uint(max_entries, 4096); } ring SEC(".maps");\n'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("struct event { u64 a; }; const struct event *unused;\n", id="a struct"),
+        pytest.param("typedef struct { u64 a; } event; event *keep __attribute__((unused));\n", id="a typedef"),
+        pytest.param("struct event { u64 a; }; const struct event *const volatile unused = 0;\n", id="a constant"),
+        pytest.param(
+            "struct event { u64 a; }; struct event *unused; struct more { u64 b; }; struct more data;\n",
+            id="beside a struct that is data",
+        ),
+    ],
+)
+def test_what_an_unused_pointer_keeps_is_the_record(text: str) -> None:
+    event = ObjectSpec.read(foreign(text + RINGS + SEND), "x.o").events["ring"]
+
+    assert [(schema.name, [field.name for field in schema.fields]) for schema in event.schemas] == [("event", ["a"])]
+    assert event.question == ""
+
+
+def test_a_pointer_that_code_uses_keeps_nothing() -> None:
+    text = "struct event { u64 a; }; struct event *current;\n" + RINGS
+    text += 'SEC("tp/a/b") int handle(void *ctx) { u64 e[4] = {}; return output(&ring, e, 32, 0) + !current; }\n'
+
+    assert ObjectSpec.read(foreign(text), "x.o").events["ring"].schemas[0].is_raw
+
+
+def test_several_structs_that_pointers_keep_are_told_apart_by_size() -> None:
+    text = "struct one { u32 a; }; struct one *unused1; struct two { u64 b; }; struct two *unused2;\n"
+
+    event = ObjectSpec.read(foreign(text + RINGS + SEND), "x.o").events["ring"]
+
+    assert {schema.name for schema in event.schemas} == {"one", "two"}
+
+
+@pytest.mark.parametrize(
+    ("text", "rings"),
+    [
+        pytest.param(
+            "struct one { u64 a; }; struct one *unused1; struct two { u64 b; }; struct two *unused2;\n" + RINGS,
+            ["ring"],
+            id="two structs of one size",
+        ),
+        pytest.param(
+            "struct one { u64 a; }; struct one *unused1; struct two { u32 b; }; struct two *unused2;\n"
+            + RINGS
+            + RINGS.replace("} ring", "} more"),
+            ["ring", "more"],
+            id="two rings",
+        ),
+    ],
+)
+def test_what_pointers_keep_is_asked_for_where_it_does_not_suffice(text: str, rings: list[str]) -> None:
+    events = ObjectSpec.read(foreign(text + SEND), "x.o").events
+
+    assert list(events) == rings
+    for ring, event in events.items():
+        assert event.question == (
+            f"which of struct one, struct two {ring} carries cannot be told: "
+            f"--event '{ring}=struct one', or before the map: /// @event struct one"
+        )
+
+
+def test_the_only_struct_that_is_kept_for_nothing_is_the_record() -> None:
+    """As a compiler keeps it that does not drop what no code uses: it is put into BTF by hand here."""
+    struct_ = type_(4, 8, struct.pack("=IIIIII", VALUE, 1, 0, TYPE_NAME, 1, 32), name=RODATA, vlen=2)
+    names = NAMES.replace(b".rodata", b"event__")
+
+    event = ObjectSpec.read(ring_of(INT + struct_, 2, names, typed=False), "x.o").events["value"]
+
+    assert [(schema.name, schema.size) for schema in event.schemas] == [("event__", 8)]
+
+
+def asked(*types: str, ring: str = "ring") -> Document:
+    return Document({ring: list(types)}, {}, "")
+
+
+KEPT = "struct event { u64 a, b; }; struct event *used; typedef u32 number; number count; enum mode { A } mode;\n"
+KEPT += "union either { u32 a; u64 b; } either; unsigned long long plain;\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("struct event", 16), ("number", 4), ("u32", 4), ("enum mode", 4), ("union either", 8), ("u64", 8)],
+)
+def test_what_is_said_from_outside_is_looked_up_by_its_name_in_c(name: str, size: int) -> None:
+    event = ObjectSpec.read(foreign(KEPT + RINGS + SEND), "x.o", document=asked(name)).events["ring"]
+
+    assert [schema.size for schema in event.schemas] == [size]
+
+
+@pytest.mark.parametrize(
+    ("document", "message", "remedy"),
+    [
+        (
+            asked("struct evnt"),
+            "x.o: ring cannot carry struct evnt: there is no such type",
+            "Did you mean struct event?",
+        ),
+        (asked("event"), "x.o: ring cannot carry event: there is no such type", "Did you mean struct event?"),
+        (asked("struct mode"), "x.o: ring cannot carry struct mode", "Did you mean"),
+        (asked("u32", ring="rnig"), "x.o: there is no ring buffer and no perf event array rnig", "Did you mean ring?"),
+        (asked("u32", ring="xyz"), "x.o: there is no ring buffer and no perf event array xyz", "There are: ring."),
+    ],
+)
+def test_what_is_said_from_outside_and_is_not_there(document: Document, message: str, remedy: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        ObjectSpec.read(foreign(KEPT + RINGS + SEND), "x.o", document=document)
+
+    assert str(raised.value).startswith(message)
+    assert str(raised.value.remedy).startswith(remedy)
+
+
+def test_what_is_said_from_outside_overrules_the_object(spec_of, build) -> None:
+    data = build(
+        "struct one { u64 a; }; struct two { u64 b; }; struct two kept;\n"
+        'struct { __uint(type, BPF_MAP_TYPE_RINGBUF); } ring SEC(".maps");\n'
+        'SEC("tp/a/b") int handle(void *ctx)'
+        " { struct one e = {}; kept.b = 1; return bpf_ringbuf_output(&ring, &e, sizeof(e), 0); }\n"
+    )
+
+    assert ObjectSpec.read(data, "x.o").events["ring"].schemas[0].name == "one"
+    assert ObjectSpec.read(data, "x.o", document=asked("struct two")).events["ring"].schemas[0].name == "two"
+
+
+@pytest.mark.parametrize(
+    ("tag", "message"),
+    [
+        pytest.param(Tag("missing", {"struct one": [1], "struct two": [2]}), "have no field missing", id="no field"),
+        pytest.param(
+            Tag("a", {"struct one": [1], "struct two": [2]}), "have no field a in one place", id="of one only"
+        ),
+        pytest.param(Tag("text", {"struct one": [1], "struct two": [2]}), "have no field text", id="no number"),
+        pytest.param(Tag("k", {"struct one": [1], "struct two": [1]}), "k does not tell", id="the same for both"),
+        pytest.param(Tag("k", {"struct one": [1], "struct two": [257]}), "k does not tell", id="the same byte"),
+        pytest.param(Tag("k", {"struct one": [1], "struct two": []}), "k does not tell", id="nothing for one"),
+    ],
+)
+def test_a_tag_that_does_not_fit_is_refused(tag: Tag, message: str) -> None:
+    text = "struct one { u8 k; char text[3]; u32 a; } one; struct two { u8 k; char text[3]; u32 b; } two;\n"
+    document = Document({"ring": ["struct one", "struct two"]}, {}, "", tags={"ring": tag})
+    text = text.replace("u8", "unsigned char")
+
+    with pytest.raises(ObjectFormatError, match=message):
+        ObjectSpec.read(foreign(text + RINGS + SEND), "x.o", document=document)
+
+
+def test_a_tag_that_does_not_know_all_types_tells_nothing() -> None:
+    text = "struct one { u32 k; } one; struct two { u32 k; } two;\n"
+    tags = {"ring": Tag("k", {"struct one": [1]})}
+    document = Document({"ring": ["struct one", "struct two"]}, {}, "", tags=tags)
+
+    event = ObjectSpec.read(foreign(text + RINGS + SEND), "x.o", document=document).events["ring"]
+
+    assert event.tag is None
+    assert event.question
+
+
+def test_a_perf_event_array_may_hint_at_a_struct() -> None:
+    perf = RINGS.replace("27", "4").replace("__uint(max_entries, 4096);", "__type(value, {});")
+    text = "struct event { u64 a; };\n"
+    send = SEND.replace("output(&ring, e, 32, 0)", "perf(ctx, &ring, 0, e, 32)")
+    text += "static long (*perf)(void *, void *, u64, void *, u64) = (void *)25;\n"
+
+    hinted = ObjectSpec.read(foreign(text + perf.replace("{}", "struct event") + send), "x.o")
+    plain = ObjectSpec.read(foreign(text + perf.replace("{}", "u32") + send), "x.o")
+
+    assert hinted.events["ring"].schemas[0].name == "event"
+    assert plain.events["ring"].schemas[0].is_raw
+
+
 def test_an_event_type_of_a_gigabyte_is_refused() -> None:
     text = 'struct { __uint(type, 27); __type(value, char[1 << 30]); } ring SEC(".maps");\n'
 
@@ -322,15 +496,16 @@ def type_(kind: int, size: int, rest: bytes = b"", *, name: int = 0, vlen: int =
     return struct.pack("=III", name, kind << 24 | vlen, size) + rest
 
 
-VALUE, RING_NAME, TYPE_NAME = 1, 7, 13
+VALUE, RING_NAME, TYPE_NAME, RODATA = 1, 7, 13, 18
 NAMES = b"\0value\0.maps\0type\0.rodata\0"
 
 
-def ring_of(record: bytes, number: int, names: bytes = NAMES) -> bytes:
-    """Types of `record`, and a ring `value` whose value is the type of that number, the last of them."""
+def ring_of(record: bytes, number: int, names: bytes = NAMES, *, typed: bool = True) -> bytes:
+    """Types of `record`, and a ring `value` whose value is the type of that number, the last of them; or has none."""
     ring = type_(3, 0, struct.pack("=III", 1, 1, RINGBUF))
-    ring += type_(2, number + 1) + type_(2, number)
-    ring += type_(4, 16, struct.pack("=IIIIII", TYPE_NAME, number + 2, 0, VALUE, number + 3, 64), vlen=2)
+    ring += type_(2, number + 1) + type_(2, number if typed else 1)
+    second = VALUE if typed else RING_NAME
+    ring += type_(4, 16, struct.pack("=IIIIII", TYPE_NAME, number + 2, 0, second, number + 3, 64), vlen=2)
     ring += type_(14, number + 4, struct.pack("=I", 1), name=VALUE)
     ring += type_(15, 16, struct.pack("=III", number + 5, 0, 16), name=RING_NAME, vlen=1)
     call = struct.pack("=BBhi", 0x85, 0, 0, 130)

@@ -119,7 +119,8 @@ class Batch:
 
         size, dtype = self.schema.size, self.schema.dtype
         if self.schema.is_raw:
-            size = max((len(self._record(index)) for index in range(self.count)), default=0)
+            # As long as the longest; NumPy knows no elements without a size.
+            size = max([1, *(len(self._record(index)) for index in range(self.count))])
             dtype = np.dtype([(field.name, f"V{size}") for field in self.schema.fields])
         if self.stride is not None and self.stride >= size:
             return np.ndarray(self.count, dtype, self.buffer, strides=(self.stride,))
