@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from skep._native import ffi, lib
 from skep.base.errors import HookMissingError, ProgramError, UsageError
-from skep.kernel.trial import Trial, is_untried, known_to_libbpf
+from skep.kernel.features import known_to_libbpf
 from skep.spec.objectspec import TREE
 from skep.spec.sections import no_hook
 
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
     Ladder = Sequence[Collection[str]]
 
-__all__ = ["Plan"]
+__all__ = ["UNTRIED", "Plan"]
+
+UNTRIED = "not tried: "
+"""How an answer begins that is no refusal: this process may not ask."""
 
 # Kinds for the same, better ones first.
 _FUNCTIONS: Ladder = (
@@ -69,7 +72,7 @@ class Plan:
         _check_names(spec, wanted, without)
         self._spec = spec
         self._wanted = wanted
-        self._why_not = why_not or Trial().why_not
+        self._why_not = why_not
         self._hooks = {name: program.hook for name, program in spec.programs.items()}
         self._answers: dict[str, str] = {}
         self._wrong: list[str] = []
@@ -146,7 +149,7 @@ class Plan:
         found: dict[str, tuple[bool | None, str]] = {}
         for name in self._hooks:
             why = self.left_out.get(name) or self.open.get(name) or self._ask(name)
-            found[name] = (None if is_untried(why) else not why, why)
+            found[name] = (None if why.startswith(UNTRIED) else not why, why)
         return found
 
     def _undecided(self) -> list[str]:
@@ -207,9 +210,14 @@ class Plan:
     def _refusal(self, name: str) -> str:
         """Why this kernel does not take a program; "" if it does, or if this process may not ask."""
         answer = self._ask(name)
-        return "" if is_untried(answer) else answer
+        return "" if answer.startswith(UNTRIED) else answer
 
     def _ask(self, name: str) -> str:
+        if self._why_not is None:
+            # Most files have nothing to try.
+            from skep.kernel.trial import Trial
+
+            self._why_not = Trial().why_not
         if name not in self._answers:
             self._answers[name] = self._why_not(self._hooks[name])
         return self._answers[name]

@@ -11,16 +11,16 @@ import os
 import re
 
 from skep._native import ffi, lib, messages
+from skep.kernel.alternatives import UNTRIED
 from skep.kernel.features import missing_capabilities, tracefs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from skep.spec.sections import Hook
 
-__all__ = ["Trial", "is_untried", "known_to_libbpf"]
+__all__ = ["Trial"]
 
-_UNTRIED = "not tried: "
-_NEEDS_ROOT = f"{_UNTRIED}needs root"
+_NEEDS_ROOT = f"{UNTRIED}needs root"
 
 _VMLINUX = "/sys/kernel/btf/vmlinux"
 # enum bpf_prog_type and bpf_attach_type, include/uapi/linux/bpf.h
@@ -47,7 +47,7 @@ class Trial:
     def why_not(self, hook: Hook) -> str:
         """Why this kernel takes no program on a hook; "" if it does, or if only attaching can tell.
 
-        An answer that `is_untried` is no refusal.
+        An answer that begins with `UNTRIED` is no refusal.
 
         Args:
             hook: what a section names.
@@ -120,31 +120,10 @@ class Trial:
         return not self._symbols or re.search(os.fsencode(rf" {text}{end}"), self._symbols, re.MULTILINE) is not None
 
 
-def is_untried(answer: str) -> bool:
-    """Whether that answer says that this process may not ask.
-
-    Args:
-        answer: of `Trial.why_not`.
-    """
-    return answer.startswith(_UNTRIED)
-
-
-def known_to_libbpf(section: str) -> bool:
-    """Whether libbpf has that section: newer releases have more.
-
-    Args:
-        section: of a program, without a ? in front.
-    """
-    kind, attach_type = ffi.new("enum bpf_prog_type *"), ffi.new("enum bpf_attach_type *")
-    found = not lib.libbpf_prog_type_by_name(os.fsencode(section), kind, attach_type)
-    messages()
-    return found
-
-
 def _tracepoint(target: str) -> str:
     root = tracefs()
     if root is None:
-        return f"{_UNTRIED}tracefs is not mounted"
+        return f"{UNTRIED}tracefs is not mounted"
     try:
         os.stat(f"{root}/events/{target}/id")
     except PermissionError:
