@@ -1,11 +1,14 @@
 """From source to the types of records, and to doc comments."""
 
+import contextlib
+import re
 import textwrap
 
 import pytest
 
 from skep.base.errors import CompileError, ObjectFormatError, ProgramError, UsageError
 from skep.spec.objectspec import ObjectSpec
+from skep.spec.reading import read_source
 
 EVENT = "struct event { u32 pid; char comm[16]; u64 ts; };\n"
 EVENT_FIELDS = ["pid", "comm", "ts"]
@@ -771,3 +774,27 @@ def test_what_a_field_means_may_be_said(spec_of) -> None:
         "b": None,
     }
     assert fields["part"].type.fields[0].meaning == "ipv4"
+
+
+def test_a_source_with_errors_is_read_as_far_as_it_goes(header) -> None:
+    """Whatever word is missing: the compiler says what is wrong."""
+    preamble = '#include "vmlinux.h"\n#include <bpf/bpf_helpers.h>\n'
+    text = preamble + STRUCT["output in a helper, the map given to it by another"]
+    words = [word for word in re.finditer(r"\w+|[^\w\s]", text) if word.start() > len(preamble)]
+    arguments = ["--target=bpfel", f"-I{header}"]
+    for word in words[::3]:
+        broken = text[: word.start()] + text[word.end() :]
+        with contextlib.suppress(CompileError):
+            reading = read_source("broken.bpf.c", broken.encode(), arguments)
+            assert set(reading.events) <= {"events"}
+
+
+def test_calls_that_branch_without_end_are_followed_so_far(spec_of) -> None:
+    """Each of ten functions calls the next one six times: sixty million calls."""
+    functions = ["static __attribute__((noinline)) int f0(void *p) { return bpf_ringbuf_output(&events, p, 32, 0); }\n"]
+    for number in range(1, 11):
+        calls = " + ".join([f"f{number - 1}(p)"] * 6)
+        functions.append(f"static __attribute__((noinline)) int f{number}(void *p) {{ return {calls}; }}\n")
+    body = "struct event e = {}; f2(&e); f10(&e);"
+
+    assert spec_of(EVENT + RING + "".join(functions) + program(body)).events["events"].schemas[0].name == "event"

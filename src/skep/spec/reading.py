@@ -292,7 +292,7 @@ def _comment(declaration: Cursor) -> tuple[str, str]:
     raw = declaration.raw_comment
     declared = declaration.type.get_declaration()
     # That on `struct { ... } events;`, which is how maps are written, belongs to the struct for clang.
-    if raw is None and declared.kind != CursorKind.NO_DECL_FOUND and declared.extent.start in declaration.extent:
+    if raw is None and declared.extent.start.file is not None and declared.extent.start in declaration.extent:
         raw = declared.raw_comment
     lines = [re.sub(r"^\s*(//[/!]<?|/\*[*!]<?|\*(?!/))\s?|\s*\*/\s*$", "", line) for line in (raw or "").splitlines()]
     return raw or "", "\n".join(lines).strip()
