@@ -3,6 +3,8 @@
 import os
 import shutil
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -392,3 +394,58 @@ def test_objects_in_the_cache_are_their_owners_alone(project: Project, cache_hom
     project.compile()
 
     assert stat.S_IMODE((cache_home / "skep").stat().st_mode) == 0o700
+
+
+def test_a_source_of_100_000_lines(project: Project) -> None:
+    lines = [f"static inline int add{number}(int x) {{ return x + {number}; }}" for number in range(1000)]
+    lines += [f"#define NUMBER_{number} {number} /* of many */" for number in range(99_000)]
+    project.source.write_text("\n".join(["const volatile int limit = 7;", *lines]))
+
+    assert project.limit() == 7
+
+
+RUN = """
+import sys
+from skep.spec.compiling import compile_source, find_compiler
+sys.stdout.buffer.write(compile_source(sys.argv[1], "id", lambda: sys.argv[2], find_compiler()))
+"""
+
+
+def test_several_runs_may_compile_the_same_at_once(project: Project, cache_home: Path) -> None:
+    command = [sys.executable, "-c", RUN, str(project.source), project.header]
+    runs = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(4)]
+    objects = {run.communicate()[0] for run in runs}
+
+    assert [run.returncode for run in runs] == [0] * 4
+    assert len(objects) == 1
+    assert len(list((cache_home / "skep" / "objects").iterdir())) == 2
+
+
+# In a mount namespace of its own, which goes with the process: $1 is where the cache is to be.
+FULL = """
+mount -t tmpfs -o size=64k tmpfs "$1" && mkdir -m 700 "$1/skep" && head -c 1M /dev/zero > "$1/room" 2> /dev/null
+shift
+exec "$@"
+"""
+SAID = """
+from skep.base.errors import SkepError
+try:
+    exec(sys.argv.pop(1))
+except SkepError as error:
+    print(error, error.remedy)
+"""
+
+
+def test_a_full_disk_is_an_error_with_a_remedy(project: Project, cache_home: Path) -> None:
+    cache_home.mkdir()
+    namespace = ["unshare", "--mount", "--map-root-user"]
+    if subprocess.run([*namespace, "mount", "-t", "tmpfs", "tmpfs", cache_home], check=False).returncode:
+        pytest.skip("this user may not have a mount namespace")
+
+    command = [sys.executable, "-c", f"import sys{SAID}", RUN, str(project.source), project.header]
+    finished = subprocess.run(
+        [*namespace, "sh", "-c", FULL, "sh", cache_home, *command], capture_output=True, text=True, check=True
+    )
+
+    assert "cannot be written: No space left on device" in finished.stdout
+    assert "Free some room, or set XDG_CACHE_HOME" in finished.stdout

@@ -31,8 +31,9 @@ static int write_prototypes(const struct btf *btf, struct btf_dump *dump, FILE *
 	      "#ifndef __weak\n#define __weak __attribute__((weak))\n#endif\n\n",
 	      file);
 	for (uint32_t id = 1, count = btf__type_cnt(btf); id < count && !error; id++) {
-		const struct btf_type *tag = btf__type_by_id(btf, id), *function;
+		const struct btf_type *tag = btf__type_by_id(btf, id), *function, *prototype;
 		LIBBPF_OPTS(btf_dump_emit_type_decl_opts, options);
+		char name[256];
 
 		if (!btf_is_decl_tag(tag) || btf_decl_tag(tag)->component_idx != -1 ||
 		    strcmp(btf__name_by_offset(btf, tag->name_off), "bpf_kfunc"))
@@ -40,9 +41,13 @@ static int write_prototypes(const struct btf *btf, struct btf_dump *dump, FILE *
 		function = btf__type_by_id(btf, tag->type);
 		if (!btf_is_func(function))
 			continue;
-		options.field_name = btf__name_by_offset(btf, function->name_off);
+		prototype = btf__type_by_id(btf, function->type);
+		/* libbpf 1.1 writes f() for f(void), which to C says nothing of the arguments. */
+		snprintf(name, sizeof(name), "%s%s", btf__name_by_offset(btf, function->name_off),
+			 btf_vlen(prototype) ? "" : "(void)");
+		options.field_name = name;
 		fputs("extern ", file);
-		error = btf_dump__emit_type_decl(dump, function->type, &options);
+		error = btf_dump__emit_type_decl(dump, btf_vlen(prototype) ? function->type : prototype->type, &options);
 		fputs(" __weak __ksym;\n", file);
 	}
 	fputs("#endif\n\n", file);

@@ -172,7 +172,7 @@ def _compile(
             flags.append(switch)
             finished, reading = _attempt(source, text, flags, compiler, events, precompiled)
     if finished.returncode:
-        raise rejection(source, finished.stderr)
+        raise rejection(source, finished.stderr, INCLUDE)
     return finished.stdout, reading.inputs
 
 

@@ -18,14 +18,18 @@ _PACKAGES = {
 }
 
 
-def rejection(source: str, output: bytes) -> CompileError:
+def rejection(source: str, output: bytes, ours: str) -> CompileError:
     """The error that says why a source does not compile.
 
     Args:
         source: path of the .bpf.c file, absolute.
         output: what the compiler wrote to its standard error.
+        ours: the folder of skep's own headers.
     """
     text = output.decode("utf-8", "replace")
+    # Where one of our headers adds to one that is not there, the file that includes ours asks for it.
+    asked = rf"In file included from (.+):(\d+):\n{re.escape(ours)}/.+:\d+(:\d+: fatal error: .* file not found)"
+    text = re.sub(asked, r"\1:\2\3", text)
     folder = os.path.dirname(source)
     diagnostics = [
         Diagnostic(

@@ -10,8 +10,7 @@
 
 /* vmlinux.h has it; <linux/bpf.h> has not. */
 #ifndef __VMLINUX_H__
-#define __need_size_t
-#include <stddef.h>
+typedef __SIZE_TYPE__ size_t;
 #endif
 
 #ifndef likely
