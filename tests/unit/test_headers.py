@@ -146,9 +146,7 @@ def test_every_style_compiles(text: str, compiled: Callable[..., ObjectSpec]) ->
     assert compiled(text) is not None
 
 
-def test_headers_beside_the_source_and_above_it(
-    compiled: Callable[..., ObjectSpec], tmp_path: Path, monkeypatch
-) -> None:
+def test_headers_beside_the_source_and_above_it(compiled: Callable[..., ObjectSpec], tmp_path: Path) -> None:
     """The style of the Go projects: no libbpf at all, everything beside the source."""
     (tmp_path / "go").mkdir()
     (tmp_path / "shared").mkdir()
@@ -156,15 +154,36 @@ def test_headers_beside_the_source_and_above_it(
     (tmp_path / "go" / "bpf_helpers.h").write_text("#define SEC(name) __attribute__((section(name), used))\n")
     (tmp_path / "go" / "bpf_endian.h").write_text("#define bpf_htons(x) __builtin_bswap16(x)\n")
     (tmp_path / "shared" / "types.h").write_text("typedef unsigned short u16;\n")
-    (tmp_path / "shared" / "named.h").write_text("#define NAMED 1\n")
     text = '//go:build ignore\n\n#include "common.h"\n#include "bpf_endian.h"\n' + program(
         "u16 n = 1; return bpf_htons(n);"
     )
 
     assert list(compiled(text, "go/program.c").programs) == ["handle"]
 
-    monkeypatch.setenv("CPATH", "../shared")
-    assert list(compiled(f'#include "named.h"\n#if NAMED\n{text}\n#endif\n', "go/program.c").programs) == ["handle"]
+
+def test_a_folder_named_in_cpath_is_seen_from_where_the_user_is(
+    compiled: Callable[..., ObjectSpec], tmp_path: Path, monkeypatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    for name, type_ in (("one", "u32"), ("other", "u64")):
+        (tmp_path / "here" / name).mkdir()
+        (tmp_path / "here" / name / "event.h").write_text(f"struct event {{ {type_} number; }};\n")
+    monkeypatch.chdir(tmp_path / "here")
+    text = (
+        ALL
+        + """
+#include "event.h"
+struct { __uint(type, BPF_MAP_TYPE_RINGBUF); } ring SEC(".maps");
+struct event event;
+SEC("tp/a/b") int handle(void *ctx) { return bpf_ringbuf_output(&ring, &event, sizeof(event), 0); }
+"""
+    )
+    sizes = []
+    for folder in ("one", "other", "one"):
+        monkeypatch.setenv("CPATH", folder)
+        sizes.append(compiled(text, "there/program.bpf.c").events["ring"].schemas[0].size)
+
+    assert sizes == [4, 8, 4]
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,8 @@ def compile_source(
     """
     source = os.path.abspath(source)
     text = _read_source(source)
-    key = _digest(str(_FORMAT), source, text, header, compiler.identity, *defines, *_listed(events or {}))
+    arguments = [*defines, *_listed(events or {}), *_named_folders()]
+    key = _digest(str(_FORMAT), source, text, header, compiler.identity, *arguments)
     folder = cache.cache_folder("objects")
     listing = os.path.join(folder, f"{key}.inputs")
     known = cache.read(listing)
@@ -153,6 +154,11 @@ def _flags(header: str, defines: Sequence[str], compiler: Compiler) -> list[str]
     ]
 
 
+def _named_folders() -> list[str]:
+    """Where the user says that headers lie, seen from where the user is: the compiler runs in the source's folder."""
+    return [f"-I{os.path.abspath(folder)}" for folder in os.environ.get("CPATH", "").split(os.pathsep) if folder]
+
+
 def _compile(
     source: str,
     text: bytes,
@@ -189,6 +195,8 @@ def _attempt(
 
     code = ["-g", "-O2", "-fno-stack-protector", *flags]
     for_compiler, for_libclang = precompile(compiler, header, code) if header else (None, None)
+    # vmlinux.h, which is precompiled, is not looked for in these.
+    code += _named_folders()
     reading = read_source(source, text, code, for_libclang, events)
     document = Document(
         reading.events,
