@@ -225,13 +225,12 @@ def test_of_a_group_that_the_kernel_has_nothing_of_nothing_is_loaded():
 @pytest.mark.parametrize(
     ("section", "needs"),
     [
-        pytest.param("xdp", "needs an interface", id="xdp"),
-        pytest.param("cgroup_skb/egress", "needs a cgroup", id="cgroup"),
-        pytest.param("kprobe", "needs a target function", id="a kprobe without its function"),
-        pytest.param("kprobe/dummy_kprobe", "needs a target function", id="a placeholder"),
-        pytest.param("uprobe//bin/bash", "needs a binary", id="a uprobe without its function"),
-        pytest.param("syscall", "nothing in skep attaches this kind yet", id="what nobody attaches"),
-        pytest.param("iter/task", "nothing in skep attaches this kind yet", id="an iterator"),
+        pytest.param("xdp", "needs an interface: --iface NAME", id="xdp"),
+        pytest.param("cgroup_skb/egress", "needs a cgroup: --cgroup PATH", id="cgroup"),
+        pytest.param("kprobe", "needs a target function: --function NAME", id="a kprobe without its function"),
+        pytest.param("kprobe/dummy_kprobe", "needs a target function: --function NAME", id="a placeholder"),
+        pytest.param("uprobe//bin/bash", "needs a binary: --binary PATH", id="a uprobe without its function"),
+        pytest.param("sk_msg", "nothing in skep attaches this kind yet", id="what nobody attaches"),
     ],
 )
 def test_what_a_section_leaves_open_is_loaded_and_named(section, needs):

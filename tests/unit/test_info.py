@@ -186,7 +186,7 @@ def test_an_empty_kernel_file_is_told_of_too():
 @pytest.mark.parametrize(
     ("parts", "line"),
     [
-        pytest.param({"programs": {"a": ("xdp", set())}}, "a     needs an interface", id="a program"),
+        pytest.param({"programs": {"a": ("xdp", set())}}, "a     needs an interface: --iface NAME", id="a program"),
         pytest.param(
             {"programs": {"a": ("kprobbe/f", set())}},
             "a     section kprobbe/f names no hook. Did you mean kprobe?",
@@ -217,7 +217,7 @@ def test_what_is_open_as_json_has_it():
     known = describe(spec_of(programs={"a": ("xdp", set())}, maps=(MapSpec("m", 2, 0, U32),)), {}, {"a": (False, "x")})
 
     assert known["open"] == [
-        {"kind": "program", "name": "a", "question": "needs an interface"},
+        {"kind": "program", "name": "a", "question": "needs an interface: --iface NAME"},
         {"kind": "map", "name": "m", "question": "how many entries it has: --map m.max_entries=N"},
     ]
     assert (known["programs"][0]["attached"], known["programs"][0]["reason"]) == (False, "x")

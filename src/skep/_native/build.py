@@ -19,6 +19,9 @@ struct bpf_program;
 struct bpf_map;
 struct bpf_link;
 
+enum bpf_prog_type { BPF_PROG_TYPE_UNSPEC, ... };
+enum bpf_attach_type { BPF_CGROUP_INET_INGRESS, ... };
+
 struct bpf_object_open_opts { size_t sz; const char *object_name; const char *btf_custom_path; ...; };
 
 struct bpf_object *bpf_object__open_mem(const void *bytes, size_t size, const struct bpf_object_open_opts *opts);
@@ -43,7 +46,56 @@ const char *bpf_program__name(const struct bpf_program *program);
 int bpf_program__fd(const struct bpf_program *program);
 int bpf_program__set_autoload(struct bpf_program *program, bool autoload);
 struct bpf_link *bpf_program__attach(const struct bpf_program *program);
+int bpf_program__set_attach_target(struct bpf_program *program, int fd, const char *name);
+
+struct bpf_kprobe_opts { size_t sz; size_t offset; bool retprobe; ...; };
+struct bpf_ksyscall_opts { size_t sz; bool retprobe; ...; };
+struct bpf_kprobe_multi_opts { size_t sz; bool retprobe; ...; };
+struct bpf_uprobe_opts { size_t sz; bool retprobe; const char *func_name; ...; };
+struct bpf_usdt_opts { size_t sz; ...; };
+struct bpf_iter_attach_opts { size_t sz; union bpf_iter_link_info *link_info; uint32_t link_info_len; ...; };
+
+struct bpf_link *bpf_program__attach_kprobe_opts(const struct bpf_program *program, const char *function,
+                                                 const struct bpf_kprobe_opts *opts);
+struct bpf_link *bpf_program__attach_ksyscall(const struct bpf_program *program, const char *name,
+                                              const struct bpf_ksyscall_opts *opts);
+struct bpf_link *bpf_program__attach_kprobe_multi_opts(const struct bpf_program *program, const char *pattern,
+                                                       const struct bpf_kprobe_multi_opts *opts);
+struct bpf_link *bpf_program__attach_uprobe_opts(const struct bpf_program *program, int pid, const char *path,
+                                                 size_t offset, const struct bpf_uprobe_opts *opts);
+struct bpf_link *bpf_program__attach_usdt(const struct bpf_program *program, int pid, const char *path,
+                                          const char *provider, const char *name, const struct bpf_usdt_opts *opts);
+struct bpf_link *bpf_program__attach_tracepoint(const struct bpf_program *program, const char *category,
+                                                const char *name);
+struct bpf_link *bpf_program__attach_raw_tracepoint(const struct bpf_program *program, const char *name);
+struct bpf_link *bpf_program__attach_perf_event(const struct bpf_program *program, int fd);
+struct bpf_link *bpf_program__attach_cgroup(const struct bpf_program *program, int cgroup);
+struct bpf_link *bpf_program__attach_iter(const struct bpf_program *program, const struct bpf_iter_attach_opts *opts);
+int bpf_iter_create(int link);
+int bpf_link__fd(const struct bpf_link *link);
 int bpf_link__destroy(struct bpf_link *link);
+
+enum bpf_tc_attach_point { BPF_TC_INGRESS, BPF_TC_EGRESS, ... };
+struct bpf_tc_hook { size_t sz; int ifindex; enum bpf_tc_attach_point attach_point; uint32_t parent; ...; };
+struct bpf_tc_opts { size_t sz; int prog_fd; uint32_t flags; uint32_t prog_id; uint32_t handle;
+                     uint32_t priority; ...; };
+int bpf_tc_hook_create(struct bpf_tc_hook *hook);
+int bpf_tc_attach(const struct bpf_tc_hook *hook, struct bpf_tc_opts *opts);
+int bpf_tc_detach(const struct bpf_tc_hook *hook, const struct bpf_tc_opts *opts);
+int bpf_tc_query(const struct bpf_tc_hook *hook, struct bpf_tc_opts *opts);
+
+struct bpf_test_run_opts { size_t sz; const void *data_in; void *data_out; uint32_t data_size_in;
+                           uint32_t data_size_out; const void *ctx_in; void *ctx_out; uint32_t ctx_size_in;
+                           uint32_t ctx_size_out; uint32_t retval; int repeat; uint32_t duration; ...; };
+int bpf_prog_test_run_opts(int fd, struct bpf_test_run_opts *opts);
+
+struct libbpf_prog_handler_opts { size_t sz; ...; };
+int libbpf_register_prog_handler(const char *section, enum bpf_prog_type type, enum bpf_attach_type attach_type,
+                                 const struct libbpf_prog_handler_opts *opts);
+
+#define SYS_bpf ...
+#define SYS_perf_event_open ...
+long syscall(long number, ...);
 
 int bpf_map_lookup_elem(int fd, const void *key, void *value);
 int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags);
@@ -54,8 +106,6 @@ struct bpf_prog_load_opts { size_t sz; int expected_attach_type; uint32_t attach
 int bpf_prog_load(int type, const char *name, const char *license, const struct bpf_insn *insns, size_t count,
                   const struct bpf_prog_load_opts *opts);
 int libbpf_find_vmlinux_btf_id(const char *name, int attach_type);
-enum bpf_prog_type { BPF_PROG_TYPE_UNSPEC, ... };
-enum bpf_attach_type { BPF_CGROUP_INET_INGRESS, ... };
 int libbpf_prog_type_by_name(const char *section, enum bpf_prog_type *type, enum bpf_attach_type *attach_type);
 
 struct bpf_prog_info { uint64_t run_time_ns; uint64_t run_cnt; ...; };
@@ -83,6 +133,8 @@ ffi.set_source(
     #include <bpf/libbpf.h>
     #include <linux/bpf.h>
     #include <sys/mount.h>
+    #include <sys/syscall.h>
+    #include <unistd.h>
     #include "native.h"
     """,
     # Relative to the folder of setup.py, as setuptools wants them.

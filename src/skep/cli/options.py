@@ -8,6 +8,7 @@ from __future__ import annotations
 from argparse import SUPPRESS, BooleanOptionalAction
 
 from skep.cli.parser import EVENT, Parser, duration, positive
+from skep.spec.targets import open_words
 from skep.spec.words import WORDS, questions, words_of
 
 TYPE_CHECKING = False
@@ -73,6 +74,7 @@ def run_parser(spec: ObjectSpec | None = None) -> tuple[Parser, list[Action]]:
             help="load this program, whatever is preferred to it",
         ),
         add("--without", action="append", default=[], metavar="PROGRAM", help="do not load this program"),
+        add("--attach", action="append", default=[], metavar="PROGRAM=TARGET", help="attach this program elsewhere"),
         add("--btf", metavar="FILE", help="the kernel's type information, where /sys/kernel/btf/vmlinux is not there"),
         add("--as-root", action="store_true", help="under sudo, run the command as root, not as the user who called"),
         add("-q", "--quiet", action="store_true", help="events and errors only"),
@@ -115,6 +117,8 @@ def _words(spec: ObjectSpec) -> dict[str, str]:
     """The words that have something to fill in this file, or to ask: word -> its help."""
     told = dict(questions(spec))
     told |= {word: f"fills {', '.join(names)}" for word, names in words_of(spec).items()}
+    for word in open_words(spec.programs.values()):
+        told[word] = f"{told[word]}; attaches programs" if word in words_of(spec) else "attaches programs"
     return {word: _escaped(f"{WORDS[word]} ({told[word]})") for word in WORDS if word in told}
 
 

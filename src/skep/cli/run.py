@@ -12,6 +12,7 @@ from skep.cli.parser import nearest
 from skep.session.api import read_spec
 from skep.session.run import Run, Stop
 from skep.session.words import fill_words
+from skep.spec.targets import Targets, open_words
 from skep.spec.words import WORDS, questions, words_of
 from skep.stream.resolve import resolve
 
@@ -19,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Action, Namespace
     from collections.abc import Sequence
+    from typing import Any
 
     from skep.cli.parser import Parser
     from skep.session.api import Spec
@@ -42,15 +44,18 @@ def main(arguments: Sequence[str]) -> int:
         spec = read_spec(source, btf=first.btf, events=first.events)
         options = run_parser(spec)[0].parse(rest)
         words, notices = _words(spec, options)
+        targets = _targets(spec, words, options)
         fill = {**fill_words(spec, words), **_fill(spec, options.fill)}
         _set_variables(spec, options)
         for notice in notices:
             _say(options, notice)
-        _run(spec, options, source, command, fill, stop)
+        _run(spec, options, source, command, targets, fill, stop)
     return 0
 
 
-def _run(spec: Spec, options: Namespace, source: str, command: Sequence[str], fill: Fill, stop: Stop) -> None:
+def _run(
+    spec: Spec, options: Namespace, source: str, command: Sequence[str], targets: Targets, fill: Fill, stop: Stop
+) -> None:
     with Run(
         spec,
         command=command,
@@ -60,6 +65,7 @@ def _run(spec: Spec, options: Namespace, source: str, command: Sequence[str], fi
         sizes=_sizes(spec, options.map),
         wanted=options.wanted,
         without=options.without,
+        targets=targets,
         fill=fill,
         # A terminal shows both; a pipe or a file gets the events alone.
         stdout=1 if os.isatty(1) else 2,
@@ -90,6 +96,21 @@ def _summarize(run: Run, options: Namespace) -> None:
     summary = run.summary()
     for line in summary_lines(**{name: getattr(summary, name) for name in summary.__slots__}):
         _say(options, line)
+
+
+def _targets(spec: Spec, words: dict[str, str], options: Namespace) -> Targets:
+    """What is said of hooks. A word that says nothing else is taken from the others."""
+    said: dict[str, Any] = {word: words[word] for word in open_words(spec.programs.values()) if word in words}
+    for word in said:
+        if word not in words_of(spec) and word not in questions(spec):
+            del words[word]
+    attach = {}
+    for assignment in options.attach:
+        name, equals, target = assignment.partition("=")
+        if not equals or not target:
+            raise UsageError(f"--attach {assignment}: it takes PROGRAM=TARGET")
+        attach[name] = target
+    return Targets(attach=attach, **said)
 
 
 def _words(spec: Spec, options: Namespace) -> tuple[dict[str, str], list[str]]:

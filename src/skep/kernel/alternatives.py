@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from skep._native import ffi, lib
 from skep.base.errors import HookMissingError, ProgramError, UsageError
-from skep.kernel.features import known_to_libbpf
+from skep.kernel.handlers import known_to_libbpf
 from skep.spec.objectspec import TREE
 from skep.spec.sections import no_hook
+from skep.spec.targets import Targets, hook_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,12 +54,14 @@ class Plan:
         spec: the object.
         wanted: programs that are loaded whatever is preferred to them, or though their section starts with a ?.
         without: programs that are not loaded.
+        targets: what the user says of hooks.
         why_not: why this kernel takes no program on a hook, "" if it does; None: it is tried.
 
-    `left_out` holds, by name, why a program is not loaded; `open` what one that is loaded needs to be attached.
+    `hooks` holds, by name, what each program is for, with what the user says of it; `left_out` why a program is not
+    loaded; `open` what one that is loaded needs to be attached.
 
     Raises:
-        UsageError: there is no program of a name, or one is both wanted and not.
+        UsageError: there is no program of a name, one is both wanted and not, or a target is none for its program.
     """
 
     def __init__(
@@ -67,13 +70,15 @@ class Plan:
         wanted: Collection[str] = (),
         without: Collection[str] = (),
         *,
+        targets: Targets | None = None,
         why_not: Callable[[Hook], str] | None = None,
     ) -> None:
-        _check_names(spec, wanted, without)
+        targets = targets or Targets()
+        _check_names(spec, [*wanted, *targets.attach], without)
         self._spec = spec
         self._wanted = wanted
         self._why_not = why_not
-        self._hooks = {name: program.hook for name, program in spec.programs.items()}
+        self.hooks = {name: hook_of(program, targets) for name, program in spec.programs.items()}
         self._answers: dict[str, str] = {}
         self._wrong: list[str] = []
         self._missing: list[str] = []
@@ -83,7 +88,7 @@ class Plan:
             self._place(name, spec.programs[name].section)
         for group in _groups(spec, self._undecided()):
             self._choose_one(group)
-        single = {name: self._hooks[name] for name in self._undecided() if not self._marked(name, "oneof")}
+        single = {name: self.hooks[name] for name in self._undecided() if not self._marked(name, "oneof")}
         for ladder in (_FUNCTIONS, _TRACEPOINTS):
             for family in _families(spec, single, ladder):
                 self._choose_kind(family, ladder)
@@ -120,7 +125,7 @@ class Plan:
             Whether there is any such program.
         """
         before = len(self._missing)
-        for name, hook in self._hooks.items():
+        for name, hook in self.hooks.items():
             if name not in self.left_out and hook.by_type and (why := self._refusal(name)):
                 self._leave(name, why)
         return len(self._missing) > before
@@ -147,20 +152,20 @@ class Plan:
             For each program: whether it would be attached, None where nobody can tell; and why not.
         """
         found: dict[str, tuple[bool | None, str]] = {}
-        for name in self._hooks:
+        for name in self.hooks:
             why = self.left_out.get(name) or self.open.get(name) or self._ask(name)
             found[name] = (None if why.startswith(UNTRIED) else not why, why)
         return found
 
     def _undecided(self) -> list[str]:
-        return [name for name in self._hooks if name not in self.left_out and name not in self.open]
+        return [name for name in self.hooks if name not in self.left_out and name not in self.open]
 
     def _marked(self, name: str, word: str) -> bool:
         return word in self._spec.programs[name].note.marks
 
     def _place(self, name: str, section: str) -> None:
         """Settles what the section alone decides."""
-        hook = self._hooks[name]
+        hook = self.hooks[name]
         known = section.removeprefix("?")
         if known != section and name not in self._wanted:
             self.left_out[name] = f"its section starts with a ?: --with {name} loads it"
@@ -189,9 +194,9 @@ class Plan:
 
     def _choose_kind(self, family: Sequence[str], ladder: Ladder) -> None:
         """Of a family, the programs of the best kind that this kernel takes for all of them."""
-        rungs = [names for kinds in ladder if (names := [name for name in family if self._hooks[name].kind in kinds])]
-        targets = {_target(self._hooks[name]) for name in family}
-        whole = [names for names in rungs if {_target(self._hooks[name]) for name in names} == targets] or rungs
+        rungs = [names for kinds in ladder if (names := [name for name in family if self.hooks[name].kind in kinds])]
+        targets = {_target(self.hooks[name]) for name in family}
+        whole = [names for names in rungs if {_target(self.hooks[name]) for name in names} == targets] or rungs
         kept = next((names for names in whole if any(name in self._wanted for name in names)), None)
         # The last is what remains: that it is refused too is told when it is attached.
         kept = kept or next((names for names in whole[:-1] if not any(map(self._refusal, names))), whole[-1])
@@ -219,7 +224,7 @@ class Plan:
 
             self._why_not = Trial().why_not
         if name not in self._answers:
-            self._answers[name] = self._why_not(self._hooks[name])
+            self._answers[name] = self._why_not(self.hooks[name])
         return self._answers[name]
 
 

@@ -11,7 +11,7 @@ import os
 from skep._native import ffi, lib, messages
 from skep.base.errors import PrivilegeError, UnsupportedError
 
-__all__ = ["known_to_libbpf", "missing_capabilities", "mount_tracefs", "privilege_error", "tracefs"]
+__all__ = ["missing_capabilities", "mount_tracefs", "privilege_error", "tracefs"]
 
 # include/uapi/linux/capability.h. Since 5.8 these two are enough to load; before, and instead of them, CAP_SYS_ADMIN.
 _NEEDED = {"CAP_BPF": 39, "CAP_PERFMON": 38}
@@ -31,18 +31,6 @@ def missing_capabilities() -> list[str]:
     if effective >> _SYS_ADMIN & 1:
         return []
     return [name for name, number in _NEEDED.items() if not effective >> number & 1]
-
-
-def known_to_libbpf(section: str) -> bool:
-    """Whether libbpf has that section: newer releases have more.
-
-    Args:
-        section: of a program, without a ? in front.
-    """
-    kind, attach_type = ffi.new("enum bpf_prog_type *"), ffi.new("enum bpf_attach_type *")
-    found = not lib.libbpf_prog_type_by_name(os.fsencode(section), kind, attach_type)
-    messages()
-    return found
 
 
 def privilege_error(what: str) -> PrivilegeError:

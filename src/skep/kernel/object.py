@@ -28,6 +28,7 @@ from skep.kernel.link import Links, attach
 from skep.kernel.map import Map, set_sizes
 from skep.kernel.program import Program
 from skep.spec.objectspec import SCOPED, TREE
+from skep.spec.targets import Targets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Object:
         sizes: entries that maps get instead of what the source says (bytes, for ring buffers), by name.
         wanted: programs that are to be loaded whatever is preferred to them, or though their section starts with a ?.
         without: programs that are not to be loaded.
+        targets: what sections leave open, and targets other than theirs.
         fill: what maps hold before the first program runs (`skep.spec.fills.entries`).
 
     `left_out` holds, by name, why a program is not loaded, and `open` what one that is loaded needs to be attached.
@@ -76,11 +78,13 @@ class Object:
         sizes: Mapping[str, int] | None = None,
         wanted: Collection[str] = (),
         without: Collection[str] = (),
+        targets: Targets | None = None,
         fill: Fill | None = None,
     ) -> None:
         self.spec = spec
         contents = _contents(spec, fill) if fill else ()
-        self._plan = Plan(spec, wanted, without)
+        self._targets = targets or Targets()
+        self._plan = Plan(spec, wanted, without, targets=self._targets)
         self._plan.check()
         self.left_out: Mapping[str, str] = self._plan.left_out
         self.open: Mapping[str, str] = self._plan.open
@@ -165,7 +169,8 @@ class Object:
             raise ValueError(f"{self.spec!r} is closed")
         left = {name: program for name, program in self.programs.items() if name not in {*self.left_out, *self.open}}
         if left:
-            return attach(left.values(), needed=[name for name in left if self._plan.is_needed(name)])
+            needed = [name for name in left if self._plan.is_needed(name)]
+            return attach(left.values(), self._plan.hooks, self._targets, needed=needed)
         for name, needs in self.open.items():
             raise AttachError(f"program {name} ({self.spec.programs[name].section}): {needs}", errno.EOPNOTSUPP)
         raise UsageError("no program is left to attach")
@@ -227,6 +232,9 @@ class Object:
     def _prepare(self, replaced: Mapping[str, int], sizes: Mapping[str, int]) -> None:
         for name, program in self._each_program():
             lib.bpf_program__set_autoload(program, name not in self.left_out)
+            hook = self._plan.hooks.get(name)
+            if hook is not None and hook.by_type and hook.target != self.spec.programs[name].hook.target:
+                lib.bpf_program__set_attach_target(program, 0, os.fsencode(hook.target))
         for name, map_ in self._each_map():
             declared = self.spec.maps.get(name)
             error = 0

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from skep.session.loaded import Object
     from skep.spec.fills import Fill
+    from skep.spec.targets import Targets
 
 __all__ = ["Spec", "compile", "find_source", "open", "read_spec", "tool_folder", "tool_names"]
 
@@ -42,6 +43,7 @@ class Spec(ObjectSpec):
         sizes: Mapping[str, int] | None = None,
         wanted: Collection[str] = (),
         without: Collection[str] = (),
+        targets: Targets | None = None,
         fill: Fill | None = None,
     ) -> Object:
         """Loads the maps and programs into the kernel, with the variables as they are now.
@@ -53,6 +55,7 @@ class Spec(ObjectSpec):
             wanted: programs that are to be loaded whatever is preferred to them, or though their section starts with
                 a ?.
             without: programs that are not to be loaded.
+            targets: what sections leave open, and targets other than theirs.
             fill: what maps hold before the first program runs: by map, its keys and their values, or keys alone.
                 Numbers, bytes, or text as on the command line.
 
@@ -65,7 +68,7 @@ class Spec(ObjectSpec):
         """
         from skep.session.loaded import Object
 
-        return Object(self, btf=btf, maps=maps, sizes=sizes, wanted=wanted, without=without, fill=fill)
+        return Object(self, btf=btf, maps=maps, sizes=sizes, wanted=wanted, without=without, targets=targets, fill=fill)
 
 
 def compile(  # noqa: A001 - skep.compile is what a reader expects

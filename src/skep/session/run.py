@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from skep.kernel.link import Links
     from skep.session.api import Spec
     from skep.spec.fills import Fill
+    from skep.spec.targets import Targets
     from skep.stream.batch import Batch
     from skep.stream.printk import Printk
 
@@ -120,6 +121,7 @@ class Run:
         sizes: entries that maps get instead of what the source says (bytes, for ring buffers), by name.
         wanted: programs that are to be loaded whatever is preferred to them, or though their section starts with a ?.
         without: programs that are not to be loaded.
+        targets: what sections leave open, and targets other than theirs.
         fill: what maps hold before the first program runs, as for `Spec.load`.
         stdout: file descriptor that becomes the command's standard output.
         user: uid and gid that the command runs as; None for our own.
@@ -142,6 +144,7 @@ class Run:
         sizes: Mapping[str, int] | None = None,
         wanted: Collection[str] = (),
         without: Collection[str] = (),
+        targets: Targets | None = None,
         fill: Fill | None = None,
         stdout: int = 1,
         user: tuple[int, int] | None = None,
@@ -160,6 +163,7 @@ class Run:
         self._sizes = sizes
         self._wanted_programs = wanted
         self._without = without
+        self._hook_targets = targets
         self._fill = fill
         self._stop = stop
         self._events: dict[str, int] = {}
@@ -196,6 +200,7 @@ class Run:
             sizes=self._sizes,
             wanted=self._wanted_programs,
             without=self._without,
+            targets=self._hook_targets,
             fill=self._fill,
         )
         self.not_attached = {**self._object.left_out, **self._object.open}

@@ -17,7 +17,17 @@ __all__ = ["NOTHING_ATTACHES", "Hook", "no_hook", "parse"]
 NOTHING_ATTACHES = "nothing in skep attaches this kind yet"
 
 _FUNCTION, _BINARY, _INTERFACE, _CGROUP = "a target function", "a binary", "an interface", "a cgroup"
-_TRACEPOINT, _NETWORK, _MAP, _CALL = "a tracepoint", "a network namespace", "a map", "a system call"
+_TRACEPOINT, _CALL, _STACK = "a tracepoint", "a system call", "a place in the network stack"
+# What says it, on the command line; for what is not here, --attach.
+_OPTIONS = {
+    _FUNCTION: "--function NAME",
+    _CALL: "--function NAME",
+    _BINARY: "--binary PATH",
+    _INTERFACE: "--iface NAME",
+    _CGROUP: "--cgroup PATH",
+    _STACK: "--attach PROGRAM=ipv4/local_in, or another",
+    _TRACEPOINT: "--attach PROGRAM=CATEGORY/NAME",
+}
 
 # Two names of one kind.
 _ALIASES = {"tracepoint": "tp", "raw_tracepoint": "raw_tp", "raw_tracepoint.w": "raw_tp.w"}
@@ -47,16 +57,16 @@ _TARGETED = {
     "uretprobe.multi": _BINARY,
     "uprobe.session": _BINARY,
 }
-# Kinds with a target behind a slash, that something else has to attach: what is open even so ("": nobody does it yet).
-_LEFT_OPEN = {"freplace": _FUNCTION, "lsm_cgroup": _CGROUP, "iter": "", "struct_ops": ""}
+# Kinds with a target behind a slash, that need more than it: what is open even so (None: nobody does it yet).
+_LEFT_OPEN: Mapping[str, str | None] = {"freplace": None, "lsm_cgroup": _CGROUP, "iter": "", "struct_ops": None}
 # Whole sections: what is open.
-_WHOLE: Mapping[str, str] = {
+_WHOLE: Mapping[str, str | None] = {
     **dict.fromkeys(("xdp", "xdp.frags", "tc", "classifier", "action"), _INTERFACE),
-    **dict.fromkeys(("xdp/devmap", "xdp.frags/devmap", "xdp/cpumap", "xdp.frags/cpumap"), _MAP),
-    **dict.fromkeys(("sk_skb", "sk_skb/stream_parser", "sk_skb/stream_verdict", "sk_msg"), _MAP),
-    **dict.fromkeys(("socket", "sk_reuseport", "sk_reuseport/migrate"), "a socket"),
-    **dict.fromkeys(("sk_lookup", "flow_dissector"), _NETWORK),
-    **dict.fromkeys(("lwt_in", "lwt_out", "lwt_xmit", "lwt_seg6local"), "a route"),
+    **dict.fromkeys(("xdp/devmap", "xdp.frags/devmap", "xdp/cpumap", "xdp.frags/cpumap"), None),
+    **dict.fromkeys(("sk_skb", "sk_skb/stream_parser", "sk_skb/stream_verdict", "sk_msg"), None),
+    **dict.fromkeys(("sk_reuseport", "sk_reuseport/migrate", "sk_lookup", "flow_dissector"), None),
+    **dict.fromkeys(("lwt_in", "lwt_out", "lwt_xmit", "lwt_seg6local", "lirc_mode2"), None),
+    "socket": _INTERFACE,
     **dict.fromkeys(("sockops", "cgroup_skb/ingress", "cgroup_skb/egress"), _CGROUP),
     **dict.fromkeys((f"cgroup/{what}" for what in ("skb", "sock", "sock_create", "sock_release", "sysctl")), _CGROUP),
     **dict.fromkeys((f"cgroup/{what}" for what in ("getsockopt", "setsockopt", "dev")), _CGROUP),
@@ -67,14 +77,12 @@ _WHOLE: Mapping[str, str] = {
         if call != "bind" or family != "_unix"
     },
     **dict.fromkeys(("cgroup/post_bind4", "cgroup/post_bind6"), _CGROUP),
-    "perf_event": "an event to sample",
-    "lirc_mode2": "an infrared receiver",
+    "perf_event": "",
     "syscall": "",
     # Unknown to libbpf 1.1.
     **dict.fromkeys(("tc/ingress", "tc/egress", "tcx/ingress", "tcx/egress"), _INTERFACE),
-    **dict.fromkeys(("netkit/primary", "netkit/peer"), _INTERFACE),
-    "netfilter": _NETWORK,
-    "sk_skb/verdict": _MAP,
+    **dict.fromkeys(("netkit/primary", "netkit/peer", "sk_skb/verdict"), None),
+    "netfilter": _STACK,
 }
 # Kinds with a form that may sleep (.s); libbpf 1.1 lacks that of some.
 _MAY_SLEEP = {"uprobe", "uretprobe", "fentry", "fexit", "fmod_ret", "lsm", "iter"}
@@ -82,6 +90,14 @@ _MAY_SLEEP |= {"usdt", "tp", "raw_tp", "tp_btf", "uprobe.multi", "uretprobe.mult
 _IN_BINARIES = {"uprobe", "uretprobe", "usdt", "uprobe.multi", "uretprobe.multi", "uprobe.session"}
 # Hooks on the way back.
 _RETURNS = {"kretprobe", "kretprobe.multi", "kretsyscall", "fexit", "uretprobe", "uretprobe.multi"}
+# Kinds of one program type (enum bpf_prog_type), of which each may be attached as any other.
+_FAMILIES = {
+    **dict.fromkeys(("kprobe", "kretprobe", "ksyscall", "kretsyscall", "uprobe", "uretprobe", "usdt"), "probe"),
+    **dict.fromkeys(("kprobe.multi", "kretprobe.multi", "kprobe.session"), "kprobe.multi"),
+    **dict.fromkeys(("uprobe.multi", "uretprobe.multi", "uprobe.session"), "uprobe.multi"),
+    **dict.fromkeys(("raw_tp", "raw_tp.w"), "raw_tp"),
+    **dict.fromkeys(("tc", "classifier", "action", "tcx/ingress", "tcx/egress", "tc/ingress", "tc/egress"), "tc"),
+}
 # Kinds whose target is a type in the kernel's BTF, found when a program is loaded.
 _BY_TYPE = {"tp_btf", "fentry", "fexit", "fmod_ret", "lsm", "lsm_cgroup", "iter", "freplace"}
 
@@ -94,16 +110,37 @@ class Hook:
             that name.
         target: what it is on: ``do_unlinkat``, ``sched/sched_switch``; "" if the kind has none.
         sleepable: whether the program may sleep.
-        needs: what it has to be told before it can be attached, as a reason; "" where libbpf attaches it as it is.
+        lacks: what it has to be told before it can be attached: ``an interface``; "" if nothing; None where skep does
+            not attach this kind yet.
     """
 
-    __slots__ = ("kind", "needs", "sleepable", "target")
+    __slots__ = ("kind", "lacks", "sleepable", "target")
 
-    def __init__(self, kind: str, target: str, *, sleepable: bool, needs: str) -> None:
+    def __init__(self, kind: str, target: str, *, sleepable: bool, lacks: str | None) -> None:
         self.kind = kind
         self.target = target
         self.sleepable = sleepable
-        self.needs = needs
+        self.lacks = lacks
+
+    def __str__(self) -> str:
+        kind = f"{self.kind}.s" if self.sleepable and self.kind != "syscall" else self.kind
+        return f"{kind}/{self.target}" if self.target else kind
+
+    @property
+    def needs(self) -> str:
+        """Why it cannot be attached as it is, with the option that helps; "" if it can."""
+        if self.lacks is None:
+            return NOTHING_ATTACHES
+        return f"needs {self.lacks}: {_OPTIONS[self.lacks]}" if self.lacks else ""
+
+    def complete(self) -> Hook:
+        """The same hook, once what it lacks has been said."""
+        return Hook(self.kind, self.target, sleepable=self.sleepable, lacks="")
+
+    @property
+    def family(self) -> str:
+        """What programs of one type have in common: they may be attached to each other's hooks."""
+        return _FAMILIES.get(self.kind, self.kind)
 
     @property
     def is_return(self) -> bool:
@@ -126,7 +163,7 @@ class Hook:
         if not self.by_type:
             return True
         # Another program, for freplace: there the section names only a function of it.
-        return self.kind != "freplace" and bool(self.target) and (self.kind in _LEFT_OPEN or not self.needs)
+        return self.kind != "freplace" and bool(self.target) and (self.kind in _LEFT_OPEN or not self.lacks)
 
 
 def parse(section: str) -> Hook:
@@ -138,17 +175,17 @@ def parse(section: str) -> Hook:
     """
     name = section.removeprefix("?")
     if name in _WHOLE:
-        return Hook(name, "", sleepable=name == "syscall", needs=_reason(_WHOLE[name]))
+        return Hook(name, "", sleepable=name == "syscall", lacks=_WHOLE[name])
     prefix, _, target = name.partition("/")
     bare = prefix.removesuffix(".s")
     kind = _ALIASES.get(bare, bare)
     sleepable = bare != prefix
     if kind not in _TARGETED.keys() | _LEFT_OPEN.keys() or (sleepable and kind not in _MAY_SLEEP):
-        return Hook("", "", sleepable=False, needs="")
+        return Hook("", "", sleepable=False, lacks="")
     if kind in _LEFT_OPEN:
-        return Hook(kind, target, sleepable=sleepable, needs=_reason(_LEFT_OPEN[kind]))
-    needs = "" if _says_all(kind, target) else _reason(_TARGETED[kind])
-    return Hook(kind, target, sleepable=sleepable, needs=needs)
+        return Hook(kind, target, sleepable=sleepable, lacks=_LEFT_OPEN[kind])
+    lacks = "" if _says_all(kind, target) else _TARGETED[kind]
+    return Hook(kind, target, sleepable=sleepable, lacks=lacks)
 
 
 def _says_all(kind: str, target: str) -> bool:
@@ -160,10 +197,6 @@ def _says_all(kind: str, target: str) -> bool:
         return bool(category and name)
     # Files whose user space chooses the function have a placeholder there.
     return bool(target) and not target.startswith("dummy")
-
-
-def _reason(what: str) -> str:
-    return f"needs {what}" if what else NOTHING_ATTACHES
 
 
 def no_hook(section: str) -> str:

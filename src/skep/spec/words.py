@@ -35,6 +35,8 @@ WORDS = {
     "port": "only this port",
     "comm": "only tasks of this name",
     "freq": "samples a second",
+    "binary": "the binary or library to attach to",
+    "function": "the function to attach to",
 }
 """Word -> what it says, for help."""
 

@@ -1,0 +1,51 @@
+"""Section names of newer libbpf releases, told to the one that is here: it then loads their programs as it should.
+
+Minimum libbpf: 1.0. Source: tools/lib/bpf/libbpf.h (libbpf_register_prog_handler), tools/lib/bpf/libbpf.c (section_defs).
+"""
+
+from __future__ import annotations
+
+import os
+
+from skep._native import ffi, lib, messages
+
+__all__ = ["known_to_libbpf"]
+
+# enum bpf_prog_type, include/uapi/linux/bpf.h
+_KPROBE, _SCHED_CLS, _NETFILTER = 2, 3, 32
+# (section, program type, attach type of enum bpf_attach_type); a + stands for what may follow behind a slash.
+_HANDLERS = (
+    ("tc/ingress", _SCHED_CLS, 0),
+    ("tc/egress", _SCHED_CLS, 0),
+    ("tcx/ingress", _SCHED_CLS, 46),
+    ("tcx/egress", _SCHED_CLS, 47),
+    ("netfilter", _NETFILTER, 45),
+    ("uprobe.multi+", _KPROBE, 48),
+    ("uretprobe.multi+", _KPROBE, 48),
+    ("kprobe.session+", _KPROBE, 56),
+    ("uprobe.session+", _KPROBE, 57),
+)
+
+
+def known_to_libbpf(section: str) -> bool:
+    """Whether libbpf has that section, by itself or from here.
+
+    Args:
+        section: of a program, without a ? in front.
+    """
+    if _is_known(section):
+        return True
+    for name, program_type, attach_type in _HANDLERS:
+        begin = name.removesuffix("+")
+        if section == begin or (begin != name and section.startswith(f"{begin}/")):
+            options = ffi.new("struct libbpf_prog_handler_opts *")
+            options.sz = ffi.sizeof("struct libbpf_prog_handler_opts")
+            return bool(lib.libbpf_register_prog_handler(name.encode(), program_type, attach_type, options) >= 0)
+    return False
+
+
+def _is_known(section: str) -> bool:
+    kind, attach_type = ffi.new("enum bpf_prog_type *"), ffi.new("enum bpf_attach_type *")
+    found = not lib.libbpf_prog_type_by_name(os.fsencode(section), kind, attach_type)
+    messages()
+    return found

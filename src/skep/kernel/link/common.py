@@ -1,0 +1,103 @@
+"""What the modules of `skep.kernel.link` share: what an attachment is, and how a failure is told."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from skep._native import ffi, lib, messages
+from skep.base.errors import AttachError, HookMissingError, SkepError
+from skep.kernel.features import privilege_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from skep.kernel.program import Program
+    from skep.spec.sections import Hook
+
+__all__ = ["MISSING", "Attachment", "checked", "failure", "link_create"]
+
+# What perf_event_open(2) says of a kprobe on a name that several functions have. Since 6.6.
+_AMBIGUOUS = errno.EADDRNOTAVAIL
+MISSING = {errno.ENOENT, errno.ESRCH, errno.ENODEV, _AMBIGUOUS}
+"""What the kernel says where it lacks a hook."""
+
+_LINK_CREATE = 28  # enum bpf_cmd, include/uapi/linux/bpf.h
+
+
+class Attachment:
+    """What keeps one program attached.
+
+    Args:
+        links: libbpf's links: detaching them takes long, and goes in parallel.
+        closers: what else ends it, in this order; each is called once.
+    """
+
+    __slots__ = ("closers", "links")
+
+    def __init__(self, *links: Any, closers: tuple[Callable[[], None], ...] = ()) -> None:
+        self.links = links
+        self.closers = closers
+
+
+def checked(link: Any, hook: Hook) -> Attachment:
+    """A link of libbpf, if it is one, as an attachment.
+
+    Args:
+        link: what libbpf returned.
+        hook: where the program was to be attached.
+
+    Raises:
+        HookMissingError, PrivilegeError, AttachError: it is none.
+    """
+    if link == ffi.NULL:
+        number = ffi.errno
+        raise failure(hook, number, messages())
+    return Attachment(link)
+
+
+def failure(hook: Hook, number: int, log: str = "") -> SkepError:
+    """Why a program cannot be attached.
+
+    Args:
+        hook: where it should be.
+        number: errno.
+        log: what libbpf said.
+    """
+    # libbpf finds kprobe.multi missing only in the kernel's answer to it.
+    if not hook.in_binary and (number in MISSING or (number == errno.EOPNOTSUPP and ".multi" in hook.kind)):
+        return HookMissingError(f"this kernel has {'several functions for' if number == _AMBIGUOUS else 'no'} {hook}")
+    if number in {errno.EPERM, errno.EACCES}:
+        return privilege_error(f"attaching to {hook}")
+    detail = log.strip().splitlines()[-1].removeprefix("libbpf: ") if log.strip() else os.strerror(number)
+    return AttachError(f"it cannot be attached to {hook}: {detail}", number)
+
+
+def link_create(program: Program, target: int, attach_type: int, *, flags: int = 0, extra: bytes = b"") -> int:
+    """Makes a link that libbpf 1.1 has no function for.
+
+    Args:
+        program: which is attached.
+        target: what it is attached to: a file descriptor or an index.
+        attach_type: of enum bpf_attach_type.
+        flags: of the link.
+        extra: what follows in `union bpf_attr`, by the kind of link.
+
+    Returns:
+        A file descriptor; the program is attached as long as it is open.
+
+    Raises:
+        OSError: as the kernel says.
+
+    Minimum kernel: 5.7. Source: include/uapi/linux/bpf.h (BPF_LINK_CREATE).
+    """
+    attributes = ffi.new("uint32_t[]", 16)
+    attributes[0:4] = [program.fd, target, attach_type, flags]
+    ffi.memmove(attributes + 4, extra, len(extra))
+    size = ffi.cast("unsigned int", 16 + len(extra))
+    fd = lib.syscall(lib.SYS_bpf, ffi.cast("int", _LINK_CREATE), attributes, size)
+    if fd < 0:
+        raise OSError(ffi.errno, os.strerror(ffi.errno))
+    return int(fd)
