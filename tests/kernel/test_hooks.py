@@ -110,7 +110,7 @@ def test_what_the_user_wants_is_attached(program):
 )
 def test_a_needed_program_whose_hook_is_missing_is_an_error(program, name, wanted):
     with (
-        pytest.raises(HookMissingError, match="this kernel has no|has nothing to attach to"),
+        pytest.raises(HookMissingError, match=r"this kernel has no|has nothing to attach to"),
         Run(program(name), wanted=wanted),
     ):
         pass

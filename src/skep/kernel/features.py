@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 
-from skep._native import ffi, lib, messages
+from skep._native import ffi, lib
 from skep.base.errors import PrivilegeError, UnsupportedError
 
 __all__ = ["missing_capabilities", "mount_tracefs", "privilege_error", "tracefs"]

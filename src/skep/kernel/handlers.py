@@ -1,6 +1,6 @@
 """Section names of newer libbpf releases, told to the one that is here: it then loads their programs as it should.
 
-Minimum libbpf: 1.0. Source: tools/lib/bpf/libbpf.h (libbpf_register_prog_handler), tools/lib/bpf/libbpf.c (section_defs).
+Minimum libbpf: 1.0. Source: tools/lib/bpf/libbpf.h (libbpf_register_prog_handler), libbpf.c (section_defs).
 """
 
 from __future__ import annotations
