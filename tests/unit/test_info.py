@@ -90,7 +90,7 @@ MADE = spec_of(
         MapSpec("events", 27, 0, None),
         MapSpec("state", 1, 1024, U32),
         MapSpec("open", 1, 0, U32),
-        MapSpec("slots", 2, 0, U32),
+        MapSpec("slots", 3, 0, U32),
         MapSpec("cpus", 4, 0, None),
         MapSpec("stacks", 7, 64, None),
         MapSpec("odd", 99, 1, None),
@@ -126,7 +126,7 @@ Maps
   events  ringbuf           left open: 262144 bytes
   state   hash              1024                     u32
   open    hash              left open: 10240         u32
-  slots   array             open                     u32
+  slots   prog_array        open                     u32
   cpus    perf_event_array  as needed
   stacks  stack_trace       64                       left open: 127 addresses
   odd     type 99           1
@@ -193,7 +193,7 @@ def test_an_empty_kernel_file_is_told_of_too():
             id="a section that names no hook",
         ),
         pytest.param(
-            {"maps": (MapSpec("m", 6, 0, U32),)},
+            {"maps": (MapSpec("m", 3, 0, U32),)},
             "m     how many entries it has: --map m.max_entries=N",
             id="a map that has no size",
         ),
@@ -214,7 +214,7 @@ def test_what_is_still_open_is_named(parts, line):
 
 
 def test_what_is_open_as_json_has_it():
-    known = describe(spec_of(programs={"a": ("xdp", set())}, maps=(MapSpec("m", 2, 0, U32),)), {}, {"a": (False, "x")})
+    known = describe(spec_of(programs={"a": ("xdp", set())}, maps=(MapSpec("m", 3, 0, U32),)), {}, {"a": (False, "x")})
 
     assert known["open"] == [
         {"kind": "program", "name": "a", "question": "needs an interface: --iface NAME"},
@@ -229,8 +229,8 @@ def test_what_is_open_as_json_has_it():
         pytest.param(1, 7, None, id="a size that the source gives"),
         *(pytest.param(kind, 0, 10240, id=MAP_TYPES[kind]) for kind in (1, 5, 7, 9, 10, 11, 13, 18, 22, 23, 25, 30)),
         *(pytest.param(kind, 0, 262144, id=MAP_TYPES[kind]) for kind in (27, 31)),
-        *(pytest.param(kind, 0, 0, id=MAP_TYPES[kind]) for kind in (4, 19, 21, 24, 26, 28, 29, 32)),
-        *(pytest.param(kind, 0, None, id=MAP_TYPES[kind]) for kind in (2, 3, 6, 12, 14, 15, 16, 17, 20, 33)),
+        *(pytest.param(kind, 0, 0, id=MAP_TYPES[kind]) for kind in (2, 4, 6, 16, 19, 21, 24, 26, 28, 29, 32)),
+        *(pytest.param(kind, 0, None, id=MAP_TYPES[kind]) for kind in (3, 12, 14, 15, 17, 20, 33)),
         pytest.param(8, 0, 1, id="cgroup_array"),
     ],
 )

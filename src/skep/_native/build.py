@@ -97,6 +97,7 @@ int libbpf_register_prog_handler(const char *section, enum bpf_prog_type type, e
 #define SYS_perf_event_open ...
 long syscall(long number, ...);
 
+int libbpf_num_possible_cpus(void);
 int bpf_map_lookup_elem(int fd, const void *key, void *value);
 int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags);
 int bpf_map_get_next_key(int fd, const void *key, void *next);

@@ -5,7 +5,7 @@ from __future__ import annotations
 from skep._native import lib
 from skep.base.errors import UsageError
 from skep.spec.objectspec import PERF_EVENT_ARRAY, RINGBUF
-from skep.spec.sizes import STACK_DEPTH, default_entries, has_entries
+from skep.spec.sizes import STACK_DEPTH, default_entries, has_entries, one_per_cpu
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def set_sizes(handle: Any, spec: MapSpec, entries: int | None) -> int:
         # A value type only tells what the records are: the kernel wants no value size here.
         error = lib.bpf_map__set_value_size(handle, 0)
     elif spec.type == PERF_EVENT_ARRAY:
-        # CPU -> file descriptor, whatever the source says of the records. libbpf gives it as many entries as CPUs.
+        # CPU -> file descriptor, whatever the source says of the records.
         error = lib.bpf_map__set_key_size(handle, 4) or lib.bpf_map__set_value_size(handle, 4)
     elif spec.type == _STACK_TRACE:
         error = lib.bpf_map__set_key_size(handle, 4)
@@ -69,6 +69,8 @@ def set_sizes(handle: Any, spec: MapSpec, entries: int | None) -> int:
     if entries and not has_entries(spec.type):
         raise UsageError(f"map {spec.name} takes no size: it grows with what it belongs to")
     wanted = entries or lib.bpf_map__max_entries(handle) or default_entries(spec.type)
+    if wanted == 0 and one_per_cpu(spec.type):
+        wanted = lib.libbpf_num_possible_cpus()
     if wanted is None:
         raise UsageError(
             f"the source leaves open how many entries {spec.name} has",

@@ -283,6 +283,7 @@ def _not_loaded(spec: ObjectSpec, number: int, log: str, entries: Mapping[str, i
     what = f"program {program[1]} ({section})" if program else spec.name
     verified = re.search(r"-- BEGIN PROG LOAD LOG --\n(.*?)\n?-- END PROG LOAD LOG --", log, re.DOTALL)
     missing = re.search(r"failed to find kernel BTF type ID of '(\w+)'", log)
+    function = re.search(r"extern \(func ksym\) '(\w+)': not found", log)
     created = re.search(r"map '([^']+)': failed to create: |Error in bpf_create_map_xattr\(([^)]+)\)", log)
     no_btf = re.search(r"kernel BTF is missing|Error loading vmlinux BTF|failed to load BTF from|valid kernel BTF", log)
     if number in {errno.EMFILE, errno.ENFILE}:
@@ -300,6 +301,8 @@ def _not_loaded(spec: ObjectSpec, number: int, log: str, entries: Mapping[str, i
             "this kernel has no BTF (type information), which these programs need",
             remedy="Give the BTF of exactly this kernel with --btf FILE.",
         )
+    if function:
+        return UnsupportedError(f"this kernel has no function {function[1]}, which the kernel file calls")
     if missing:
         return HookMissingError(f"this kernel has no {missing[1]}, which the kernel file attaches to")
     if created:

@@ -1,13 +1,14 @@
 """The sizes of maps that a source leaves to user space, and what skep gives them.
 
-A default is there where more room than needed harms nobody. An array is no such map: its size is its meaning.
+A default is there where more room than needed harms nobody; and for arrays, whose user space counts the CPUs where the
+source counts nothing.
 
 Source: include/uapi/linux/bpf.h (enum bpf_map_type), kernel/bpf/*.c (the map_alloc_check of each kind).
 """
 
 from __future__ import annotations
 
-__all__ = ["STACK_DEPTH", "default_entries", "has_entries"]
+__all__ = ["STACK_DEPTH", "default_entries", "has_entries", "one_per_cpu"]
 
 STACK_DEPTH = 127
 """Addresses of one stack: as many as the kernel takes (kernel.perf_event_max_stack)."""
@@ -20,7 +21,7 @@ _RINGS = {27, 31}  # ringbuf, user_ringbuf
 # devmap_hash, bloom_filter
 _GROWING = {1, 5, 7, 9, 10, 11, 13, 18, 22, 23, 25, 30}
 _CGROUP_ARRAY = 8  # one cgroup is what programs ask for: bpf_current_task_under_cgroup(&map, 0)
-_PERF_EVENT_ARRAY = 4  # libbpf gives it an entry for each CPU
+_PER_CPU = {2, 4, 6, 16}  # array, perf_event_array, percpu_array, cpumap
 # struct_ops (libbpf gives it one entry) and storage that lives in what it belongs to: cgroup_storage,
 # percpu_cgroup_storage, sk_storage, inode_storage, task_storage, cgrp_storage.
 _SIZELESS = {19, 21, 24, 26, 28, 29, 32}
@@ -42,7 +43,7 @@ def default_entries(map_type: int) -> int | None:
         map_type: number of enum bpf_map_type.
 
     Returns:
-        None where only the user knows; 0 where none are needed, or libbpf gives one for each CPU.
+        None where only the user knows; 0 where none are needed, or one for each CPU.
     """
     if map_type in _RINGS:
         return _RING_SIZE
@@ -50,4 +51,13 @@ def default_entries(map_type: int) -> int | None:
         return _ENTRIES
     if map_type == _CGROUP_ARRAY:
         return 1
-    return 0 if map_type == _PERF_EVENT_ARRAY or map_type in _SIZELESS else None
+    return 0 if map_type in _PER_CPU | _SIZELESS else None
+
+
+def one_per_cpu(map_type: int) -> bool:
+    """Whether a map whose source says nothing gets an entry for each CPU.
+
+    Args:
+        map_type: number of enum bpf_map_type.
+    """
+    return map_type in _PER_CPU

@@ -8,8 +8,8 @@ As JSON it is one object on one line, whose keys are always these:
                    attached: whether `skep run` would attach it here, or null where that was not tried,
                    reason: why not, or why it was not tried; else ""
     maps           list: name, type (as bpftool writes it), max_entries (bytes, for ring buffers; null: left open),
-                   default: what skep gives it where that is left open; 0 where the kernel needs none, or wants one for
-                   each CPU (perf_event_array); null where only the user knows, or nothing is open,
+                   default: what skep gives it where that is left open; 0 where the kernel needs none, or one for each
+                   CPU (arrays); null where only the user knows, or nothing is open,
                    value (C type of the values, or null)
     variables      list: name, type, default (bytes as hexadecimal digits), help,
                    option (of `skep run`, or null),

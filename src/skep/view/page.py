@@ -100,7 +100,7 @@ def info_text(spec: ObjectSpec, options: Mapping[str, str], outlook: Outlook | N
 def _entries(map_: Mapping[str, Any]) -> str:
     entries = map_["max_entries"] or map_["default"]
     if not entries:
-        # A perf event array has one for each CPU; storage grows with what it belongs to.
+        # One for each CPU; storage grows with what it belongs to.
         return "as needed" if entries == 0 else "open"
     size = f"{entries}{' bytes' if map_['type'] in _SIZED_IN_BYTES else ''}"
     return size if map_["max_entries"] else f"left open: {size}"
