@@ -7,7 +7,7 @@ by hand, one file at a time, with no more than this kernel's vmlinux.h, libbpf-d
     clang -g -O2 --target=bpf -D__TARGET_ARCH_x86 -I VMLINUX -idirafter STUBS -idirafter MULTIARCH -c FILE
 
 (MULTIARCH is /usr/include/x86_64-linux-gnu; STUBS holds one empty file, gnu/stubs-32.h, which libc6-dev leaves to
-libc6-dev-i386.) Then, of each file:
+libc6-dev-i386), and that is whole: it declares nothing `extern` that another file would have to define. Of each file:
 
 builds      skep compiles it, too
 info        `skep info` is complete: it knows every section, and the type of every record
@@ -39,12 +39,17 @@ from typing import Any
 
 import skep
 from skep.kernel.btf import header_folder, identity
+from skep.session.words import fill_words
 from skep.spec.sections import parse
+from skep.spec.words import words_of
+from skep.stream.reader import Reader
 
 PACKAGE = "linux-source-6.12"
 FOLDERS = {"samples/bpf": ("*.bpf.c", "*_kern.c"), "tools/testing/selftests/bpf/progs": ("*.c",)}
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "skep" / "strangers"
 PROJECT = Path(__file__).resolve().parent.parent
+# What the kernel defines is marked so.
+PARTIAL = re.compile(r"^extern (?!.*\b__(ksym|kconfig|weak)\b)[^;(]*(\([^;]*\))?;", re.MULTILINE)
 # Seconds: of one file on the host, of one file in the guest, of one guest.
 HOST_LIMIT, GUEST_LIMIT, BOOT_LIMIT = 120, 90, 3600
 
@@ -92,7 +97,8 @@ def _on_host(source: Path) -> dict[str, Any]:
     header = header_folder(identity())
     by_hand = ["clang", "-g", "-O2", "--target=bpf", "-D__TARGET_ARCH_x86", f"-I{header}", "-idirafter", str(stubs)]
     by_hand += ["-idirafter", f"/usr/include/{os.uname().machine}-linux-gnu", "-c", source.name, "-o", os.devnull]
-    if subprocess.run(by_hand, cwd=source.parent, capture_output=True, check=False, timeout=HOST_LIMIT).returncode:
+    done = subprocess.run(by_hand, cwd=source.parent, capture_output=True, check=False, timeout=HOST_LIMIT)
+    if done.returncode or PARTIAL.search(source.read_text()):
         return {"hand": False}
     command = [sys.executable, __file__, "host", str(source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HOST_LIMIT)
@@ -186,7 +192,9 @@ def _load(path: str) -> dict[str, Any]:
     started = time.monotonic()
     spec = skep.open(path)
     try:
-        with spec.load() as loaded, loaded.attach() as links:
+        # As `--pid` does: most of these files show only what one process does.
+        fill_words(spec, {"pid": str(os.getpid())} if "pid" in words_of(spec) else {})
+        with spec.load() as loaded, Reader(loaded) as reader, loaded.attach() as links:
             attached = list(links)
             reasons = {**loaded.left_out, **loaded.open, **links.left_out}
             asked = [name for name, program in spec.programs.items() if not program.section.startswith("?")]
@@ -194,8 +202,8 @@ def _load(path: str) -> dict[str, Any]:
             rows = 0
             if spec.events:
                 _work()
-                rows = sum(batch.count for batch in loaded.batches(timeout=0.5))
-    except (skep.VerifierError, skep.HookMissingError) as error:
+                rows = sum(batch.count for batch in reader.batches(0.5))
+    except (skep.VerifierError, skep.UnsupportedError) as error:
         return {"rejected": str(error)[:300]}
     except skep.SkepError as error:
         return {"failed": f"{type(error).__name__}: {error}"[:500]}

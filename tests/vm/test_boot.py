@@ -12,6 +12,7 @@ pytestmark = pytest.mark.skipif("SKEP_VM_KERNEL" not in os.environ, reason="not 
 
 MOUNTS = {
     "/": "virtiofs",
+    "/boot": "virtiofs",
     "/dev": "devtmpfs",
     "/dev/shm": "tmpfs",
     "/proc": "proc",
@@ -53,6 +54,10 @@ def test_writable(folder: str) -> None:
 
     assert file.read_text() == "content"
     file.unlink()
+
+
+def test_the_kernel_s_configuration_is_in_boot() -> None:
+    assert "CONFIG_BPF=y" in Path(f"/boot/config-{os.uname().release}").read_text().splitlines()
 
 
 def test_the_kernel_describes_its_types() -> None:

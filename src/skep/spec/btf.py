@@ -27,7 +27,8 @@ _MODIFIERS = {TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG}
 # Bytes after the common 12 of each kind: fixed, and for each of vlen entries.
 _EXTRA = {INT: (4, 0), ARRAY: (12, 0), STRUCT: (0, 12), UNION: (0, 12), ENUM: (0, 8), FUNC_PROTO: (0, 8)}
 _EXTRA |= {VAR: (4, 0), DATASEC: (0, 12), DECL_TAG: (4, 0), ENUM64: (0, 12)}
-_SIZES = {INT: {1, 2, 4, 8, 16}, FLOAT: {2, 4, 8, 12, 16}, ENUM: {1, 2, 4, 8}, ENUM64: {8}}
+# An enum of no size is one that is only declared.
+_SIZES = {INT: {1, 2, 4, 8, 16}, FLOAT: {2, 4, 8, 12, 16}, ENUM: {0, 1, 2, 4, 8}, ENUM64: {8}}
 # What C writes before the names of types.
 _WORDS = {STRUCT: "struct ", UNION: "union ", ENUM: "enum ", ENUM64: "enum ", INT: "", FLOAT: "", TYPEDEF: ""}
 # A chain of types longer than this, or a struct nested deeper, is a circle or an attack.
@@ -235,7 +236,7 @@ class Btf:
             return Type("float", raw.size_or_type, name)
         if kind == POINTER:
             return Type("pointer", 8, f"{self._name(raw.size_or_type)} *")
-        if kind in {ENUM, ENUM64}:
+        if kind in {ENUM, ENUM64} and raw.size_or_type:
             return self._enum(raw)
         if kind == ARRAY:
             return self._array(number, raw, depth)

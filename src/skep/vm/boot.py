@@ -1,10 +1,10 @@
 """Boots a kernel under QEMU, runs one command in it, and brings back its output, its results and its exit status.
 
 The guest sees three folders of the host over virtiofs: `root` (the host's /, mounted read-only), `results` (the
-caller's, read and write) and `channel`, through which the two sides speak. The host leaves `command` and `modprobe`
-there; the guest writes `stdout`, `stderr` and, last of all, `status`. Files are the channel because what was written to
-them has reached the host, even if the guest panics in the next moment; the serial console carries only the kernel's own
-messages.
+caller's, read and write) and `channel`, through which the two sides speak. The host leaves `command`, `modprobe` and
+`boot` there; the guest writes `stdout`, `stderr` and, last of all, `status`. Files are the channel because what was
+written to them has reached the host, even if the guest panics in the next moment; the serial console carries only the
+kernel's own messages.
 """
 
 from __future__ import annotations
@@ -94,6 +94,7 @@ def run(
             share.mkdir(parents=True, exist_ok=True)
         channel = shares["channel"]
         (channel / "command").write_text(guest_command(command, cwd or Path.cwd(), variables))
+        (channel / "boot").write_text(str(fetched.image.parent))
         modprobe = channel / "modprobe"
         modprobe.write_text(f'#!/bin/sh\nexec modprobe --dirname {shlex.quote(str(fetched.folder))} "$@"\n')
         modprobe.chmod(0o755)

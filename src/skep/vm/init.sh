@@ -14,6 +14,9 @@ ip link set lo up
 mkdir /run/root
 mount --bind / /run/root
 
+# The kernel's own /boot, which holds its configuration: what reads that looks here.
+mount --bind "/run/root$(cat /run/channel/boot)" /boot
+
 # Elsewhere udev makes these; without them `> /dev/stderr` would make a file.
 ln -s /proc/self/fd /dev/fd
 ln -s fd/0 /dev/stdin
