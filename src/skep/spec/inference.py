@@ -9,14 +9,14 @@ from __future__ import annotations
 from clang.cindex import Cursor, CursorKind, TypeKind
 from clang.cindex import Type as ClangType
 
-from skep.spec.flow import Frame, Function
+from skep.spec.flow import Frame
 from skep.spec.syntax import ADDRESS_OF, constant, is_number, operand_of_sizeof, same, strip, unary_operator
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from skep.spec.flow import Call
+    from skep.spec.function import Call, Function
 
 __all__ = ["PERF_EVENT_ARRAY", "RINGBUF", "Record", "distinct", "find_records", "frames"]
 

@@ -15,7 +15,7 @@ from clang.cindex import Type as ClangType
 
 from skep.base.errors import CompileError, Diagnostic, UsageError
 from skep.spec.annotations import mistake, read_note
-from skep.spec.flow import Function
+from skep.spec.function import Function
 from skep.spec.inference import PERF_EVENT_ARRAY, RINGBUF, distinct, find_records
 from skep.spec.restating import restate
 from skep.spec.syntax import type_name

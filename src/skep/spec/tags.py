@@ -13,7 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from skep.spec.flow import Frame, Function
+    from skep.spec.flow import Frame
+    from skep.spec.function import Function
 
 __all__ = ["find_tag"]
 
