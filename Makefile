@@ -34,6 +34,7 @@ check: .venv/.test ## style, types, import directions
 bench: .venv/.bench $(OBJECTS) ## start-up and memory, beside the peers
 	$(SUDO) .venv/bin/python bench/run startup
 	$(SUDO) .venv/bin/python bench/run memory
+	$(SUDO) .venv/bin/python bench/run compile
 
 clean: ## removes all that was built
 	rm -rf .venv build $(RESULTS) src/*.egg-info src/skep/_native/_libbpf*.so src/skep/_native/_libbpf.c $(OBJECTS)
