@@ -140,3 +140,18 @@ def test_everything_but_the_meanings_stays_as_it_is() -> None:
     assert [(f.name, f.offset, f.size, f.type, f.bits) for f in found.fields] == [
         (f.name, f.offset, f.size, f.type, f.bits) for f in schema.fields
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("comm", "text"), ("file_name", "text"), ("saddr", "array"), ("key", "array")]
+)
+def test_bytes_that_are_called_text_are_text(name: str, kind: str) -> None:
+    schema = with_meanings(Schema("event", 16, (Field(name, 0, 16, BYTES),)), set())
+
+    assert schema.fields[0].type.kind == kind
+
+
+def test_a_stated_meaning_makes_text_of_bytes() -> None:
+    schema = with_meanings(Schema("event", 16, (Field("payload", 0, 16, BYTES, "text"),)), set())
+
+    assert schema.decode(b"GET /".ljust(16, b"\0")).payload == "GET /"

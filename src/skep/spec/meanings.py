@@ -6,13 +6,11 @@ people write. A rule needs type *and* name to agree; what fits none stays a plai
 
 from __future__ import annotations
 
-from skep.base.schema import Field, Schema
+from skep.base.schema import Field, Schema, Type
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
-
-    from skep.base.schema import Type
 
 __all__ = ["CLOCKS", "meaning_of", "with_meanings"]
 
@@ -52,6 +50,9 @@ _WHOLE = (
 )
 _BY_ENDING = {name: (fits, word) for names, fits, word in _ENDINGS for name in names.split()}
 _BY_NAME = {name: (fits, word) for names, fits, word in _WHOLE for name in names.split()}
+# What arrays of bytes are called that hold text.
+_TEXTS = {"comm", "name", "filename", "fname", "file", "path", "pathname", "text", "str", "string", "line", "cmdline"}
+_TEXTS |= {"command", "message", "msg"}
 _SIDES = ("", "s", "d", "src", "dst", "source", "dest", "local", "remote", "l", "r")
 _ADDRESSES = {side + word for side in _SIDES for word in ("addr", "ip", "address")}
 
@@ -66,18 +67,32 @@ def with_meanings(schema: Schema, helpers: Collection[int]) -> Schema:
     clocks = sorted({CLOCKS[helper] for helper in helpers if helper in CLOCKS})
     clock = clocks[0] if len(clocks) == 1 else "time_monotonic"
     families = any(ending in {"family", "af"} for field in schema.fields for ending in _endings(field.name))
-    fields = tuple(
-        Field(
-            field.name,
-            field.offset,
-            field.size,
-            field.type,
-            field.meaning or _meaning(field, clock, families=families),
-            field.bits,
-        )
-        for field in schema.fields
+    fields = (_as_text(field) for field in schema.fields)
+    return Schema(
+        schema.name,
+        schema.size,
+        tuple(
+            Field(
+                field.name,
+                field.offset,
+                field.size,
+                field.type,
+                field.meaning or _meaning(field, clock, families=families),
+                field.bits,
+            )
+            for field in fields
+        ),
     )
-    return Schema(schema.name, schema.size, fields)
+
+
+def _as_text(field: Field) -> Field:
+    """The field as text, if it is an array of bytes that is called so: `__u8 comm[16]` is as common as `char`."""
+    type_, element = field.type, field.type.element
+    if element is None or type_.kind != "array" or element.kind != "int" or element.size != 1:
+        return field
+    named = field.meaning in {"comm", "text"} or any(ending in _TEXTS for ending in _endings(field.name.lower()))
+    text = Type("text", type_.size, type_.name, count=type_.count)
+    return Field(field.name, field.offset, field.size, text, field.meaning, field.bits) if named else field
 
 
 def meaning_of(name: str, type_: Type) -> str | None:
