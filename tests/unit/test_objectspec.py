@@ -330,8 +330,16 @@ def test_what_is_said_from_outside_is_looked_up_by_its_name_in_c(name: str, size
         ),
         (asked("event"), "x.o: ring cannot carry event: there is no such type", "Did you mean struct event?"),
         (asked("struct mode"), "x.o: ring cannot carry struct mode", "Did you mean"),
-        (asked("u32", ring="rnig"), "x.o: there is no ring buffer and no perf event array rnig", "Did you mean ring?"),
-        (asked("u32", ring="xyz"), "x.o: there is no ring buffer and no perf event array xyz", "There are: ring."),
+        (
+            asked("u32", ring="rnig"),
+            "x.o: there is no ring buffer, perf event array or iterator rnig",
+            "Did you mean ring?",
+        ),
+        (
+            asked("u32", ring="xyz"),
+            "x.o: there is no ring buffer, perf event array or iterator xyz",
+            "There are: ring.",
+        ),
     ],
 )
 def test_what_is_said_from_outside_and_is_not_there(document: Document, message: str, remedy: str) -> None:
@@ -525,6 +533,12 @@ def many_maps() -> bytes:
     return elf((b".BTF", 1, 0, btf(types, NAMES + names), 0))
 
 
+def many_structs() -> bytes:
+    """50,000 structs that nothing needs, beside a ring of which nothing is known."""
+    members = struct.pack("=IIIIII", VALUE, 1, 0, TYPE_NAME, 1, 32)
+    return ring_of(INT + type_(4, 8, members, name=VALUE, vlen=2) * 50_000, 50_001, typed=False)
+
+
 def many_documents() -> bytes:
     content = {"version": 2, "events": {}, "tags": {}, "formats": {}, "digest": ""}
     content["notes"] = {str(index): "x" for index in range(1000)}
@@ -587,6 +601,7 @@ def large_record() -> bytes:
     ("make", "message"),
     [
         (many_maps, ""),
+        (many_structs, ""),
         (many_documents, ""),
         (many_sections_over_one, "its sections overlap"),
         (wide_names, ""),

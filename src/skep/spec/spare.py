@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["spare_types"]
 
+# Who keeps more keeps them for something else.
+_MOST = 8
 # Of a variable's linkage.
 _GLOBAL = 1
 
@@ -28,7 +30,7 @@ def spare_types(elf: Elf, btf: Btf) -> list[int]:
     """The numbers of the structs and unions that serve nothing else.
 
     First those that a pointer points to which no code uses; if there are none, those that no variable, map, function or
-    relocation leads to.
+    relocation leads to. None, if they are more than could be meant.
 
     Args:
         elf: the object.
@@ -42,7 +44,8 @@ def spare_types(elf: Elf, btf: Btf) -> list[int]:
         for number in _unused_variables(elf, btf)
         if btf.raw(btf.strip(btf.raw(number).size_or_type)).kind == POINTER
     }
-    return sorted(number for number in pointed if _is_record(btf, number)) or _orphans(elf, btf)
+    found = sorted(number for number in pointed if _is_record(btf, number)) or _orphans(elf, btf)
+    return found if len(found) <= _MOST else []
 
 
 def _unused_variables(elf: Elf, btf: Btf) -> Iterable[int]:
