@@ -34,7 +34,7 @@ INCLUDE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "include")
 _ARCHITECTURES = {"x86_64": "x86", "aarch64": "arm64", "s390x": "s390", "ppc64le": "powerpc", "riscv64": "riscv"}
 
 # What an object depends on beside its inputs: a change here makes all cached and shipped objects stale.
-_FORMAT = 4
+_FORMAT = 6
 
 
 def compile_source(
