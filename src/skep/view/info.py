@@ -16,8 +16,8 @@ As JSON it is one object on one line, whose keys are always these:
                    text: whether it can be given as text at all, by its option or as --set NAME=VALUE; else from Python
     words          object: each word of `skep run` that fills something (pid, uid, ...), and the list of the variables
                    and maps that it fills
-    events         list, one for each kind of record that a ring carries:
-                   ring (name of the map), name (of the record's type), size,
+    events         list, one for each kind of record that a ring carries, or an iterator writes:
+                   ring (name of the map, or of the iterator), name (of the record's type), size,
                    process (the field that says whose it is, or null),
                    fields (list: name, type, offset, size, bits ([bits to skip, width] of a bitfield, or null),
                    meaning (a word of skep.base.meaning, or null), unit (of its number, or null))
@@ -37,6 +37,7 @@ from skep.base.abi.maps import MAP_TYPES
 from skep.base.meaning import MEANINGS
 from skep.spec.sections import no_hook
 from skep.spec.sizes import default_entries
+from skep.spec.targets import Targets, hook_of
 from skep.spec.words import questions, words_of
 from skep.view.formatters import escape
 
@@ -125,7 +126,7 @@ def _program(spec: ObjectSpec, program: ProgramSpec, outlook: Outlook | None) ->
 def _open(spec: ObjectSpec) -> Iterable[tuple[str, str, str]]:
     """What is left open: (kind, name, question)."""
     for program in spec.programs.values():
-        hook = program.hook
+        hook = hook_of(program, Targets(), spec.maps)
         if not hook.kind:
             yield "program", program.name, no_hook(program.section)
         elif hook.needs:
