@@ -118,7 +118,7 @@ class Schema:
         name: the struct's name, without ``struct``.
         size: of a whole record, in bytes. A record may be shorter (only part of its last array was sent: the rest reads
             as zeros) or longer (the kernel pads perf records to 8 bytes). 0 where nothing is known of the records, and
-            the only field is all of the bytes of each.
+            the only field is all of the bytes of each, or where each is one line of text.
         fields: its members; those of anonymous structs and unions stand among them.
     """
 
@@ -153,8 +153,13 @@ class Schema:
 
     @property
     def is_raw(self) -> bool:
-        """Whether nothing is known of the records: each is one field, its bytes."""
-        return self.size == 0 and [field.type.kind for field in self.fields] == ["bytes"]
+        """Whether nothing is known of the records: each is one field, its bytes or its text."""
+        return self.size == 0 and [field.type.kind for field in self.fields] in (["bytes"], ["text"])
+
+    @property
+    def is_text(self) -> bool:
+        """Whether each record is one line of text, to be shown as it stands."""
+        return self.is_raw and self.fields[0].type.kind == "text"
 
     def decode(self, record: bytes | memoryview) -> Any:
         """One record as a row.
@@ -163,7 +168,7 @@ class Schema:
             record: the record's bytes, whole, cut short or padded.
         """
         if self.is_raw:
-            return self.row(bytes(record))
+            return self.row(_text(bytes(record)) if self.is_text else bytes(record))
         unpack, build = self._compiled()
         if len(record) < self.size:
             record = bytes(record) + bytes(self.size - len(record))

@@ -15,6 +15,7 @@ skep's own:
     program   @oneof GROUP    of the programs of a group one is attached: the first that this kernel takes
               @optional       left out, with a line that says so, where it cannot be attached
               @required       an error, where its hook is missing
+              @event TYPE     the type of the records that it writes, for an iterator
     map       @event TYPE     the type of the records that it carries; several for several types
     field     @format WORD    what its values mean: a word of `skep.base.meaning`
     variable  @format WORD    the same
@@ -52,6 +53,7 @@ _KNOWN: Mapping[str, Mapping[str, str]] = {
         "ifindex": _NUMBER,
         "flags": _NUMBER,
         "link": _BOOLEAN,
+        "event": _TEXT,
         "oneof": _NAME,
         "optional": _NOTHING,
         "required": _NOTHING,

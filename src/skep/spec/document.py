@@ -3,7 +3,8 @@
 One JSON document, NUL-ended, since linkers put the sections of several objects one after the other:
 
     {"version": 2,
-     "events": {"MAP": ["struct event"]},                                    the types of the records that it carries
+     "events": {"MAP": ["struct event"]},                                    the types of the records that it carries;
+                                                                             or PROGRAM: that this iterator writes
      "tags": {"MAP": {"field": "kind", "values": {"struct event": [1]}}},    what tells types of one size apart
      "formats": {"struct event": {"address": "ipv4"}},                       @format of fields
      "notes": {"NAME": "its doc comment"},                                   of programs, maps and variables
@@ -54,7 +55,8 @@ class Document:
     """What a source says beyond its code.
 
     Args:
-        events: the names in C of the types of the records that each ring carries, by name of the ring.
+        events: the names in C of the types of the records that each ring carries, or each iterator writes, by name of
+            the ring or the program.
         notes: the doc comments of programs, maps and global variables, by name.
         digest: tells whether the source has changed since (`skep.spec.compiling.source_digest`).
         tags: what tells records of one size apart, by name of the ring: the field, and its values for each type.

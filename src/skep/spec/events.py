@@ -1,4 +1,4 @@
-"""What rings carry: for each ring or perf event array, the layouts of its records and what tells them apart.
+"""What rings carry and iterators write: the layouts of the records of each, and what tells them apart.
 
 The evidence, best first: what the user says (`--event`, or a package), what the source said when it was compiled (the
 `.skep` section), the type of the ring's values, and what BTF keeps for nothing else. Where it does not suffice nothing
@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from skep.spec.elf import Elf
     from skep.spec.objectspec import MapSpec
 
-__all__ = ["PERF_SENDERS", "RING_SENDERS", "EventSpec", "TagSpec", "find_events"]
+__all__ = ["PERF_SENDERS", "RING_SENDERS", "SEQUENCE_WRITERS", "EventSpec", "TagSpec", "find_events"]
 
 # Helpers that send records: perf_event_output, skb_output, xdp_output; ringbuf_output, ringbuf_reserve,
 # ringbuf_reserve_dynptr.
 PERF_SENDERS = frozenset({25, 111, 121})
 RING_SENDERS = frozenset({130, 131, 198})
+# What iterators write with: seq_printf, seq_printf_btf; seq_write.
+_PRINTERS, _WRITER = frozenset({126, 150}), 127
+SEQUENCE_WRITERS = _PRINTERS | {_WRITER}
 # Programs send less than this: the size of a perf record has 16 bits, and no ring has to hold more.
 _LARGEST_RECORD = 1 << 24
 # A question names no more types than this.
@@ -49,10 +52,10 @@ class TagSpec:
 
 
 class EventSpec:
-    """The records that one ring carries.
+    """The records that one ring carries, or one iterator writes.
 
     Args:
-        map: the ring's name.
+        map: the ring's name; that of the program, for an iterator.
         schemas: the layouts of its records; if there are several, each has another size, or the tag tells them apart.
         padded: are its records padded by the kernel, as those of perf buffers: to 4 less than a multiple of 8?
         tag: what tells the layouts apart before their sizes do, or None.
@@ -101,19 +104,21 @@ def find_events(
     btf: Btf,
     maps: Mapping[str, MapSpec],
     helpers: frozenset[int],
+    iterators: Mapping[str, frozenset[int]],
     document: Document,
     asked: Collection[str],
     file: str,
 ) -> dict[str, EventSpec]:
-    """The rings that records come from, by name.
+    """The rings and iterators that records come from, by name.
 
     Args:
         elf: the object.
         btf: its types.
         maps: its maps.
         helpers: the numbers of the helpers that it calls.
+        iterators: the numbers of those that write what is read of it, by name of the iterator.
         document: what is said of it.
-        asked: the rings whose types the user, or a package, says; not the object itself.
+        asked: the rings and iterators whose types the user, or a package, says; not the object itself.
         file: the object's name, for messages.
 
     Raises:
@@ -121,7 +126,7 @@ def find_events(
         ObjectFormatError: the document names a type that is not there, or a record is too large to be sent.
     """
     for name in asked:
-        _check_ring(name, maps, file)
+        _check_source(name, [*(spec.name for spec in maps.values() if spec.is_stream), *iterators], file)
     finder = _Finder(elf, btf, helpers, document, asked, file)
     # A perf event array may also serve to read counters: then nothing calls a helper that sends.
     sent = [
@@ -135,19 +140,19 @@ def find_events(
     spare = finder.spare() if unknown else []
     if len(unknown) == 1:
         known[unknown[0]] = spare
-    return {spec.name: finder.event(spec, known[spec.name], spare) for spec in sent}
+    found = {spec.name: finder.event(spec, known[spec.name], spare) for spec in sent}
+    return found | {name: finder.written(name, own) for name, own in iterators.items() if own}
 
 
-def _check_ring(name: str, maps: Mapping[str, MapSpec], file: str) -> None:
-    if name in maps and maps[name].is_stream:
+def _check_source(name: str, sources: Sequence[str], file: str) -> None:
+    if name in sources:
         return
     from difflib import get_close_matches
 
-    rings = [spec.name for spec in maps.values() if spec.is_stream]
-    near = get_close_matches(name, rings, 1)
+    near = get_close_matches(name, sources, 1)
     raise UsageError(
-        f"{file}: there is no ring buffer and no perf event array {name}",
-        remedy=f"Did you mean {near[0]}?" if near else f"There are: {', '.join(rings) or 'none'}.",
+        f"{file}: there is no ring buffer, perf event array or iterator {name}",
+        remedy=f"Did you mean {near[0]}?" if near else f"There are: {', '.join(sources) or 'none'}.",
     )
 
 
@@ -166,14 +171,17 @@ class _Finder:
 
     def stated(self, ring: MapSpec) -> list[tuple[str, Type]]:
         """The types that the documents or the map itself state, by their names in C."""
-        names = self._document.events.get(ring.name)
-        if names:
-            return [(name, self._named(name, ring.name)) for name in names]
+        types = self._told(ring.name)
+        if types:
+            return types
         # The value of a perf event array is a file descriptor, unless it is there as a hint.
         hints = {"struct", "union"} if not ring.is_ring else None
         if ring.value is None or (hints is not None and ring.value.kind not in hints):
             return []
         return [(ring.value.name, ring.value)]
+
+    def _told(self, source: str) -> list[tuple[str, Type]]:
+        return [(name, self._named(name, source)) for name in self._document.events.get(source, ())]
 
     def spare(self) -> list[tuple[str, Type]]:
         """The structs that BTF keeps for no other use: it may be that they lie on a ring."""
@@ -185,7 +193,7 @@ class _Finder:
     def event(self, ring: MapSpec, types: Sequence[tuple[str, Type]], spare: Sequence[tuple[str, Type]]) -> EventSpec:
         """What a ring carries, if that is one of these types."""
         names = [name for name, _ in types]
-        schemas = tuple(self._schema(ring, type_) for _, type_ in types)
+        schemas = tuple(self._schema(ring.name, type_) for _, type_ in types)
         padded = not ring.is_ring
         if not schemas or not all(schema.size for schema in schemas):
             return _open(ring.name, [name for name, _ in spare])
@@ -194,17 +202,29 @@ class _Finder:
             return _open(ring.name, names)
         return EventSpec(ring.name, schemas, padded=padded, tag=tag)
 
-    def _schema(self, ring: MapSpec, type_: Type) -> Schema:
+    def written(self, program: str, helpers: frozenset[int]) -> EventSpec:
+        """What an iterator writes: lines, where it prints, or else records."""
+        types = self._told(program)
+        if helpers & _PRINTERS or (types and all(type_.kind == "text" for _, type_ in types)):
+            line = Field("line", 0, 0, Type("text", 0, "char[]"), "text")
+            return EventSpec(program, (Schema(program, 0, (line,)),))
+        names = [name for name, _ in types]
+        schemas = tuple(self._schema(program, type_) for _, type_ in types)
+        tag = self._tag(program, names, schemas) if len(schemas) > 1 else None
+        # Nothing stands between one record and the next: only a tag can tell where the next one begins.
+        if not schemas or not all(schema.size for schema in schemas) or (tag is None and len(schemas) > 1):
+            return _open(program, names, "program")
+        return EventSpec(program, schemas, tag=tag)
+
+    def _schema(self, source: str, type_: Type) -> Schema:
         if type_.size > _LARGEST_RECORD:
-            raise ObjectFormatError(f"{self._file}: records of {type_.size} bytes ({ring.name}) cannot be sent")
+            raise ObjectFormatError(f"{self._file}: records of {type_.size} bytes ({source}) cannot be sent")
         whole = type_.kind in {"struct", "union"}
-        key = ("" if whole else ring.name, type_)
+        key = ("" if whole else source, type_)
         if key not in self._schemas:
             formatted = self._formatted(type_)
             fields = formatted.fields if whole else (Field("value", 0, type_.size, formatted),)
-            name = (
-                type_.name.rpartition(" ")[2].removesuffix(RESTATED) if whole and "{" not in type_.name else ring.name
-            )
+            name = type_.name.rpartition(" ")[2].removesuffix(RESTATED) if whole and "{" not in type_.name else source
             self._schemas[key] = with_meanings(Schema(name, type_.size, fields), self._helpers)
         return self._schemas[key]
 
@@ -280,11 +300,11 @@ def _member(fields: Sequence[Field], path: str) -> Field | None:
     return field if field.type.kind in {"int", "enum", "bool"} and 0 < field.size <= 8 else None
 
 
-def _open(ring: str, candidates: Sequence[str]) -> EventSpec:
-    """A ring of which it cannot be told what it carries: bytes, and a question."""
+def _open(ring: str, candidates: Sequence[str], declared: str = "map") -> EventSpec:
+    """A ring, or an iterator, of which it cannot be told what it carries: bytes, and a question."""
     known = [name for name in candidates if "{" not in name][:_MOST_CANDIDATES]
     which = f"which of {', '.join(known)} {ring} carries" if known else f"the type of the records of {ring}"
     example = known[0] if known else "struct event"
-    question = f"{which} cannot be told: --event '{ring}={example}', or before the map: /// @event {example}"
+    question = f"{which} cannot be told: --event '{ring}={example}', or before the {declared}: /// @event {example}"
     data = Field("data", 0, 0, Type("bytes", 0, "bytes"))
     return EventSpec(ring, (Schema(ring, 0, (data,)),), question=question)

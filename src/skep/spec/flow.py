@@ -49,6 +49,11 @@ class Frame:
         self.depth: int = 0 if caller is None else caller.depth + 1
         self._inner: dict[int, Frame | None] = {}
 
+    @property
+    def program(self) -> str:
+        """The name of the program that all the calls begin in."""
+        return self.function.name if self.caller is None else self.caller.program
+
     def into(self, call: Cursor) -> Frame | None:
         """The frame of a call of this function's; None if the function is not of this source, or too deep down."""
         known = self.function.calls.get(call.hash)

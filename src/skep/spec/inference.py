@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
     from skep.spec.function import Call, Function
 
-__all__ = ["PERF_EVENT_ARRAY", "RINGBUF", "Record", "distinct", "find_records", "frames"]
+__all__ = ["ITERATOR", "PERF_EVENT_ARRAY", "RINGBUF", "Record", "distinct", "find_records", "frames"]
 
 # enum bpf_map_type, include/uapi/linux/bpf.h
 PERF_EVENT_ARRAY = 4
 RINGBUF = 27
+ITERATOR = 0
+"""Of no map: what an iterator writes, it writes for whoever reads it."""
 
 # Calls that send a record: the kind of map; then which argument is the map, the record, its size.
 _OUTPUTS = {
@@ -35,7 +37,10 @@ _OUTPUTS = {
 _SUBMITS = {"bpf_ringbuf_submit", "bpf_ringbuf_discard"}
 # What gives a pointer into a dynptr: the dynptr, the offset, ...
 _SLICES = {"bpf_dynptr_data", "bpf_dynptr_slice_rdwr"}
+# What an iterator writes: where it goes, the record, its size.
+_WRITE = "bpf_seq_write"
 _SENDERS = {
+    _WRITE,
     *_OUTPUTS,
     *_SUBMITS,
     *_SLICES,
@@ -51,8 +56,8 @@ class Record:
     """What one call sends.
 
     Args:
-        kind: of the map: RINGBUF or PERF_EVENT_ARRAY.
-        rings: the maps that it may go to; none, if they cannot be told.
+        kind: of the map: RINGBUF or PERF_EVENT_ARRAY; or ITERATOR.
+        rings: the maps that it may go to; none, if they cannot be told. Of an iterator, the program.
         types: the types that it may have.
     """
 
@@ -115,6 +120,8 @@ def _record(frame: Frame, call: Call, dynptrs: dict[object, Record]) -> Record |
         kind, ring, data, size = _OUTPUTS[name]
         types = _weighed(frame, frame.leads_to(arguments[data]), arguments[size])
         return Record(kind, _rings(frame, arguments[ring]), types)
+    if name == _WRITE and len(arguments) == 3:
+        return Record(ITERATOR, [frame.program], _weighed(frame, frame.leads_to(arguments[1]), arguments[2]))
     if name in _SUBMITS and arguments:
         return Record(RINGBUF, [], _weighed(frame, frame.leads_to(arguments[0]), None))
     if name == "bpf_ringbuf_reserve" and len(arguments) == 3:

@@ -13,7 +13,7 @@ from skep.spec.annotations import Note, read_note
 from skep.spec.btf import ARRAY, POINTER, STRUCT, Btf
 from skep.spec.document import SECTION, read_document
 from skep.spec.elf import SHF_EXECINSTR, STT_FUNC, STT_OBJECT, Elf
-from skep.spec.events import RING_SENDERS, EventSpec, find_events
+from skep.spec.events import RING_SENDERS, SEQUENCE_WRITERS, EventSpec, find_events
 from skep.spec.sections import parse
 from skep.spec.variables import VariableSpec
 
@@ -120,7 +120,7 @@ class ObjectSpec:
         maps: by name.
         variables: the globals that a user may set, by name.
         counters: offsets in .bss, by name, of the globals that programs count in.
-        events: by name of the ring that carries them.
+        events: by name of the ring that carries them, or of the iterator that writes them.
         formats: the format strings of bpf_printk() calls, where the object keeps them.
         prints: does any program print?
         description: the source's own words for itself: the comment on its licence.
@@ -196,6 +196,13 @@ class ObjectSpec:
         programs = {program.name: program for program in _programs(elf, notes)}
         helpers = frozenset[int]().union(*(_helpers(section.data, elf) for section in _code(elf)))
         maps = {spec.name: spec for spec in _maps(btf, notes)}
+        shared = _helpers(elf.by_name[".text"].data, elf) if ".text" in elf.by_name else frozenset()
+        iterators = {
+            name: (program.helpers | shared) & SEQUENCE_WRITERS
+            for name, program in programs.items()
+            if program.hook.kind == "iter"
+        }
+        asked = {} if document is None else document.events
         return cls(
             file.rpartition("/")[2].removesuffix(".o").removesuffix(".bpf"),
             data,
@@ -203,7 +210,7 @@ class ObjectSpec:
             maps=maps,
             variables=_variables(elf, btf, notes),
             counters=_counters(elf),
-            events=find_events(elf, btf, maps, helpers, known, {} if document is None else document.events, file),
+            events=find_events(elf, btf, maps, helpers, iterators, known, asked, file),
             formats=tuple(_formats(elf, btf)),
             prints=bool(helpers & _PRINTK),
             description=notes["LICENSE"].text if "LICENSE" in notes else "",

@@ -109,6 +109,7 @@ def _parse(source: str, text: bytes, arguments: Sequence[str]) -> TranslationUni
 def _read(unit: TranslationUnit, asked: Mapping[str, Sequence[str]]) -> Reading:
     reading = Reading(sorted({os.path.abspath(included.include.name) for included in unit.get_includes()}))
     rings: dict[str, Cursor] = {}
+    programs: dict[str, Cursor] = {}
     stated: dict[str, Sequence[str]] = {}
     functions: dict[str, Function] = {}
     for cursor in unit.cursor.get_children():
@@ -123,14 +124,17 @@ def _read(unit: TranslationUnit, asked: Mapping[str, Sequence[str]]) -> Reading:
         elif cursor.kind == CursorKind.FUNCTION_DECL and cursor.is_definition():
             # A static function is none of the programs: its comment may be written for any tool.
             if cursor.storage_class != StorageClass.STATIC:
-                _note(cursor, "program", reading.notes)
+                programs[cursor.spelling] = cursor
+                note = _note(cursor, "program", reading.notes)
+                if note is not None and note.marks.get("event"):
+                    stated[cursor.spelling] = note.marks["event"]
             functions[cursor.spelling] = Function(cursor)
         elif cursor.kind in _RECORDS and cursor.is_definition():
             _note(cursor, "struct", {})
             given = _formats(cursor)
             if given:
                 reading.formats[type_name(cursor.type) or ""] = given
-    known = _stated(unit, rings, stated, asked)
+    known = _stated(unit, rings, programs, stated, asked)
     for ring, types in _carried(find_records(functions), rings, known).items():
         known[ring] = _name(reading, ring, types)
     for ring, named in known.items():
@@ -146,6 +150,7 @@ def _read(unit: TranslationUnit, asked: Mapping[str, Sequence[str]]) -> Reading:
 def _stated(
     unit: TranslationUnit,
     rings: Mapping[str, Cursor],
+    programs: Mapping[str, Cursor],
     stated: Mapping[str, Sequence[str]],
     asked: Mapping[str, Sequence[str]],
 ) -> dict[str, dict[str, ClangType | None]]:
@@ -154,8 +159,10 @@ def _stated(
     Raises:
         CompileError, UsageError: there is no such type, or no such ring.
     """
+    declared = {**programs, **rings}
     for ring in asked:
-        if ring not in rings:
+        # Which program is an iterator is known once it is compiled.
+        if ring not in declared:
             remedy = _nearest(ring, rings) or f"There are: {', '.join(rings) or 'none'}."
             raise UsageError(f"there is no ring buffer and no perf event array {ring}", remedy=remedy)
     known = _types(unit) if stated or asked else {}
@@ -167,7 +174,7 @@ def _stated(
                 message = f"{name}: there is no such type"
                 if ring in asked:
                     raise UsageError(f"--event {ring}={message}", remedy=remedy)
-                raise _error(rings[ring], f"@event {message}", remedy)
+                raise _error(declared[ring], f"@event {message}", remedy)
             found.setdefault(ring, {})[name] = known.get(name)
     return found
 

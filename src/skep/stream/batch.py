@@ -67,7 +67,7 @@ class Batch:
 
     def rows(self) -> Iterator[Any]:
         """The records as rows (see `skep.base.schema`)."""
-        if self.stride == self.schema.size:
+        if self.schema.size and self.stride == self.schema.size:
             return self.schema.decode_all(self.buffer)
         decode, buffer, offsets = self.schema.decode, self.buffer, self.offsets
         return (decode(buffer[offsets[index] : offsets[index + 1]]) for index in range(self.count))
@@ -121,7 +121,8 @@ class Batch:
         if self.schema.is_raw:
             # As long as the longest; NumPy knows no elements without a size.
             size = max([1, *(len(self._record(index)) for index in range(self.count))])
-            dtype = np.dtype([(field.name, f"V{size}") for field in self.schema.fields])
+            kind = "S" if self.schema.is_text else "V"
+            dtype = np.dtype([(field.name, f"{kind}{size}") for field in self.schema.fields])
         if self.stride is not None and self.stride >= size:
             return np.ndarray(self.count, dtype, self.buffer, strides=(self.stride,))
         whole = bytearray(self.count * size)

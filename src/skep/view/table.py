@@ -3,6 +3,8 @@
 A schema's header is written before its first line. When a run has several schemas, a first column EVENT tells each
 line's: a header at every change of schema would double the lines where events alternate, and grep would lose them.
 
+Lines of text, which iterators print, are laid out already: they stand as they are, without a header.
+
 Columns keep the widths that their types suggest, widened for the first batch. A longer value shifts what follows it on
 its own line only, and only as far as the slack of later columns does not absorb.
 """
@@ -51,6 +53,8 @@ class Table:
             schema: of all these rows.
             rows: as `Schema.decode` gives them.
         """
+        if schema.is_text:
+            return "".join([f"{_line(row[0])}\n" for row in rows])
         columns = self._columns.get(schema)
         if columns is None:
             columns = self._columns[schema] = columns_of(schema.fields, self._names)
@@ -106,6 +110,11 @@ class _Layout:
             used += len(padding) + cells + len(_GAP)
             end += len(_GAP)
         return line, used
+
+
+def _line(text: str) -> str:
+    # Tabs are how programs that print align their columns.
+    return "\t".join(map(escape, text.split("\t")))
 
 
 def _cells(text: str) -> int:
