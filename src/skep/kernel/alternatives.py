@@ -78,7 +78,7 @@ class Plan:
         self._spec = spec
         self._wanted = wanted
         self._why_not = why_not
-        self.hooks = {name: hook_of(program, targets) for name, program in spec.programs.items()}
+        self.hooks = {name: hook_of(program, targets, spec.maps) for name, program in spec.programs.items()}
         self._answers: dict[str, str] = {}
         self._wrong: list[str] = []
         self._missing: list[str] = []
@@ -117,7 +117,7 @@ class Plan:
         return name in self._wanted or self._marked(name, "required")
 
     def refuse(self) -> bool:
-        """Leaves out the programs that cannot be loaded here, since their hook is a type that this kernel lacks.
+        """Leaves out the programs that cannot be loaded here, since this kernel lacks what their hook is.
 
         To be asked once libbpf has refused the object: a trial takes some 10 ms, which most starts can do without.
 
@@ -126,7 +126,7 @@ class Plan:
         """
         before = len(self._missing)
         for name, hook in self.hooks.items():
-            if name not in self.left_out and hook.by_type and (why := self._refusal(name)):
+            if name not in self.left_out and hook.told_by_loading and (why := self._refusal(name)):
                 self._leave(name, why)
         return len(self._missing) > before
 

@@ -18,6 +18,7 @@ NOTHING_ATTACHES = "nothing in skep attaches this kind yet"
 
 _FUNCTION, _BINARY, _INTERFACE, _CGROUP = "a target function", "a binary", "an interface", "a cgroup"
 _TRACEPOINT, _CALL, _STACK = "a tracepoint", "a system call", "a place in the network stack"
+_MAP = "a map to walk over"
 # What says it, on the command line; for what is not here, --attach.
 _OPTIONS = {
     _FUNCTION: "--function NAME",
@@ -27,6 +28,7 @@ _OPTIONS = {
     _CGROUP: "--cgroup PATH",
     _STACK: "--attach PROGRAM=ipv4/local_in, or another",
     _TRACEPOINT: "--attach PROGRAM=CATEGORY/NAME",
+    _MAP: "--attach PROGRAM=MAP",
 }
 
 # Two names of one kind.
@@ -52,13 +54,23 @@ _TARGETED = {
     "fmod_ret": _FUNCTION,
     "lsm": _FUNCTION,
     # Unknown to libbpf 1.1.
+    "netfilter": _STACK,
     "kprobe.session": _FUNCTION,
     "uprobe.multi": _BINARY,
     "uretprobe.multi": _BINARY,
     "uprobe.session": _BINARY,
 }
 # Kinds with a target behind a slash, that need more than it: what is open even so (None: nobody does it yet).
-_LEFT_OPEN: Mapping[str, str | None] = {"freplace": None, "lsm_cgroup": _CGROUP, "iter": "", "struct_ops": None}
+_LEFT_OPEN: Mapping[str, str | None] = {
+    "freplace": None,
+    "lsm_cgroup": _CGROUP,
+    "iter": "",
+    "struct_ops": None,
+    # Behind its slash stands an event; without one, samples are taken by the clock.
+    "perf_event": "",
+}
+# Iterators over what one map holds.
+_OVER_A_MAP = {"bpf_map_elem", "bpf_sk_storage_map", "sockmap"}
 # Whole sections: what is open.
 _WHOLE: Mapping[str, str | None] = {
     **dict.fromkeys(("xdp", "xdp.frags", "tc", "classifier", "action"), _INTERFACE),
@@ -77,12 +89,10 @@ _WHOLE: Mapping[str, str | None] = {
         if call != "bind" or family != "_unix"
     },
     **dict.fromkeys(("cgroup/post_bind4", "cgroup/post_bind6"), _CGROUP),
-    "perf_event": "",
     "syscall": "",
     # Unknown to libbpf 1.1.
     **dict.fromkeys(("tc/ingress", "tc/egress", "tcx/ingress", "tcx/egress"), _INTERFACE),
     **dict.fromkeys(("netkit/primary", "netkit/peer", "sk_skb/verdict"), None),
-    "netfilter": _STACK,
 }
 # Kinds with a form that may sleep (.s); libbpf 1.1 lacks that of some.
 _MAY_SLEEP = {"uprobe", "uretprobe", "fentry", "fexit", "fmod_ret", "lsm", "iter"}
@@ -97,9 +107,12 @@ _FAMILIES = {
     **dict.fromkeys(("uprobe.multi", "uretprobe.multi", "uprobe.session"), "uprobe.multi"),
     **dict.fromkeys(("raw_tp", "raw_tp.w"), "raw_tp"),
     **dict.fromkeys(("tc", "classifier", "action", "tcx/ingress", "tcx/egress", "tc/ingress", "tc/egress"), "tc"),
+    **dict.fromkeys(("cgroup/skb", "cgroup_skb/ingress", "cgroup_skb/egress"), "cgroup_skb"),
 }
 # Kinds whose target is a type in the kernel's BTF, found when a program is loaded.
 _BY_TYPE = {"tp_btf", "fentry", "fexit", "fmod_ret", "lsm", "lsm_cgroup", "iter", "freplace"}
+# Kinds of programs that came late: loading fails where the kernel does not know them.
+_LATE = {"netfilter", *(kind for kind in _WHOLE if kind.endswith("_unix"))}
 
 
 class Hook:
@@ -112,19 +125,22 @@ class Hook:
         sleepable: whether the program may sleep.
         lacks: what it has to be told before it can be attached: ``an interface``; "" if nothing; None where skep does
             not attach this kind yet.
+        map: the map that an iterator walks over: its name in the kernel file, its number, or the path of its pin.
     """
 
-    __slots__ = ("kind", "lacks", "sleepable", "target")
+    __slots__ = ("kind", "lacks", "map", "sleepable", "target")
 
-    def __init__(self, kind: str, target: str, *, sleepable: bool, lacks: str | None) -> None:
+    def __init__(self, kind: str, target: str, *, sleepable: bool, lacks: str | None, map: str = "") -> None:  # noqa: A002
         self.kind = kind
         self.target = target
         self.sleepable = sleepable
         self.lacks = lacks
+        self.map = map
 
     def __str__(self) -> str:
         kind = f"{self.kind}.s" if self.sleepable and self.kind != "syscall" else self.kind
-        return f"{kind}/{self.target}" if self.target else kind
+        whole = f"{kind}/{self.target}" if self.target else kind
+        return f"{whole} of map {self.map}" if self.map else whole
 
     @property
     def needs(self) -> str:
@@ -133,9 +149,26 @@ class Hook:
             return NOTHING_ATTACHES
         return f"needs {self.lacks}: {_OPTIONS[self.lacks]}" if self.lacks else ""
 
-    def complete(self) -> Hook:
-        """The same hook, once what it lacks has been said."""
-        return Hook(self.kind, self.target, sleepable=self.sleepable, lacks="")
+    def complete(self, place: str) -> Hook:
+        """The same hook, once what it lacks has been said.
+
+        Args:
+            place: an interface or a cgroup: the target, unless the section has one already.
+        """
+        return Hook(self.kind, self.target or place, sleepable=self.sleepable, lacks="")
+
+    def over(self, map: str) -> Hook:  # noqa: A002
+        """The same iterator, over a map.
+
+        Args:
+            map: as the user says it.
+        """
+        return Hook(self.kind, self.target, sleepable=self.sleepable, lacks="", map=map)
+
+    @property
+    def walks_map(self) -> bool:
+        """Whether it is an iterator over what one map holds."""
+        return self.kind == "iter" and self.target in _OVER_A_MAP
 
     @property
     def family(self) -> str:
@@ -156,6 +189,21 @@ class Hook:
     def by_type(self) -> bool:
         """Whether loading already looks its target up, in the kernel's BTF."""
         return self.kind in _BY_TYPE
+
+    @property
+    def told_by_loading(self) -> bool:
+        """Whether a kernel that lacks it refuses its program already when it is loaded."""
+        return self.by_type or self.kind in _LATE
+
+    @property
+    def on_network(self) -> bool:
+        """Whether it is on an interface, on a cgroup or in the network stack: its program takes CAP_NET_ADMIN."""
+        return _WHOLE.get(self.kind) in {_INTERFACE, _CGROUP} or self.kind == "netfilter"
+
+    @property
+    def either_way(self) -> bool:
+        """Whether its section leaves open if packets that come or packets that leave are meant."""
+        return self.kind in {"tc", "classifier", "action", "cgroup/skb"}
 
     @property
     def loads(self) -> bool:
@@ -183,9 +231,9 @@ def parse(section: str) -> Hook:
     if kind not in _TARGETED.keys() | _LEFT_OPEN.keys() or (sleepable and kind not in _MAY_SLEEP):
         return Hook("", "", sleepable=False, lacks="")
     if kind in _LEFT_OPEN:
-        return Hook(kind, target, sleepable=sleepable, lacks=_LEFT_OPEN[kind])
-    lacks = "" if _says_all(kind, target) else _TARGETED[kind]
-    return Hook(kind, target, sleepable=sleepable, lacks=lacks)
+        lacks = _MAP if kind == "iter" and target in _OVER_A_MAP else _LEFT_OPEN[kind]
+        return Hook(kind, target, sleepable=sleepable, lacks=lacks)
+    return Hook(kind, target, sleepable=sleepable, lacks="" if _says_all(kind, target) else _TARGETED[kind])
 
 
 def _says_all(kind: str, target: str) -> bool:

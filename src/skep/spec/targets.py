@@ -3,24 +3,31 @@
 The words are the options of ``skep run``:
 
     --iface NAME          the interface of xdp, tc, tcx and socket filters
-    --cgroup PATH         the cgroup of cgroup programs
+    --cgroup PATH         the cgroup of cgroup programs, or the one that an iterator over cgroups starts at
+    --direction WAY       of tc and cgroup/skb, which packets: ingress (what comes, as long as nothing says otherwise)
+                          or egress (what leaves)
+    --xdp-mode MODE       of xdp: native (in the driver) or generic (in front of the stack); else the driver decides
     --binary PATH         the binary or library of uprobes and USDT probes, whatever their sections name
     --function NAME       the function of kprobes, uprobes, fentry and the like; the system call of ksyscall
     --freq N              samples a second of perf_event
     --attach PROG=TARGET  of one program, what stands behind the slash of its section; with a kind in front of it, the
-                          whole section: PROG=kretprobe/do_unlinkat
+                          whole section: PROG=kretprobe/do_unlinkat; of perf_event, an event and its period:
+                          PROG=page-faults:1; of an iterator over a map, the map: its name, number, or pin;
+                          of a program on an interface or a cgroup, that: PROG=eth0; of netfilter, a place and a
+                          priority: PROG=ipv4/local_in/10
 """
 
 from __future__ import annotations
 
 from skep.base.errors import UsageError
+from skep.spec.objectspec import TREE
 from skep.spec.sections import Hook, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from skep.spec.objectspec import ProgramSpec
+    from skep.spec.objectspec import MapSpec, ProgramSpec
 
 __all__ = ["DEFAULT_FREQUENCY", "Targets", "hook_of", "open_words"]
 
@@ -37,26 +44,40 @@ _WORDS = {
 }
 
 
+# The kinds of maps (enum bpf_map_type) that iterators over a map walk over: hashes and arrays, storage of sockets, maps
+# of sockets.
+_WALKED = {"bpf_map_elem": {1, 2, 5, 6, 9, 10}, "bpf_sk_storage_map": {24}, "sockmap": {15, 18}}
+
+
+# What is told by its name alone, and whether that has a slash.
+_PLACES = {"an interface": False, "a cgroup": True}
+
+
 class Targets:
     """What is said of hooks; all of it is optional.
 
     Args:
         iface: name of a network interface.
         cgroup: path of a cgroup's folder.
+        direction: ``ingress`` or ``egress``, where a section does not say it; None: as an annotation says, or ingress.
+        xdp_mode: ``native`` or ``generic``; None: as an annotation says, or as the driver likes.
         binary: path of a binary, or name of a library or program.
         function: name of a function; with ``*`` and ``?``, all that fit, for the kinds that take several.
         freq: samples a second.
-        pid: the one process that uprobes, USDT probes and samples are of; None for all.
+        pid: the one process that uprobes, USDT probes and samples are of, and that iterators over tasks walk over; None
+            for all.
         attach: name of a program -> target.
     """
 
-    __slots__ = ("attach", "binary", "cgroup", "freq", "function", "iface", "pid")
+    __slots__ = ("attach", "binary", "cgroup", "direction", "freq", "function", "iface", "pid", "xdp_mode")
 
     def __init__(
         self,
         *,
         iface: str | None = None,
         cgroup: str | None = None,
+        direction: str | None = None,
+        xdp_mode: str | None = None,
         binary: str | None = None,
         function: str | None = None,
         freq: str | int = DEFAULT_FREQUENCY,
@@ -65,6 +86,8 @@ class Targets:
     ) -> None:
         self.iface = iface
         self.cgroup = cgroup
+        self.direction = _one_of("--direction", direction, ("ingress", "egress"))
+        self.xdp_mode = _one_of("--xdp-mode", xdp_mode, ("native", "generic"))
         self.binary = binary
         self.function = function
         self.freq = _frequency(freq)
@@ -79,37 +102,63 @@ def _frequency(text: str | int) -> int:
     return number
 
 
-def hook_of(program: ProgramSpec, targets: Targets) -> Hook:
+def _one_of(option: str, text: str | None, known: tuple[str, ...]) -> str | None:
+    if text is not None and text not in known:
+        raise UsageError(f"{option} {text}: it takes {' or '.join(known)}")
+    return text
+
+
+def hook_of(program: ProgramSpec, targets: Targets, maps: Mapping[str, MapSpec]) -> Hook:
     """The hook of a program, with what the user says of it.
 
     Args:
         program: whose section says the rest.
         targets: what is said.
+        maps: of its kernel file.
 
     Raises:
         UsageError: a target is none for such a program.
     """
     stated = targets.attach.get(program.name)
+    if program.hook.walks_map:
+        return _over_map(program, stated, maps)
     hook = program.hook if stated is None else _stated(program, stated)
     if hook.in_binary:
         return _in_binary(hook, targets)
     if hook.lacks in {"a target function", "a system call"} and targets.function:
         return parse(f"{_section(hook)}/{targets.function}")
-    if hook.lacks == "an interface" and (targets.iface or _noted_interface(program)):
-        return hook.complete()
-    return hook.complete() if hook.lacks == "a cgroup" and targets.cgroup else hook
+    place = (targets.iface or _noted_interface(program)) if hook.lacks == "an interface" else targets.cgroup
+    return hook.complete(place) if hook.lacks in _PLACES and place else hook
 
 
 def _stated(program: ProgramSpec, target: str) -> Hook:
     hook = parse(target)
     if not hook.kind:
         hook = parse(f"{_section(program.hook)}/{target}")
+    # No interface has a slash in its name, and the path of every cgroup has one.
+    if not hook.kind and _PLACES.get(program.hook.lacks or "") == ("/" in target):
+        return program.hook.complete(target)
     if not hook.kind or hook.family != program.hook.family:
         raise UsageError(
             f"--attach {program.name}={target}: a program of section {program.section!r} cannot be attached there",
             remedy="Give what stands behind the slash of its section, or a section of the same family.",
         )
     return hook
+
+
+def _over_map(program: ProgramSpec, stated: str | None, maps: Mapping[str, MapSpec]) -> Hook:
+    """An iterator over the map that is stated, or the only one that it can walk over and does not use itself."""
+    hook = program.hook
+    types = _WALKED[hook.target]
+    fitting = [map_.name for map_ in maps.values() if map_.type in types and map_.name not in program.symbols | {TREE}]
+    if stated is None:
+        return hook.over(fitting[0]) if len(fitting) == 1 else hook
+    if stated not in maps and not stated.isdecimal() and not stated.startswith("/"):
+        raise UsageError(
+            f"--attach {program.name}={stated}: there is no map {stated}",
+            remedy=f"It takes a map of this file ({', '.join(maps) or 'it has none'}), a map's number, or its pin.",
+        )
+    return hook.over(stated)
 
 
 def _section(hook: Hook) -> str:
@@ -123,8 +172,9 @@ def _in_binary(hook: Hook, targets: Targets) -> Hook:
     return parse(f"{_section(hook)}/{path}:{name}") if path and name else hook
 
 
-def _noted_interface(program: ProgramSpec) -> bool:
-    return "ifindex" in program.note.marks or "ifindex" in program.note.object("tchook")
+def _noted_interface(program: ProgramSpec) -> str:
+    number = program.note.object("tchook").get("ifindex", program.note.value("ifindex"))
+    return "" if number is None else str(number)
 
 
 def open_words(programs: Collection[ProgramSpec]) -> set[str]:
@@ -139,4 +189,7 @@ def open_words(programs: Collection[ProgramSpec]) -> set[str]:
         words.update(_WORDS.get(hook.lacks or "", ()))
         words.update({"binary"} if hook.in_binary else ())
         words.update({"freq"} if hook.kind == "perf_event" else ())
+        words.update({"direction"} if hook.either_way else ())
+        words.update({"xdp-mode"} if hook.kind in {"xdp", "xdp.frags"} else ())
+        words.update({"cgroup"} if (hook.kind, hook.target) == ("iter", "cgroup") else ())
     return words
