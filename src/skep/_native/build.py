@@ -75,14 +75,9 @@ int bpf_iter_create(int link);
 int bpf_link__fd(const struct bpf_link *link);
 int bpf_link__destroy(struct bpf_link *link);
 
-enum bpf_tc_attach_point { BPF_TC_INGRESS, BPF_TC_EGRESS, ... };
-struct bpf_tc_hook { size_t sz; int ifindex; enum bpf_tc_attach_point attach_point; uint32_t parent; ...; };
-struct bpf_tc_opts { size_t sz; int prog_fd; uint32_t flags; uint32_t prog_id; uint32_t handle;
-                     uint32_t priority; ...; };
-int bpf_tc_hook_create(struct bpf_tc_hook *hook);
-int bpf_tc_attach(const struct bpf_tc_hook *hook, struct bpf_tc_opts *opts);
-int bpf_tc_detach(const struct bpf_tc_hook *hook, const struct bpf_tc_opts *opts);
-int bpf_tc_query(const struct bpf_tc_hook *hook, struct bpf_tc_opts *opts);
+int bpf_xdp_query_id(int interface, int flags, uint32_t *id);
+int bpf_prog_query(int target, enum bpf_attach_type type, uint32_t query_flags, uint32_t *attach_flags, uint32_t *ids,
+                   uint32_t *count);
 
 struct bpf_test_run_opts { size_t sz; const void *data_in; void *data_out; uint32_t data_size_in;
                            uint32_t data_size_out; const void *ctx_in; void *ctx_out; uint32_t ctx_size_in;
@@ -95,12 +90,15 @@ int libbpf_register_prog_handler(const char *section, enum bpf_prog_type type, e
 
 #define SYS_bpf ...
 #define SYS_perf_event_open ...
+#define SYS_setns ...
 long syscall(long number, ...);
 
 int libbpf_num_possible_cpus(void);
 int bpf_map_lookup_elem(int fd, const void *key, void *value);
 int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags);
 int bpf_map_get_next_key(int fd, const void *key, void *next);
+int bpf_map_get_fd_by_id(uint32_t id);
+int bpf_obj_get(const char *path);
 
 struct bpf_insn;
 struct bpf_prog_load_opts { size_t sz; int expected_attach_type; uint32_t attach_btf_id; uint32_t prog_flags; ...; };
@@ -109,10 +107,12 @@ int bpf_prog_load(int type, const char *name, const char *license, const struct 
 int libbpf_find_vmlinux_btf_id(const char *name, int attach_type);
 int libbpf_prog_type_by_name(const char *section, enum bpf_prog_type *type, enum bpf_attach_type *attach_type);
 
-struct bpf_prog_info { uint64_t run_time_ns; uint64_t run_cnt; ...; };
+struct bpf_prog_info { char name[16]; uint64_t run_time_ns; uint64_t run_cnt; ...; };
 int bpf_obj_get_info_by_fd(int fd, void *info, uint32_t *size);
 int bpf_enable_stats(int type);
 int bpf_prog_get_next_id(uint32_t start, uint32_t *next);
+int bpf_prog_get_fd_by_id(uint32_t id);
+int bpf_link_get_fd_by_id(uint32_t id);
 int bpf_link_get_next_id(uint32_t start, uint32_t *next);
 
 struct btf *btf__load_vmlinux_btf(void);

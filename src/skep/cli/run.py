@@ -110,7 +110,7 @@ def _targets(spec: Spec, words: dict[str, str], options: Namespace) -> Targets:
         if not equals or not target:
             raise UsageError(f"--attach {assignment}: it takes PROGRAM=TARGET")
         attach[name] = target
-    return Targets(attach=attach, **said)
+    return Targets(attach=attach, **{word.replace("-", "_"): text for word, text in said.items()})
 
 
 def _words(spec: Spec, options: Namespace) -> tuple[dict[str, str], list[str]]:

@@ -9,22 +9,30 @@ import os
 
 from skep._native import ffi, lib, messages
 
-__all__ = ["known_to_libbpf"]
+__all__ = ["UNIX_CALLS", "known_to_libbpf"]
 
 # enum bpf_prog_type, include/uapi/linux/bpf.h
-_KPROBE, _SCHED_CLS, _NETFILTER = 2, 3, 32
+_KPROBE, _SCHED_CLS, _PERF_EVENT, _SOCK_ADDR, _NETFILTER = 2, 3, 7, 18, 32
+UNIX_CALLS = {"connect": 49, "sendmsg": 50, "recvmsg": 51, "getpeername": 52, "getsockname": 53}
+"""The calls on Unix sockets that cgroup programs are on, and their attach types. Since 6.7."""
 # (section, program type, attach type of enum bpf_attach_type); a + stands for what may follow behind a slash.
 _HANDLERS = (
+    ("action", _SCHED_CLS, 0),
     ("tc/ingress", _SCHED_CLS, 0),
     ("tc/egress", _SCHED_CLS, 0),
     ("tcx/ingress", _SCHED_CLS, 46),
     ("tcx/egress", _SCHED_CLS, 47),
-    ("netfilter", _NETFILTER, 45),
+    ("netfilter+", _NETFILTER, 45),
+    *((f"cgroup/{call}_unix", _SOCK_ADDR, number) for call, number in UNIX_CALLS.items()),
+    # With an event behind the slash it is skep's own.
+    ("perf_event+", _PERF_EVENT, 0),
     ("uprobe.multi+", _KPROBE, 48),
     ("uretprobe.multi+", _KPROBE, 48),
     ("kprobe.session+", _KPROBE, 56),
     ("uprobe.session+", _KPROBE, 57),
 )
+# A classifier in direct-action mode decides as an action does, sees the same, and needs no other filter to call it.
+_LOADED_OTHERWISE = {"action"}
 
 
 def known_to_libbpf(section: str) -> bool:
@@ -33,7 +41,7 @@ def known_to_libbpf(section: str) -> bool:
     Args:
         section: of a program, without a ? in front.
     """
-    if _is_known(section):
+    if section not in _LOADED_OTHERWISE and _is_known(section):
         return True
     for name, program_type, attach_type in _HANDLERS:
         begin = name.removesuffix("+")

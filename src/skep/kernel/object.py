@@ -117,7 +117,7 @@ class Object:
             if name in spec.maps
         }
         self.programs = {
-            name: Program(spec.programs[name], lib.bpf_program__fd(program), program)
+            name: Program(spec.programs[name], lib.bpf_program__fd(program), program, self.maps)
             for name, program in self._each_program()
             if name in spec.programs
         }
@@ -295,7 +295,8 @@ def _not_loaded(spec: ObjectSpec, number: int, log: str, entries: Mapping[str, i
         message = f"program {program[1]} cannot be loaded: the verifier rejects it\n{found}"
         return VerifierError(message, number, log=verified[1], diagnostics=[found])
     if number == errno.EPERM:
-        return privilege_error(f"loading {what}")
+        on_network = program and program[1] in spec.programs and spec.programs[program[1]].hook.on_network
+        return privilege_error(f"loading {what}", *(["CAP_NET_ADMIN"] if on_network else []))
     if no_btf:
         return BtfError(
             "this kernel has no BTF (type information), which these programs need",

@@ -11,8 +11,11 @@ import os
 import re
 
 from skep._native import ffi, lib, messages
+from skep.base.errors import PrivilegeError, SkepError
 from skep.kernel.alternatives import UNTRIED
 from skep.kernel.features import missing_capabilities, tracefs
+from skep.kernel.handlers import UNIX_CALLS
+from skep.spec.targets import DEFAULT_FREQUENCY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,8 +29,12 @@ _VMLINUX = "/sys/kernel/btf/vmlinux"
 # enum bpf_prog_type and bpf_attach_type, include/uapi/linux/bpf.h
 _TRACING, _LSM = 26, 29
 _ATTACH_TYPES = {"tp_btf": 23, "fentry": 24, "fexit": 25, "fmod_ret": 26, "lsm": 27, "iter": 28, "lsm_cgroup": 43}
+# Kinds that came late: (program type, attach type).
+_LATE = {"netfilter": (32, 45), "syscall": (31, 0), **{f"cgroup/{call}_unix": (18, number) for call, number in UNIX_CALLS.items()}}
 # Kinds whose programs all accept the same little program.
 _TRIED = {"tp_btf": _TRACING, "fentry": _TRACING, "fexit": _TRACING, "fmod_ret": _TRACING, "lsm": _LSM}
+# What the kernel puts before the names of their targets, in those of functions.
+_PREFIXES = {"tp_btf": "__traceiter_", "iter": "bpf_iter_"}
 _SLEEPABLE = 1 << 4
 # It returns 0.
 _PROGRAM = bytes.fromhex("b7000000000000009500000000000000")
@@ -52,6 +59,11 @@ class Trial:
         Args:
             hook: what a section names.
         """
+        if hook.kind in _LATE:
+            error = _load(*_LATE[hook.kind], flags=_SLEEPABLE if hook.sleepable else 0)
+            return _NEEDS_ROOT if error == errno.EPERM else f"this kernel has no {hook.kind}" if error else ""
+        if hook.kind == "perf_event":
+            return _event(hook)
         if not hook.target:
             return ""
         if hook.kind in _ATTACH_TYPES:
@@ -74,25 +86,18 @@ class Trial:
             if not os.path.exists(_VMLINUX):
                 return "this kernel has no BTF (type information)"
             # The types of a module are its own: libbpf finds them.
-            name = f"__traceiter_{hook.target}" if hook.kind == "tp_btf" else hook.target
+            name = _PREFIXES.get(hook.kind, "") + hook.target
             return "" if self._has(name, in_module=True) else f"this kernel has no {hook.target} for {hook.kind}"
         if hook.kind not in _TRIED:
             return ""
-        options = ffi.new("struct bpf_prog_load_opts *")
-        options.sz = ffi.sizeof("struct bpf_prog_load_opts")
-        options.expected_attach_type = _ATTACH_TYPES[hook.kind]
-        options.attach_btf_id = number
-        options.prog_flags = _SLEEPABLE if hook.sleepable else 0
-        instructions = ffi.cast("struct bpf_insn *", ffi.from_buffer(_PROGRAM))
-        fd = lib.bpf_prog_load(_TRIED[hook.kind], b"trial", b"GPL", instructions, len(_PROGRAM) // 8, options)
-        messages()
-        if fd >= 0:
-            os.close(fd)
+        flags = _SLEEPABLE if hook.sleepable else 0
+        error = _load(_TRIED[hook.kind], _ATTACH_TYPES[hook.kind], btf_id=number, flags=flags)
+        if not error:
             return ""
-        if fd in {-errno.EPERM, -errno.EACCES} and missing_capabilities():
+        if error in {errno.EPERM, errno.EACCES} and missing_capabilities():
             return _NEEDS_ROOT
         what = f"sleeping {hook.kind}" if hook.sleepable else hook.kind
-        return f"this kernel takes no {what} program on {hook.target} ({os.strerror(-fd)})"
+        return f"this kernel takes no {what} program on {hook.target} ({os.strerror(error)})"
 
     def _probe(self, hook: Hook) -> str:
         if not os.path.exists(_KPROBES):
@@ -118,6 +123,36 @@ class Trial:
         end = r"\t\[" if in_module else r"(?:\t|$)"
         text = name if pattern else re.escape(name)
         return not self._symbols or re.search(os.fsencode(rf" {text}{end}"), self._symbols, re.MULTILINE) is not None
+
+
+def _load(program_type: int, attach_type: int, *, btf_id: int = 0, flags: int = 0) -> int:
+    """Loads a program that does nothing; 0, or the errno."""
+    options = ffi.new("struct bpf_prog_load_opts *")
+    options.sz = ffi.sizeof("struct bpf_prog_load_opts")
+    options.expected_attach_type = attach_type
+    options.attach_btf_id = btf_id
+    options.prog_flags = flags
+    instructions = ffi.cast("struct bpf_insn *", ffi.from_buffer(_PROGRAM))
+    fd = lib.bpf_prog_load(program_type, b"trial", b"GPL", instructions, len(_PROGRAM) // 8, options)
+    messages()
+    if fd < 0:
+        return -int(fd)
+    os.close(fd)
+    return 0
+
+
+def _event(hook: Hook) -> str:
+    """Opens it, for as long as that takes."""
+    from skep.kernel.link.perf_event import open_samples
+
+    try:
+        for fd in open_samples(hook, DEFAULT_FREQUENCY, None):
+            os.close(fd)
+    except PrivilegeError:
+        return _NEEDS_ROOT
+    except SkepError as error:
+        return error.message
+    return ""
 
 
 def _tracepoint(target: str) -> str:

@@ -339,7 +339,7 @@ class Run:
             command=(command.arguments[0], command.wait()) if command is not None and command.ended() else None,
             living=[pid for pid in living if pid not in self._pids],
             missed=self._tree.missed if self._tree is not None else 0,
-            not_attached=dict(self.not_attached),
+            not_attached={**self.not_attached, **(self._links.lost() if self._links is not None else {})},
         )
 
 

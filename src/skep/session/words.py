@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from skep.base.errors import UsageError
+from skep.kernel.places import find_cgroup, find_interface
 from skep.spec.words import questions, words_of
 
 TYPE_CHECKING = False
@@ -64,23 +63,12 @@ def _user(text: str) -> tuple[str, str]:
 
 
 def _interface(text: str) -> tuple[str, str]:
-    from socket import if_indextoname, if_nameindex, if_nametoindex
-
-    try:
-        return (if_indextoname(int(text)), text) if text.isdecimal() else (text, str(if_nametoindex(text)))
-    except (OSError, OverflowError, ValueError):
-        known = ", ".join(name for _, name in if_nameindex())
-        raise UsageError(f"there is no network interface {text}", remedy=f"The interfaces are: {known}.") from None
+    name, number = find_interface(text)
+    return name, str(number)
 
 
 def _cgroup(text: str) -> tuple[str, str]:
-    try:
-        # Only a cgroup of version 2 has this file; the number of its folder is what programs know it by.
-        os.stat(os.path.join(text, "cgroup.controllers"))
-        return text, str(os.stat(text).st_ino)
-    except (OSError, ValueError):
-        remedy = "It is a folder where cgroup2 is mounted, such as /sys/fs/cgroup/system.slice."
-        raise UsageError(f"{text} is no cgroup (version 2)", remedy=remedy) from None
+    return text, str(find_cgroup(text))
 
 
 # Word -> what finds (the name, the number) of what is said.

@@ -18,11 +18,12 @@ NOTHING_ATTACHES = "nothing in skep attaches this kind yet"
 
 _FUNCTION, _BINARY, _INTERFACE, _CGROUP = "a target function", "a binary", "an interface", "a cgroup"
 _TRACEPOINT, _CALL, _STACK = "a tracepoint", "a system call", "a place in the network stack"
-_MAP = "a map to walk over"
+_MAP, _PROBE = "a map to walk over", "a probe"
 # What says it, on the command line; for what is not here, --attach.
 _OPTIONS = {
     _FUNCTION: "--function NAME",
     _CALL: "--function NAME",
+    _PROBE: "--function PROVIDER:NAME",
     _BINARY: "--binary PATH",
     _INTERFACE: "--iface NAME",
     _CGROUP: "--cgroup PATH",
@@ -112,7 +113,7 @@ _FAMILIES = {
 # Kinds whose target is a type in the kernel's BTF, found when a program is loaded.
 _BY_TYPE = {"tp_btf", "fentry", "fexit", "fmod_ret", "lsm", "lsm_cgroup", "iter", "freplace"}
 # Kinds of programs that came late: loading fails where the kernel does not know them.
-_LATE = {"netfilter", *(kind for kind in _WHOLE if kind.endswith("_unix"))}
+_LATE = {"netfilter", "syscall", *(kind for kind in _WHOLE if kind.endswith("_unix"))}
 
 
 class Hook:
@@ -233,13 +234,19 @@ def parse(section: str) -> Hook:
     if kind in _LEFT_OPEN:
         lacks = _MAP if kind == "iter" and target in _OVER_A_MAP else _LEFT_OPEN[kind]
         return Hook(kind, target, sleepable=sleepable, lacks=lacks)
-    return Hook(kind, target, sleepable=sleepable, lacks="" if _says_all(kind, target) else _TARGETED[kind])
+    lacks = _lacks_in_binary(kind, target) if kind in _IN_BINARIES else "" if _says_all(kind, target) else _TARGETED[kind]
+    return Hook(kind, target, sleepable=sleepable, lacks=lacks)
+
+
+def _lacks_in_binary(kind: str, target: str) -> str:
+    """What a target does not say: it is /path/of/binary:function, or /path/of/binary:provider:name."""
+    binary, _, place = target.partition(":")
+    if not binary or (kind == "usdt" and place and ":" not in place):
+        return _BINARY
+    return "" if place else _PROBE if kind == "usdt" else _FUNCTION
 
 
 def _says_all(kind: str, target: str) -> bool:
-    if kind in _IN_BINARIES:
-        # /path/of/binary:function, or /path/of/binary:provider:name.
-        return target.count(":") >= (2 if kind == "usdt" else 1)
     if kind == "tp":
         category, _, name = target.partition("/")
         return bool(category and name)

@@ -34,6 +34,8 @@ WORDS = {
     "iface": "only this network interface: its name or number",
     "port": "only this port",
     "comm": "only tasks of this name",
+    "direction": "which packets: ingress or egress",
+    "xdp-mode": "native or generic",
     "freq": "samples a second",
     "binary": "the binary or library to attach to",
     "function": "the function to attach to",

@@ -12,6 +12,7 @@ from importlib import import_module
 from skep._native import ffi, lib, messages
 from skep.base.errors import HookMissingError, SkepError
 from skep.kernel.features import mount_tracefs
+from skep.kernel.handlers import UNIX_CALLS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,14 +38,23 @@ MODULES = {
     **dict.fromkeys(("tp_btf", "fentry", "fexit", "fmod_ret", "lsm"), "tracing"),
     "perf_event": "perf_event",
     **dict.fromkeys(("xdp", "xdp.frags"), "xdp"),
-    **dict.fromkeys(("tc", "classifier", "action", "tc/ingress", "tc/egress"), "tc"),
-    **dict.fromkeys(("tcx/ingress", "tcx/egress"), "tcx"),
+    **dict.fromkeys(("tc", "classifier", "action"), "tc"),
+    **dict.fromkeys(("tcx/ingress", "tcx/egress", "tc/ingress", "tc/egress"), "tcx"),
     "socket": "socket_filter",
     "netfilter": "netfilter",
+    **dict.fromkeys(("cgroup/skb", "cgroup_skb/ingress", "cgroup_skb/egress", "sockops", "lsm_cgroup"), "cgroup"),
+    **dict.fromkeys((f"cgroup/{what}" for what in ("sock", "sock_create", "sock_release", "dev", "sysctl")), "cgroup"),
+    **dict.fromkeys((f"cgroup/{call}" for call in ("getsockopt", "setsockopt")), "cgroup"),
+    **{
+        f"cgroup/{call}{version}": "cgroup"
+        for call in ("bind", "post_bind", "connect", "sendmsg", "recvmsg", "getpeername", "getsockname")
+        for version in "46"
+    },
+    **{f"cgroup/{call}_unix": "cgroup" for call in UNIX_CALLS},
     "iter": "iterator",
     "syscall": "syscall",
 }
-"""Kind of a hook -> the module that attaches it; the cgroup kinds are not named one by one."""
+"""Kind of a hook -> the module that attaches it."""
 
 
 class Links:
@@ -64,6 +74,20 @@ class Links:
         """The names of the attached programs."""
         return iter(list(self._attachments))
 
+    @property
+    def notices(self) -> list[str]:
+        """What the user should know of how programs are attached."""
+        return [f"{name}: {each.notice}" for name, each in self._attachments.items() if each.notice]
+
+    def link_fd(self, name: str) -> int:
+        """The file descriptor of a program's link, as long as it is attached.
+
+        Args:
+            name: of a program with one link: an iterator.
+        """
+        (link,) = self._attachments[name].links
+        return int(lib.bpf_link__fd(link))
+
     def __enter__(self) -> Self:
         return self
 
@@ -78,6 +102,10 @@ class Links:
                 f"programs {list(self._attachments)} were never detached", ResourceWarning, stacklevel=2, source=self
             )
             self.close()
+
+    def lost(self) -> dict[str, str]:
+        """The programs whose place has gone since they were attached (an interface, a cgroup), and what it was."""
+        return {name: why for name, each in self._attachments.items() if each.lost is not None and (why := each.lost())}
 
     def close(self) -> None:
         """Detaches: the kernel takes 20 to 250 ms, by kind."""
@@ -109,7 +137,8 @@ def attach(
         HookMissingError: the kernel has none of the hooks, or not that of a program that is needed.
         AttachError: a hook refuses its program.
     """
-    programs = list(programs)
+    # What runs once runs last.
+    programs = sorted(programs, key=lambda program: hooks[program.spec.name].kind == "syscall")
     if any(hook.kind == "tp" for hook in hooks.values()):
         mount_tracefs()
     links = Links({})
@@ -117,7 +146,7 @@ def attach(
     try:
         for program in programs:
             name = program.spec.name
-            module = import_module(f"skep.kernel.link.{MODULES.get(hooks[name].kind, 'cgroup')}")
+            module = import_module(f"skep.kernel.link.{MODULES[hooks[name].kind]}")
             messages()
             try:
                 links._attachments[name] = module.attach(program, hooks[name], targets)  # noqa: SLF001 - its own maker

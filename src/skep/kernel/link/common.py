@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from functools import partial
 
 from skep._native import ffi, lib, messages
 from skep.base.errors import AttachError, HookMissingError, SkepError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from skep.kernel.program import Program
     from skep.spec.sections import Hook
 
-__all__ = ["MISSING", "Attachment", "checked", "failure", "link_create"]
+__all__ = ["MISSING", "Attachment", "checked", "failure", "link_create", "linked"]
 
 # What perf_event_open(2) says of a kprobe on a name that several functions have. Since 6.6.
 _AMBIGUOUS = errno.EADDRNOTAVAIL
@@ -33,13 +34,23 @@ class Attachment:
     Args:
         links: libbpf's links: detaching them takes long, and goes in parallel.
         closers: what else ends it, in this order; each is called once.
+        lost: tells what became of the place that it is at, where that may go before; "" as long as it is there.
+        notice: what the user should know of it; "" if nothing.
     """
 
-    __slots__ = ("closers", "links")
+    __slots__ = ("closers", "links", "lost", "notice")
 
-    def __init__(self, *links: Any, closers: tuple[Callable[[], None], ...] = ()) -> None:
+    def __init__(
+        self,
+        *links: Any,
+        closers: tuple[Callable[[], None], ...] = (),
+        lost: Callable[[], str] | None = None,
+        notice: str = "",
+    ) -> None:
         self.links = links
         self.closers = closers
+        self.lost = lost
+        self.notice = notice
 
 
 def checked(link: Any, hook: Hook) -> Attachment:
@@ -56,6 +67,16 @@ def checked(link: Any, hook: Hook) -> Attachment:
         number = ffi.errno
         raise failure(hook, number, messages())
     return Attachment(link)
+
+
+def linked(fd: int, lost: Callable[[], str] | None = None) -> Attachment:
+    """A link that `link_create` made, as an attachment.
+
+    Args:
+        fd: its file descriptor.
+        lost: as for `Attachment`.
+    """
+    return Attachment(closers=(partial(os.close, fd),), lost=lost)
 
 
 def failure(hook: Hook, number: int, log: str = "") -> SkepError:
