@@ -10,6 +10,7 @@ import select
 import signal
 
 from skep.base.errors import UsageError
+from skep.kernel.privileges import inherit_nothing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Command:
     Args:
         arguments: the program and its arguments.
         stdout: file descriptor that becomes its standard output.
-        user: uid, gid to run as; None for our own.
+        user: uid, gid to run as; None for our own. It has no capability that was given to skep alone.
 
     `fd` is readable when it has ended.
     """
@@ -119,6 +120,7 @@ def _child(arguments: Sequence[str], go: int, fail: int, stdout: int, user: tupl
             os.dup2(stdout, 1)
             if user is not None:
                 _become(*user)
+            inherit_nothing()
             os.execvp(arguments[0], list(arguments))
     except BaseException as error:  # noqa: BLE001 - whatever it is, the parent reports it, and the child ends here
         os.write(fail, (getattr(error, "strerror", None) or str(error)).encode("utf-8", "replace"))

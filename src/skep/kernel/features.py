@@ -10,17 +10,26 @@ import os
 
 from skep._native import ffi, lib
 from skep.base.errors import PrivilegeError, UnsupportedError
+from skep.kernel.privileges import in_initial_namespace, lacking
 
-__all__ = ["missing_capabilities", "mount_tracefs", "online_cpus", "privilege_error", "tracefs"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from skep.spec.sections import Hook
 
-# include/uapi/linux/capability.h. Since 5.8 these two are enough to load; before, and instead of them, CAP_SYS_ADMIN.
-_NEEDED = {"CAP_BPF": 39, "CAP_PERFMON": 38}
-_SYS_ADMIN = 21
-# What networks and cgroups need beside them.
-_NETWORK = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13}
+__all__ = ["beside", "missing_capabilities", "mount_tracefs", "online_cpus", "privilege_error", "tracefs"]
+
+# Since 5.8 these two are enough to load, and for most hooks; before, and instead of them, CAP_SYS_ADMIN.
+_NEEDED = ("CAP_BPF", "CAP_PERFMON")
 _TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
-# The user namespace whose capabilities count for eBPF (include/linux/proc_ns.h, PROC_USER_INIT_INO).
-_INITIAL_NAMESPACE = "user:[4026531837]"
+_AS_ROOT = 'Run it as root: sudo skep ... (or sudo env PATH="$PATH" skep ... for a virtual environment).'
+_INSTEAD = {
+    # Its files are the group's that it was mounted for, if it was mounted so, and else for root alone.
+    "CAP_DAC_READ_SEARCH": "Or let a group of yours read tracefs: sudo mount -o remount,mode=750,gid=GROUP {tracefs}",
+    "CAP_DAC_OVERRIDE": "Records of a ring buffer need no tracefs.",
+    # perf_uprobe_event_init() in kernel/events/core.c: a uprobe in the middle of an instruction breaks what it is in.
+    "CAP_SYS_ADMIN": "Where the kernel has uprobe.multi (Linux 6.6), a program of that section needs no more than "
+    "CAP_BPF and CAP_PERFMON.",
+}
 
 
 def missing_capabilities(*more: str) -> list[str]:
@@ -29,15 +38,18 @@ def missing_capabilities(*more: str) -> list[str]:
     Args:
         more: others that are needed: CAP_NET_ADMIN, CAP_NET_RAW.
     """
-    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
-        line = next(line for line in file if line.startswith("CapEff:"))
-    effective = int(line.split()[1], 16)
-    if os.readlink("/proc/self/ns/user") != _INITIAL_NAMESPACE:
-        effective = 0
-    needed = {name: _NETWORK[name] for name in more}
-    if not effective >> _SYS_ADMIN & 1:
-        needed = {**_NEEDED, **needed}
-    return [name for name, number in needed.items() if not effective >> number & 1]
+    return lacking([*_NEEDED, *more])
+
+
+def beside(hook: Hook) -> list[str]:
+    """The capabilities that a hook may need beside those for loading; what networks need, their modules say.
+
+    Args:
+        hook: what a section names.
+    """
+    if hook.kind == "tp":
+        return ["CAP_DAC_READ_SEARCH"]
+    return ["CAP_SYS_ADMIN"] if hook.kind in {"uprobe", "uretprobe", "usdt"} else []
 
 
 def privilege_error(what: str, *more: str) -> PrivilegeError:
@@ -48,15 +60,19 @@ def privilege_error(what: str, *more: str) -> PrivilegeError:
         more: capabilities that it needs beside those for loading.
     """
     missing = missing_capabilities(*more)
-    if missing and os.readlink("/proc/self/ns/user") != _INITIAL_NAMESPACE:
+    if missing and not in_initial_namespace():
         return PrivilegeError(
             f"{what} is not permitted: in a user namespace, capabilities do not count for eBPF",
             remedy="Run it as root on the host.",
         )
+    if not missing:
+        # The two are enough for most, and what is not like most is root's.
+        missing = lacking(["CAP_SYS_ADMIN"])
     if missing:
+        instead = _INSTEAD.get(missing[0], "") if missing[0] in more else ""
         return PrivilegeError(
             f"{what} is not permitted: this process lacks {', '.join(missing)}",
-            remedy='Run it as root: sudo skep ... (or sudo env PATH="$PATH" skep ... for a virtual environment).',
+            remedy=f"{_AS_ROOT}\n{instead.format(tracefs=tracefs())}".strip(),
         )
     return PrivilegeError(
         f"{what} is not permitted, though this process may load programs: the kernel was built or locked down so",
@@ -92,7 +108,10 @@ def mount_tracefs() -> bool:
     if lib.mount(b"tracefs", _TRACEFS[0].encode(), b"tracefs", 0, ffi.NULL):
         number = ffi.errno
         if number in {errno.EPERM, errno.EACCES}:
-            raise privilege_error("mounting tracefs")
+            raise PrivilegeError(
+                f"tracefs is not mounted, and mounting it is not permitted: {os.strerror(number)}",
+                remedy=f"sudo mount -t tracefs tracefs {_TRACEFS[0]}",
+            )
         raise UnsupportedError(
             f"tracefs cannot be mounted at {_TRACEFS[0]}: {os.strerror(number)}",
             remedy="The kernel needs CONFIG_FTRACE and CONFIG_EVENT_TRACING.",

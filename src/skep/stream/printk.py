@@ -79,12 +79,12 @@ class Printk:
         self.more = False
         mount_tracefs()
         instances = f"{tracefs()}/instances"
-        _remove_leftovers(instances)
         self._folder = f"{instances}/skep-{os.getpid()}-{next(_numbers)}"
         try:
+            _remove_leftovers(instances)
             os.mkdir(self._folder)
         except PermissionError as error:
-            raise privilege_error("reading what programs print") from error
+            raise privilege_error("reading what programs print", "CAP_DAC_OVERRIDE") from error
         except OSError as error:
             raise UnsupportedError(f"the trace instance {self._folder} cannot be made: {error.strerror}") from error
         self.fd = -1
