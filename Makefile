@@ -4,8 +4,10 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 RESULTS := .results
 PYTEST = $(SUDO) env SKEP_RESULTS=$(abspath $(RESULTS)) .venv/bin/python -m pytest
 OBJECTS := $(patsubst %.c,%.o,$(wildcard src/skep/*/*.bpf.c src/skep/*/*/*.bpf.c tests/programs/*.bpf.c))
+# What the tests probe: the virtual machines have no compiler.
+PROBED := tests/programs/probed
 
-.PHONY: help setup demo test test-all check bench clean
+.PHONY: help setup demo test test-all check bench wheel clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
@@ -14,9 +16,9 @@ setup: .venv/.run $(OBJECTS) ## packages, virtual environment, extension, built 
 demo: setup ## trace the opens of a real command
 	$(SUDO) .venv/bin/skep run opensnoop -- ls /
 
-test: .venv/.test $(OBJECTS) ## every test: here, and on the kernels under QEMU
+test: .venv/.test $(OBJECTS) $(PROBED) ## every test: here, and on the kernels under QEMU
 	rm -rf $(RESULTS) && mkdir $(RESULTS)
-	$(PYTEST) tests/unit tests/kernel
+	$(PYTEST) tests/unit tests/kernel tests/packaging
 	for kernel in 6.12 6.1; do \
 		$(SUDO) tests/vm/run --kernel $$kernel --timeout 900 --collect $(RESULTS) -- \
 			.venv/bin/python -m pytest tests/kernel tests/vm || exit; \
@@ -36,8 +38,15 @@ bench: .venv/.bench $(OBJECTS) ## start-up and memory, beside the peers
 	$(SUDO) .venv/bin/python bench/run memory
 	$(SUDO) .venv/bin/python bench/run compile
 
+wheel: .venv/.test $(OBJECTS) ## dist/: a wheel that brings all it needs, and the source distribution
+	rm -rf dist
+	.venv/bin/python scripts/wheel dist
+
 clean: ## removes all that was built
-	rm -rf .venv build $(RESULTS) src/*.egg-info src/skep/_native/_libbpf*.so src/skep/_native/_libbpf.c $(OBJECTS)
+	rm -rf .venv build dist $(RESULTS) src/*.egg-info src/skep/_native/_libbpf*.so src/skep/_native/_libbpf.c $(OBJECTS) $(PROBED)
+
+$(PROBED): $(PROBED).c
+	$(CC) -O1 -o $@ $<
 
 %.bpf.o: %.bpf.c src/skep/spec/include/skep.h | .venv/.run
 	.venv/bin/skep build $<

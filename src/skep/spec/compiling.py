@@ -30,6 +30,10 @@ __all__ = ["INCLUDE", "Compiler", "compile_source", "find_compiler", "source_dig
 # Of skep.h, and of headers that add to the system's.
 INCLUDE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "include")
 
+# libbpf's own, which a wheel carries (scripts/wheel), and where they are once they are installed: those are preferred.
+_CARRIED = os.path.join(os.path.dirname(INCLUDE), "libbpf")
+_INSTALLED = "/usr/include/bpf"
+
 # __TARGET_ARCH_* of bpf_tracing.h, by os.uname().machine.
 _ARCHITECTURES = {"x86_64": "x86", "aarch64": "arm64", "s390x": "s390", "ppc64le": "powerpc", "riscv64": "riscv"}
 
@@ -65,7 +69,9 @@ def compile_source(
     """
     source = os.path.abspath(source)
     text = _read_source(source)
-    arguments = [*defines, *_listed(events or {}), *_named_folders()]
+    # What is installed takes the place of what is carried, though no file changes that an object was made from.
+    libbpf = _INSTALLED if os.path.exists(_INSTALLED) else _CARRIED
+    arguments = [*defines, *_listed(events or {}), *_named_folders(), libbpf]
     key = _digest(str(_FORMAT), source, text, header, compiler.identity, *arguments)
     folder = cache.cache_folder("objects")
     listing = os.path.join(folder, f"{key}.inputs")
@@ -151,6 +157,7 @@ def _flags(header: str, defines: Sequence[str], compiler: Compiler) -> list[str]
         "-isystem",
         compiler.headers(),
         f"-idirafter{multiarch}",
+        f"-idirafter{_CARRIED}",
     ]
 
 
