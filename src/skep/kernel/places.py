@@ -88,7 +88,7 @@ def _where(name: str) -> str:
 
 def _namespaces() -> Iterator[tuple[str, str]]:
     """The network namespaces of others, and the command that enters each."""
-    seen = {os.stat("/proc/self/ns/net").st_ino}
+    seen = {os.stat("/proc/thread-self/ns/net").st_ino}
     names = sorted(os.listdir(_NAMED)) if os.path.isdir(_NAMED) else []
     candidates = [(f"{_NAMED}/{name}", f"ip netns exec {name}") for name in names]
     candidates += [(f"/proc/{pid}/ns/net", f"nsenter -t {pid} -n") for pid in os.listdir("/proc") if pid.isdecimal()]

@@ -175,7 +175,7 @@ class _Filter:
 
     def _check_kind(self, body: bytes) -> None:
         """An older qdisc in the same place has but one end: a filter for what leaves would get what comes."""
-        [answer] = self._netlink.ask(_GET_QDISC, ACK, body)
+        [answer] = self._netlink.ask(_GET_QDISC, ACK | ECHO, body)
         kind = attributes(answer[_MESSAGE.size :]).get(_KIND, b"").rstrip(b"\0").decode("ascii", "replace")
         if kind != "clsact" and self._parent == _PARENTS["egress"]:
             raise OSError(errno.EBUSY, f"the qdisc {kind} is in the place of clsact, and has no egress")

@@ -1,0 +1,388 @@
+"""Programs on interfaces and in the network stack, in namespaces of the tests' own, with real packets."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from skep._native import ffi, lib
+from skep.base.errors import AttachError, HookMissingError, UsageError
+from skep.session.run import Run
+from skep.spec.targets import Targets
+
+_CLONE_NEWNET = 0x40000000
+_numbers = itertools.count()
+
+
+def ip(*words: str) -> str:
+    return subprocess.run(["ip", *words], check=True, capture_output=True, text=True).stdout
+
+
+@contextmanager
+def inside(namespace: str) -> Iterator[None]:
+    """The calling thread, in a network namespace."""
+
+    def enter(path: str) -> int:
+        here, there = (os.open(each, os.O_RDONLY) for each in ("/proc/thread-self/ns/net", path))
+        assert not lib.syscall(lib.SYS_setns, ffi.cast("int", there), ffi.cast("int", _CLONE_NEWNET))
+        os.close(there)
+        return here
+
+    here = enter(f"/run/netns/{namespace}")
+    try:
+        yield
+    finally:
+        os.close(enter(f"/proc/self/fd/{here}"))
+        os.close(here)
+
+
+class Network:
+    """Two namespaces with a cable (veth) between them: `ours` has near, 10.99.0.1; `theirs` has far, 10.99.0.2."""
+
+    def __init__(self) -> None:
+        number = f"{os.getpid()}-{next(_numbers)}"
+        self.ours, self.theirs = f"skep-ours-{number}", f"skep-theirs-{number}"
+
+    def make(self) -> None:
+        ip("netns", "add", self.ours)
+        ip("netns", "add", self.theirs)
+        ip("link", "add", "near", "netns", self.ours, "type", "veth", "peer", "name", "far", "netns", self.theirs)
+        for namespace, name, address in ((self.ours, "near", 1), (self.theirs, "far", 2)):
+            ip("-n", namespace, "address", "add", f"10.99.0.{address}/24", "dev", name)
+            ip("-n", namespace, "link", "set", name, "up")
+            ip("-n", namespace, "link", "set", "lo", "up")
+
+    def remove(self) -> None:
+        for namespace in (self.ours, self.theirs):
+            with suppress(subprocess.CalledProcessError):
+                ip("netns", "delete", namespace)
+
+    def receive(self, size: int = 10) -> None:
+        """They send us a packet."""
+        with inside(self.theirs):
+            send("10.99.0.1", size)
+
+    def tc(self, *words: str) -> str:
+        command = ["ip", "netns", "exec", self.ours, "tc", *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    @property
+    def filters(self) -> list[str]:
+        """The names of the filters on near and lo."""
+        shown = [
+            self.tc("filter", "show", "dev", name, way) for name in ("near", "lo") for way in ("ingress", "egress")
+        ]
+        return re.findall(r"handle .*?(skep:\S+|bytecode)", "".join(shown))
+
+
+def send(address: str, size: int = 10, port: int = 4321) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(bytes(size), (address, port))
+
+
+@pytest.fixture
+def network():
+    made = Network()
+    try:
+        made.make()
+        with inside(made.ours):
+            yield made
+        assert "clsact" not in made.tc("qdisc", "show")
+        assert "xdp" not in ip("-n", made.ours, "link")
+    finally:
+        made.remove()
+
+
+@pytest.fixture
+def only(program):
+    """only(name, ...): a Run of some programs of network.bpf.c."""
+
+    def run(*names: str, **targets) -> Run:
+        spec = program("network")
+        return Run(spec, without=spec.programs.keys() - set(names), targets=Targets(**targets))
+
+    return run
+
+
+def packets(run: Run) -> list[tuple[int, int]]:
+    """The first packet that is shown: its interface, and its length."""
+    return [(row.interface, row.length) for batch in run.batches(count=1, duration=60) for row in batch.rows()]
+
+
+HEADERS = 14 + 20 + 8
+
+
+@pytest.mark.floors("6.12", "6.1")
+@pytest.mark.parametrize(
+    ("name", "targets", "coming"),
+    [
+        pytest.param("driver", {}, True, id="xdp"),
+        pytest.param("driver", {"xdp_mode": "native"}, True, id="xdp native"),
+        pytest.param("driver", {"xdp_mode": "generic"}, True, id="xdp generic"),
+        pytest.param("filter", {}, True, id="tc"),
+        pytest.param("filter", {"direction": "egress"}, False, id="tc egress"),
+        pytest.param("filter", {"attach": {"filter": "tcx/ingress"}}, True, id="tc on tcx"),
+        pytest.param("acting", {}, True, id="action"),
+        pytest.param("noted", {}, False, id="classifier with @tchook, on another interface"),
+        pytest.param("noted", {"direction": "ingress"}, True, id="classifier with @tchook, in another direction"),
+        pytest.param("coming", {}, True, id="tc/ingress"),
+        pytest.param("leaving", {}, False, id="tcx/egress"),
+        pytest.param("copied", {}, True, id="socket"),
+        pytest.param("copied", {}, False, id="socket, what leaves"),
+    ],
+)
+def test_a_program_sees_the_packets_of_its_interface(network, only, name, targets, coming):
+    try:
+        with only(name, iface="near", **targets) as run:
+            send("127.0.0.1")
+            network.receive(7) if coming else send("10.99.0.2", 7)
+
+            assert packets(run) == [(socket.if_nametoindex("near"), HEADERS + 7)]
+            assert run.attached == [name]
+    except HookMissingError as error:
+        told = str(error)
+    else:
+        return
+    assert "this kernel has no tcx" in told
+    assert os.uname().release.startswith("6.1.")
+
+
+def test_the_direction_that_is_not_meant_is_silent(network, only):
+    with only("filter", "leaving", iface="near") as run:
+        send("10.99.0.2", 1)
+        network.receive(2)
+        rows = [row.length - HEADERS for batch in run.batches(count=2, duration=60) for row in batch.rows()]
+
+    assert sorted(rows) == [1, 2]
+
+
+def test_annotations_say_the_interface_the_direction_the_handle_and_the_priority(network, only):
+    with only("noted") as run:
+        shown = network.tc("filter", "show", "dev", "lo", "egress")
+        send("127.0.0.1", 3)
+
+        assert packets(run) == [(1, HEADERS + 3)]
+    assert re.search(r"pref 3 .*handle 0x7 skep:\d+:made:noted", shown)
+    assert network.filters == []
+
+
+@pytest.mark.parametrize("given", [{"iface": "near"}, {"attach": {"driver": "near"}}, {"iface": "NUMBER"}])
+def test_an_interface_is_named_in_every_way(network, only, given):
+    number = socket.if_nametoindex("near")
+    given = {word: str(number) if text == "NUMBER" else text for word, text in given.items()}
+    with only("driver", **given) as run:
+        network.receive()
+
+        assert packets(run) == [(number, HEADERS + 10)]
+
+
+@pytest.mark.floors("6.12")
+def test_netfilter_sees_what_comes(network, program):
+    targets = Targets(attach={"passing": "ipv4/local_in"})
+    with Run(program("netfilter"), targets=targets) as run:
+        network.receive(5)
+
+        assert packets(run) == [(socket.if_nametoindex("near"), HEADERS - 14 + 5)]
+
+
+@pytest.mark.parametrize(
+    "place", ["ipv4", "ipv4/local_on", "inet/local_in", "ipv6/forward/x", "ipv4/forward/2147483647"]
+)
+def test_a_place_that_the_network_stack_has_not_is_named(network, program, place):
+    with pytest.raises(UsageError, match=rf"{place} is no place") as caught:
+        Run(program("netfilter"), targets=Targets(attach={"passing": place})).__enter__()
+
+    assert "post_routing" in str(caught.value.remedy)
+
+
+def test_a_priority_that_is_taken_says_by_whom(network, program):
+    def at(place: str) -> Run:
+        return Run(program("netfilter"), targets=Targets(attach={"passing": place}))
+
+    with at("ipv4/local_in/5"):
+        with pytest.raises(
+            AttachError, match=rf"held by program \d+ \(passing\), of \S+ \(pid {os.getpid()}\)"
+        ) as caught:
+            at("ipv4/local_in/5").__enter__()
+        with at("ipv4/local_in/6") as beside:
+            assert beside.attached == ["passing"]
+    assert "ipv4/local_in/6" in str(caught.value.remedy)
+
+
+@pytest.mark.floors("6.1")
+def test_a_kernel_without_netfilter_programs_says_so(network, program):
+    if not os.uname().release.startswith("6.1."):
+        pytest.skip("this kernel has them")
+    with (
+        pytest.raises(HookMissingError, match="program passing has nothing to attach to: this kernel has no netfilter"),
+        Run(program("netfilter"), targets=Targets(attach={"passing": "ipv4/local_in"})),
+    ):
+        pass
+
+
+def test_xdp_that_is_held_says_by_whom(network, only):
+    with only("driver", iface="near"):
+        with pytest.raises(AttachError, match=rf"held by program \d+ \(driver\), of \S+ \(pid {os.getpid()}\)"):
+            only("driver", iface="near").__enter__()
+        with pytest.raises(AttachError, match=r"held by program \d+ \(driver\)"):
+            only("driver", iface="near", xdp_mode="generic").__enter__()
+
+
+def test_a_driver_without_native_xdp_is_told_from_others(network, only):
+    with pytest.raises(AttachError, match="driver of lo has no native XDP") as caught:
+        only("driver", iface="lo", xdp_mode="native").__enter__()
+
+    assert "--xdp-mode generic" in str(caught.value.remedy)
+
+
+def test_a_handle_that_is_taken_says_by_whom(network, only):
+    with only("noted"):
+        with pytest.raises(AttachError, match=r"handle 7 and priority 3 .* held by program \d+ \(noted\)"):
+            only("noted").__enter__()
+        assert len(network.filters) == 1
+
+
+def test_the_filters_of_others_stay(network, only):
+    network.tc("qdisc", "add", "dev", "near", "clsact")
+    network.tc("filter", "add", "dev", "near", "ingress", "pref", "9", "bpf", "bytecode", "1,6 0 0 0")
+
+    with only("filter", iface="near"):
+        assert len(network.filters) == 2
+
+    assert network.filters == ["bytecode"]
+    network.tc("qdisc", "del", "dev", "near", "clsact")
+
+
+def test_a_filter_that_others_put_beside_ours_stays_with_the_qdisc(network, only):
+    with only("filter", iface="near"):
+        network.tc("filter", "add", "dev", "near", "egress", "pref", "9", "bpf", "bytecode", "1,6 0 0 0")
+
+    assert network.filters == ["bytecode"]
+    network.tc("qdisc", "del", "dev", "near", "clsact")
+
+
+def test_an_old_ingress_qdisc_gets_no_filter_for_what_leaves(network, only):
+    network.tc("qdisc", "add", "dev", "near", "ingress")
+
+    with pytest.raises(AttachError, match="the qdisc ingress is in the place of clsact"):
+        only("filter", iface="near", direction="egress").__enter__()
+    with only("filter", iface="near") as run:
+        network.receive()
+
+        assert len(packets(run)) == 1
+    network.tc("qdisc", "del", "dev", "near", "ingress")
+
+
+def started(skep, *words: str) -> subprocess.Popen[str]:
+    """A run of some program of network.bpf.c, attached."""
+    source = os.path.join(os.path.dirname(__file__), "..", "programs", "network.bpf.o")
+    process = subprocess.Popen(
+        [*skep, "run", source, *words], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    for line in process.stderr:
+        if "attached; Ctrl-C ends" in line:
+            return process
+    raise AssertionError(f"skep ended with {process.wait()}")
+
+
+@pytest.mark.floors("6.1")
+def test_what_a_killed_run_left_is_removed_by_the_next(network, only, skep, program):
+    spec = program("network")
+    without = [f"--without={name}" for name in spec.programs if name != "filter"]
+    with started(skep, "--iface", "near", *without) as killed:
+        killed.send_signal(signal.SIGKILL)
+    left = network.filters
+
+    assert len(left) == 1
+    # What a living process has attached stays.
+    with only("filter", iface="near"):
+        first = network.filters
+        assert left[0] not in first
+        with only("filter", iface="near"):
+            assert set(first) < set(network.filters)
+        assert network.filters == first
+    assert network.filters == []
+
+
+@pytest.mark.parametrize("name", ["driver", "filter", "coming", "copied"])
+def test_an_interface_that_goes_is_told_of(network, only, name):
+    with only(name, iface="near") as run:
+        ip("link", "delete", "near")
+        assert list(run.batches(duration=0.1)) == []
+        summary = run.summary()
+
+    assert summary.not_attached[name] == "its interface is gone"
+
+
+def test_an_interface_that_is_not_there_is_named_with_those_that_are(network, only):
+    with pytest.raises(UsageError, match="there is no network interface nothing0") as caught:
+        only("driver", iface="nothing0").__enter__()
+
+    assert "near" in str(caught.value.remedy)
+
+
+def test_an_interface_of_another_namespace_is_told_with_the_way_there(network, only):
+    with pytest.raises(UsageError, match="far here: it is in another network namespace") as caught:
+        only("driver", iface="far").__enter__()
+
+    assert f"ip netns exec {network.theirs} skep" in str(caught.value.remedy)
+    # Whoever looked there is back.
+    assert socket.if_nametoindex("near")
+
+
+@pytest.mark.parametrize(
+    ("name", "capability"),
+    [
+        pytest.param("driver", "net_admin", id="to load xdp"),
+        pytest.param("filter", "net_admin", id="to load tc"),
+        pytest.param("copied", "net_raw", id="to open a packet socket"),
+    ],
+)
+def test_the_capability_that_is_missing_is_named(network, skep, program, name, capability):
+    without = [f"--without={each}" for each in program("network").programs if each != name]
+    keep = f"-sys_admin,-{capability}"
+    command = ["setpriv", f"--bounding-set={keep}", f"--inh-caps={keep}", *skep, "run", "tests/programs/network.bpf.o"]
+    finished = subprocess.run(
+        [*command, "--iface", "near", *without], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert finished.returncode == 3
+    assert f"this process lacks CAP_{capability.upper()}" in finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param(["--direction", "sideways"], "--direction sideways: it takes ingress or egress", id="direction"),
+        pytest.param(["--xdp-mode", "fast"], "--xdp-mode fast: it takes native or generic", id="mode"),
+        pytest.param(["--attach", "driver=nothing0"], "there is no network interface nothing0", id="interface"),
+        pytest.param(["--attach", "driver=tcx/egress"], "cannot be attached there", id="kind"),
+    ],
+)
+def test_options_with_wrong_values_are_refused(network, skep, words, said):
+    command = [*skep, "run", "tests/programs/network.bpf.o", "--iface", "near", *words]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert finished.returncode == 2
+    assert said in finished.stderr
+    assert network.filters == []
+
+
+def test_the_command_line_says_it_all(network, skep, program):
+    without = [f"--without={each}" for each in program("network").programs if each != "filter"]
+    code = "import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('10.99.0.2', 4321))"
+    command = [*skep, "run", "tests/programs/network.bpf.o", "--iface", "near", "--direction", "egress", *without]
+    command += ["-o", "json", "--", sys.executable, "-c", code]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+
+    assert [json.loads(line)["length"] for line in finished.stdout.splitlines()] == [HEADERS + 1]
