@@ -38,7 +38,7 @@ bench: .venv/.bench $(OBJECTS) ## start-up and memory, beside the peers
 	$(SUDO) .venv/bin/python bench/run memory
 	$(SUDO) .venv/bin/python bench/run compile
 
-wheel: .venv/.test $(OBJECTS) ## dist/: a wheel that brings all it needs, and the source distribution
+wheel: .venv/.run ## dist/: a wheel that brings all it needs, and the source distribution
 	rm -rf dist
 	.venv/bin/python scripts/wheel dist
 

@@ -106,7 +106,11 @@ class Plan:
         if self.left_out.keys() >= self._spec.programs.keys():
             needed += self._missing
         for name in needed:
-            raise HookMissingError(f"program {name} has nothing to attach to: {self.left_out[name]}")
+            from skep.kernel.link.symbols import advice
+
+            raise HookMissingError(
+                f"program {name} has nothing to attach to: {self.left_out[name]}", remedy=advice(self.hooks[name])
+            )
 
     def is_needed(self, name: str) -> bool:
         """Whether it is an error that this kernel lacks the hook of a program.

@@ -11,11 +11,13 @@ import os
 import re
 
 from skep._native import ffi, lib, messages
-from skep.base.errors import PrivilegeError, SkepError
+from skep.base.errors import AttachError, PrivilegeError, SkepError
 from skep.kernel.alternatives import UNTRIED
 from skep.kernel.features import missing_capabilities, tracefs
 from skep.kernel.handlers import UNIX_CALLS
-from skep.spec.targets import DEFAULT_FREQUENCY
+from skep.kernel.link.binary import find_binary, split
+from skep.kernel.link.symbols import is_pattern
+from skep.spec.targets import DEFAULT_FREQUENCY, Targets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ _KPROBES = "/sys/bus/event_source/devices/kprobe"
 _UPROBES = "/sys/bus/event_source/devices/uprobe"
 # What only a kernel with kprobe.multi has (CONFIG_FPROBE).
 _FPROBE = "register_fprobe_ips"
+# ... and only one with kprobe.session.
+_SESSION = "bpf_session_is_return"
 
 
 class Trial:
@@ -70,8 +74,8 @@ class Trial:
             return self._of_type(hook)
         if hook.kind.startswith(("kprobe", "kretprobe", "ksyscall", "kretsyscall")):
             return self._probe(hook)
-        if hook.kind in {"uprobe", "uretprobe", "usdt"}:
-            return _binary(hook.target.partition(":")[0])
+        if hook.in_binary:
+            return _binary(hook)
         if hook.kind == "tp":
             return _tracepoint(hook.target)
         if hook.kind.startswith("raw_tp"):
@@ -102,9 +106,9 @@ class Trial:
     def _probe(self, hook: Hook) -> str:
         if not os.path.exists(_KPROBES):
             return "this kernel has no kprobes"
-        if ".multi" in hook.kind and not self._has(_FPROBE):
+        if "." in hook.kind and not (self._has(_FPROBE) and (hook.kind != "kprobe.session" or self._has(_SESSION))):
             return f"this kernel has no {hook.kind}"
-        if ".multi" in hook.kind and re.search(r"[*?]", hook.target):
+        if "." in hook.kind and is_pattern(hook.target):
             return ""
         if "syscall" in hook.kind:
             found = self._has(rf"(?:__\w+_)?sys_{re.escape(hook.target)}", pattern=True)
@@ -168,8 +172,11 @@ def _tracepoint(target: str) -> str:
     return ""
 
 
-def _binary(path: str) -> str:
+def _binary(hook: Hook) -> str:
     if not os.path.exists(_UPROBES):
         return "this kernel has no uprobes"
-    # A name without a folder is looked up by libbpf.
-    return f"there is no {path}" if path.startswith("/") and not os.path.exists(path) else ""
+    try:
+        path = find_binary(split(hook)[0], Targets())
+    except AttachError as error:
+        return error.message
+    return "" if os.path.exists(path) else f"there is no {path}"

@@ -12,13 +12,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["NOTHING_ATTACHES", "Hook", "no_hook", "parse"]
+__all__ = ["NOTHING_ATTACHES", "Hook", "no_hook", "parse", "split_binary"]
 
 NOTHING_ATTACHES = "nothing in skep attaches this kind yet"
 
 _FUNCTION, _BINARY, _INTERFACE, _CGROUP = "a target function", "a binary", "an interface", "a cgroup"
 _TRACEPOINT, _CALL, _STACK = "a tracepoint", "a system call", "a place in the network stack"
 _MAP, _PROBE = "a map to walk over", "a probe"
+# How targets begin that stand for one which user space chooses.
+_PLACEHOLDER = "dummy"
 # What says it, on the command line; for what is not here, --attach.
 _OPTIONS = {
     _FUNCTION: "--function NAME",
@@ -72,6 +74,8 @@ _LEFT_OPEN: Mapping[str, str | None] = {
 }
 # Iterators over what one map holds.
 _OVER_A_MAP = {"bpf_map_elem", "bpf_sk_storage_map", "sockmap"}
+# ... and over tasks.
+_OVER_TASKS = {"task", "task_file", "task_vma"}
 # Whole sections: what is open.
 _WHOLE: Mapping[str, str | None] = {
     **dict.fromkeys(("xdp", "xdp.frags", "tc", "classifier", "action"), _INTERFACE),
@@ -172,6 +176,16 @@ class Hook:
         return self.kind == "iter" and self.target in _OVER_A_MAP
 
     @property
+    def walks_tasks(self) -> bool:
+        """Whether it is an iterator over tasks, or over what they have, which can keep to one process."""
+        return self.kind == "iter" and self.target in _OVER_TASKS
+
+    @property
+    def on_demand(self) -> bool:
+        """Whether its program runs only when somebody reads or runs it, not when something happens."""
+        return self.kind in {"iter", "syscall"}
+
+    @property
     def family(self) -> str:
         """What programs of one type have in common: they may be attached to each other's hooks."""
         return _FAMILIES.get(self.kind, self.kind)
@@ -234,24 +248,38 @@ def parse(section: str) -> Hook:
     if kind in _LEFT_OPEN:
         lacks = _MAP if kind == "iter" and target in _OVER_A_MAP else _LEFT_OPEN[kind]
         return Hook(kind, target, sleepable=sleepable, lacks=lacks)
-    lacks = _lacks_in_binary(kind, target) if kind in _IN_BINARIES else "" if _says_all(kind, target) else _TARGETED[kind]
-    return Hook(kind, target, sleepable=sleepable, lacks=lacks)
+    if kind in _IN_BINARIES:
+        return Hook(kind, target, sleepable=sleepable, lacks=_lacks_in_binary(kind, target))
+    return Hook(kind, target, sleepable=sleepable, lacks="" if _says_all(kind, target) else _TARGETED[kind])
+
+
+def split_binary(kind: str, target: str) -> tuple[str, str]:
+    """The binary and the place in it that a target names, each of which may be left open ("").
+
+    Args:
+        kind: of a hook in a binary.
+        target: ``/bin/bash:readline``, ``bash:readline``, ``/bin/bash``, ``readline``; of USDT, ``bash:provider:name``.
+    """
+    binary, colon, place = target.partition(":")
+    if "/" not in binary and (not colon or (kind == "usdt" and place and ":" not in place)):
+        binary, place = "", target
+    return binary, "" if place.startswith(_PLACEHOLDER) else place
 
 
 def _lacks_in_binary(kind: str, target: str) -> str:
-    """What a target does not say: it is /path/of/binary:function, or /path/of/binary:provider:name."""
-    binary, _, place = target.partition(":")
-    if not binary or (kind == "usdt" and place and ":" not in place):
+    binary, place = split_binary(kind, target)
+    if not binary:
         return _BINARY
-    return "" if place else _PROBE if kind == "usdt" else _FUNCTION
+    if kind == "usdt":
+        return "" if ":" in place else _PROBE
+    return "" if place else _FUNCTION
 
 
 def _says_all(kind: str, target: str) -> bool:
     if kind == "tp":
         category, _, name = target.partition("/")
         return bool(category and name)
-    # Files whose user space chooses the function have a placeholder there.
-    return bool(target) and not target.startswith("dummy")
+    return bool(target) and not target.startswith(_PLACEHOLDER)
 
 
 def no_hook(section: str) -> str:

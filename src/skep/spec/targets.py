@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from skep.base.errors import UsageError
 from skep.spec.objectspec import TREE
-from skep.spec.sections import Hook, parse
+from skep.spec.sections import Hook, parse, split_binary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ _WORDS = {
     "an interface": ("iface",),
     "a cgroup": ("cgroup",),
     "a binary": ("binary", "function"),
+    "a probe": ("function",),
     "a target function": ("function",),
     "a system call": ("function",),
 }
@@ -64,12 +65,27 @@ class Targets:
         binary: path of a binary, or name of a library or program.
         function: name of a function; with ``*`` and ``?``, all that fit, for the kinds that take several.
         freq: samples a second.
-        pid: the one process that uprobes, USDT probes and samples are of, and that iterators over tasks walk over; None
-            for all.
+        pid: the one process that uprobes and USDT probes are of; None for all.
+        root: the process that samples are of, with what it starts from then on, and that iterators over tasks walk
+            over; None for all.
+        process: the process whose program and libraries are meant where a uprobe or USDT probe names no path; its
+            children are not left out.
         attach: name of a program -> target.
     """
 
-    __slots__ = ("attach", "binary", "cgroup", "direction", "freq", "function", "iface", "pid", "xdp_mode")
+    __slots__ = (
+        "attach",
+        "binary",
+        "cgroup",
+        "direction",
+        "freq",
+        "function",
+        "iface",
+        "pid",
+        "process",
+        "root",
+        "xdp_mode",
+    )
 
     def __init__(
         self,
@@ -82,6 +98,8 @@ class Targets:
         function: str | None = None,
         freq: str | int = DEFAULT_FREQUENCY,
         pid: int | None = None,
+        process: int | None = None,
+        root: int | None = None,
         attach: Mapping[str, str] | None = None,
     ) -> None:
         self.iface = iface
@@ -92,6 +110,8 @@ class Targets:
         self.function = function
         self.freq = _frequency(freq)
         self.pid = pid
+        self.process = process
+        self.root = root
         self.attach = attach or {}
 
 
@@ -167,9 +187,11 @@ def _section(hook: Hook) -> str:
 
 def _in_binary(hook: Hook, targets: Targets) -> Hook:
     """The path, and what is in it; the user's path is that of every program."""
-    path, _, name = hook.target.partition(":")
-    path, name = targets.binary or path, name or targets.function or ""
-    return parse(f"{_section(hook)}/{path}:{name}") if path and name else hook
+    path, place = split_binary(hook.kind, hook.target)
+    path = targets.binary or path or (f"/proc/{targets.process}/exe" if targets.process is not None else "")
+    place = place or targets.function or ""
+    # Of what is open still, the hook names the first.
+    return parse(f"{_section(hook)}/{path}:{place}" if path else f"{_section(hook)}/{place}")
 
 
 def _noted_interface(program: ProgramSpec) -> str:

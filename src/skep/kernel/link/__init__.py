@@ -154,19 +154,28 @@ def attach(
                 # The modules tell why; of which program they speak is known here.
                 links.left_out[name] = failure.message
                 failure.message = f"program {name}: {failure.message}"
-                _stop(failure, program, needed)
-                failures.append(failure)
+                _stop(failure, program, hooks[name], needed)
+                failures.append((failure, hooks[name]))
     except BaseException:
         links.close()
         raise
     if failures and not links._attachments:  # noqa: SLF001
-        raise failures[0]
+        raise _advised(*failures[0])
     return links
 
 
-def _stop(failure: SkepError, program: Program, needed: Collection[str]) -> None:
+def _stop(failure: SkepError, program: Program, hook: Hook, needed: Collection[str]) -> None:
     """Raises a failure, unless its program may be left out."""
     if "optional" in program.spec.note.marks:
         return
     if not isinstance(failure, HookMissingError) or program.spec.name in needed:
-        raise failure
+        raise _advised(failure, hook)
+
+
+def _advised(failure: SkepError, hook: Hook) -> SkepError:
+    """With the names nearest to one that is not there: what is left out is not worth the 0.1 s that they take."""
+    if isinstance(failure, HookMissingError) and failure.remedy is None:
+        from skep.kernel.link.symbols import advice
+
+        failure.remedy = advice(hook)
+    return failure

@@ -1,16 +1,23 @@
 """Attach to the entry or return of a function of the kernel (kprobe, kretprobe), or of a system call (ksyscall).
 
-A function of several copies, or an offset into one, is written ``NAME+OFFSET``. Minimum kernel: 4.1; CONFIG_KPROBES.
+An instruction of a function is written ``NAME+OFFSET``. Minimum kernel: 4.1; CONFIG_KPROBES.
 Source: Documentation/trace/kprobes.rst.
 """
 
 from __future__ import annotations
 
-from skep._native import ffi, lib
-from skep.kernel.link.common import checked
+import errno
+import os
+import re
+
+from skep._native import ffi, lib, messages
+from skep.base.errors import AttachError, HookMissingError
+from skep.kernel.link.common import checked, failure
+from skep.kernel.link.symbols import is_pattern, symbol_type
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from skep.base.errors import SkepError
     from skep.kernel.link.common import Attachment
     from skep.kernel.program import Program
     from skep.spec.sections import Hook
@@ -18,15 +25,48 @@ if TYPE_CHECKING:
 
 __all__ = ["attach"]
 
+# The kernel has kprobes if it has this device.
+_KPROBES = "/sys/bus/event_source/devices/kprobe"
+
 
 def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:  # noqa: ARG001 - as every kind's
     """Attaches a program to a function: ``do_unlinkat``, ``do_unlinkat+8``."""
+    if not os.path.exists(_KPROBES):
+        raise HookMissingError("this kernel has no kprobes (CONFIG_KPROBE_EVENTS)")
+    if is_pattern(hook.target):
+        raise AttachError(
+            f"{hook.kind} takes one function, not a pattern", errno.EINVAL, remedy='SEC("kprobe.multi") takes patterns.'
+        )
     if "syscall" in hook.kind:
         call = ffi.new("struct bpf_ksyscall_opts *", {"sz": ffi.sizeof("struct bpf_ksyscall_opts")})
         call.retprobe = hook.is_return
         return checked(lib.bpf_program__attach_ksyscall(program.handle, hook.target.encode(), call), hook)
-    function, _, offset = hook.target.partition("+")
+    function, offset = _parts(hook)
     options = ffi.new("struct bpf_kprobe_opts *", {"sz": ffi.sizeof("struct bpf_kprobe_opts")})
     options.retprobe = hook.is_return
-    options.offset = int(offset, 0) if offset else 0
-    return checked(lib.bpf_program__attach_kprobe_opts(program.handle, function.encode(), options), hook)
+    options.offset = offset
+    link = lib.bpf_program__attach_kprobe_opts(program.handle, function.encode(), options)
+    if link == ffi.NULL:
+        number = ffi.errno
+        raise _refusal(hook, function, offset, number, messages())
+    return checked(link, hook)
+
+
+def _parts(hook: Hook) -> tuple[str, int]:
+    function, plus, offset = hook.target.partition("+")
+    if plus and hook.is_return:
+        raise AttachError(f"{hook} names an instruction, and the return of a function has none", errno.EINVAL)
+    if plus and not re.fullmatch(r"0[xX][0-9a-fA-F]{1,8}|\d{1,9}", offset):
+        raise AttachError(f"{hook}: {offset!r} is not a number of bytes", errno.EINVAL)
+    return function, int(offset, 16 if offset[:2] in {"0x", "0X"} else 10) if plus else 0
+
+
+def _refusal(hook: Hook, function: str, offset: int, number: int, log: str) -> SkepError:
+    """What the kernel means: register_kprobe() has an errno for each, and some mean several things."""
+    if number in {errno.EINVAL, errno.EILSEQ} and offset:
+        return AttachError(f"no instruction of {function} begins {offset} bytes after it", number)
+    if number in {errno.EINVAL, errno.ENOENT} and (letter := symbol_type(function)) and letter not in "tTwW":
+        return AttachError(f"{function} is a variable of the kernel, not a function", errno.EINVAL)
+    if number == errno.EINVAL:
+        return AttachError(f"the kernel lets nobody probe {function}: its probes run through it", number)
+    return failure(hook, number, log)

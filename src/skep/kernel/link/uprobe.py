@@ -1,35 +1,68 @@
-"""Attach to the entry or return of a user-space function (uprobe, uretprobe).
+"""Attach to a place in a program or library: the entry of a function (uprobe), its return (uretprobe), any instruction.
 
-Minimum kernel: 4.1. Source: Documentation/trace/uprobetracer.rst.
+What a target may be says `skep.kernel.link.binary`. A pattern gets a link for each function that fits it; where these
+are many, ``uprobe.multi`` makes one link of them. Minimum kernel: 4.17. Source: Documentation/trace/uprobetracer.rst.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 
-from skep._native import ffi, lib
-from skep.kernel.link.common import checked
+from skep._native import ffi, lib, messages
+from skep.base.errors import AttachError
+from skep.kernel.link.binary import places, refusal
+from skep.kernel.link.common import Attachment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from skep.kernel.link.common import Attachment
+    from collections.abc import Sequence
+    from typing import Any
+
     from skep.kernel.program import Program
     from skep.spec.sections import Hook
     from skep.spec.targets import Targets
 
-__all__ = ["attach"]
+__all__ = ["attach", "attach_each"]
+
+# Each costs two file descriptors, of which a process has 1024 unless it asks for more.
+_MOST = 400
 
 
 def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:
-    """Attaches a program to a function of a binary: ``/bin/bash:readline``, ``/bin/bash:readline+4``."""
-    path, _, place = hook.target.rpartition(":")
-    function, _, offset = place.partition("+")
-    name = ffi.new("char[]", function.encode())
+    """Attaches a program to a place in a binary: ``/bin/bash:readline``, ``libc:malloc``, ``bash:readline+4``."""
+    path, offsets = places(hook, targets)
+    return attach_each(program, hook, targets, path, offsets)
+
+
+def attach_each(program: Program, hook: Hook, targets: Targets, path: str, offsets: Sequence[int]) -> Attachment:
+    """Attaches a program to several places, each with a link of its own: to all, or to none.
+
+    Args:
+        program: it is attached.
+        hook: where, as it is called.
+        targets: what the user says.
+        path: of the binary.
+        offsets: the places in it.
+
+    Raises:
+        AttachError, PrivilegeError: the kernel refuses one.
+    """
+    if len(offsets) > _MOST:
+        raise AttachError(
+            f"{len(offsets)} functions fit {hook}: too many for a link each",
+            errno.E2BIG,
+            remedy='Name fewer, or put the program into SEC("uprobe.multi"), on a kernel that has it (6.6).',
+        )
     options = ffi.new("struct bpf_uprobe_opts *", {"sz": ffi.sizeof("struct bpf_uprobe_opts")})
     options.retprobe = hook.is_return
-    options.func_name = name
     pid = -1 if targets.pid is None else targets.pid
-    link = lib.bpf_program__attach_uprobe_opts(
-        program.handle, pid, os.fsencode(path), int(offset, 0) if offset else 0, options
-    )
-    return checked(link, hook)
+    links: list[Any] = []
+    for offset in offsets:
+        link = lib.bpf_program__attach_uprobe_opts(program.handle, pid, os.fsencode(path), offset, options)
+        if link == ffi.NULL:
+            number = ffi.errno
+            lib.skep_detach(ffi.new("struct bpf_link *[]", links), len(links))
+            raise refusal(hook, targets, number, messages())
+        links.append(link)
+    return Attachment(*links)

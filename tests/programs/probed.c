@@ -1,0 +1,80 @@
+/*
+ * What test_probes.py probes: functions, and USDT probes as <sys/sdt.h> makes them, which Debian keeps in a package of its
+ * own. With an argument it waits for a line first.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#define PROBE(name, semaphore, number)                                                                          \
+	__asm__ volatile("990: nop\n"                                                                           \
+			 ".pushsection .note.stapsdt,\"\",\"note\"\n"                                           \
+			 ".balign 4\n"                                                                          \
+			 ".4byte 992f-991f, 994f-993f, 3\n"                                                     \
+			 "991: .asciz \"stapsdt\"\n"                                                            \
+			 "992: .balign 4\n"                                                                     \
+			 "993: .8byte 990b, _.stapsdt.base, " semaphore "\n"                                    \
+			 ".asciz \"skep\", \"" name "\", \"-4@%0\"\n"                                           \
+			 "994: .balign 4\n"                                                                     \
+			 ".popsection\n"                                                                        \
+			 ".ifndef _.stapsdt.base\n"                                                             \
+			 ".pushsection .stapsdt.base,\"aG\",\"progbits\",.stapsdt.base,comdat\n"                 \
+			 ".weak _.stapsdt.base\n"                                                               \
+			 ".hidden _.stapsdt.base\n"                                                             \
+			 "_.stapsdt.base: .space 1\n"                                                           \
+			 ".size _.stapsdt.base, 1\n"                                                            \
+			 ".popsection\n"                                                                        \
+			 ".endif\n"                                                                             \
+			 :                                                                                      \
+			 : "nr"(number))
+
+/* Counted up by the kernel for each that looks. */
+__attribute__((section(".probes"), used)) unsigned short guarded_semaphore;
+
+int probed_variable = 7;
+
+/* Their second instruction lies one byte behind the first. */
+__attribute__((noinline)) int probed_one(int number)
+{
+	__asm__ volatile("nop");
+	return number + 10;
+}
+
+__attribute__((noinline)) int probed_two(int number)
+{
+	__asm__ volatile("nop");
+	return number + 20;
+}
+
+/* many_0 to many_999 */
+__asm__(".altmacro\n"
+	".macro many number\n"
+	".globl many_\\number\n"
+	".type many_\\number, @function\n"
+	"many_\\number: ret\n"
+	".size many_\\number, . - many_\\number\n"
+	".endm\n"
+	".text\n"
+	".set number, 0\n"
+	".rept 1000\n"
+	"many %number\n"
+	".set number, number + 1\n"
+	".endr\n");
+void many_7(int number);
+void many_700(int number);
+
+int main(int count, char **arguments)
+{
+	/* Not for the compiler to do: the library's own is probed. */
+	size_t (*volatile length)(const char *) = strlen;
+
+	if (count > 1)
+		getchar();
+	probed_one(1);
+	probed_two(2);
+	many_7(7);
+	many_700(700);
+	PROBE("plain", "0", count + 100);
+	if (*(volatile unsigned short *)&guarded_semaphore)
+		PROBE("guarded", "guarded_semaphore", count + 200);
+	return length(arguments[0]) == 0;
+}
