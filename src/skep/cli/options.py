@@ -60,6 +60,7 @@ def run_parser(spec: ObjectSpec | None = None) -> tuple[Parser, list[Action]]:
         add("-p", "--pid", type=positive, action="append", default=[], help=words.pop("pid", _PID)),
         add("--system", action="store_true", help="the events of all processes, with a command or --pid too"),
         add("--duration", type=duration, metavar="TIME", help="end after this time (10s, 5m)"),
+        add("--interval", type=duration, metavar="TIME", help="read iterators so often (default: once)"),
         add("--count", type=positive, metavar="N", help="end after so many events"),
         add("--set", action="append", default=[], metavar="NAME=VALUE", help="set a variable of the kernel file"),
         add("--map", action="append", default=[], metavar="NAME.max_entries=N", help="set the size of a map"),

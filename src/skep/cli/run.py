@@ -67,6 +67,7 @@ def _run(
         without=options.without,
         targets=targets,
         fill=fill,
+        interval=options.interval,
         # A terminal shows both; a pipe or a file gets the events alone.
         stdout=1 if os.isatty(1) else 2,
         user=None if options.as_root else _invoking_user(),
@@ -74,6 +75,7 @@ def _run(
         ignore=[] if os.getpid() in options.pid else [os.getpid()],
         stop=stop,
     ) as run:
+        run.drop_privileges()
         for notice in run.notices:
             _say(options, notice)
         programs = "1 program" if len(run.attached) == 1 else f"{len(run.attached)} programs"

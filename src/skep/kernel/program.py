@@ -7,8 +7,10 @@ from skep.base.errors import LoadError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
+    from skep.kernel.map import Map
     from skep.spec.objectspec import ProgramSpec
 
 __all__ = ["Program"]
@@ -21,14 +23,16 @@ class Program:
         spec: what the source declares.
         fd: file descriptor.
         handle: libbpf's.
+        maps: of its object, by name.
     """
 
-    __slots__ = ("fd", "handle", "spec")
+    __slots__ = ("fd", "handle", "maps", "spec")
 
-    def __init__(self, spec: ProgramSpec, fd: int, handle: Any) -> None:
+    def __init__(self, spec: ProgramSpec, fd: int, handle: Any, maps: Mapping[str, Map]) -> None:
         self.spec = spec
         self.fd = fd
         self.handle = handle
+        self.maps = maps
 
     def run_count(self) -> int:
         """How often it ran since statistics were enabled (`Object.enable_statistics`)."""

@@ -32,7 +32,11 @@ _VMLINUX = "/sys/kernel/btf/vmlinux"
 _TRACING, _LSM = 26, 29
 _ATTACH_TYPES = {"tp_btf": 23, "fentry": 24, "fexit": 25, "fmod_ret": 26, "lsm": 27, "iter": 28, "lsm_cgroup": 43}
 # Kinds that came late: (program type, attach type).
-_LATE = {"netfilter": (32, 45), "syscall": (31, 0), **{f"cgroup/{call}_unix": (18, number) for call, number in UNIX_CALLS.items()}}
+_LATE = {
+    "netfilter": (32, 45),
+    "syscall": (31, 0),
+    **{f"cgroup/{call}_unix": (18, number) for call, number in UNIX_CALLS.items()},
+}
 # Kinds whose programs all accept the same little program.
 _TRIED = {"tp_btf": _TRACING, "fentry": _TRACING, "fexit": _TRACING, "fmod_ret": _TRACING, "lsm": _LSM}
 # What the kernel puts before the names of their targets, in those of functions.

@@ -9,7 +9,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
+    from weakref import ref
 
+    from skep.kernel.link import Links
     from skep.stream.batch import Batch
 
 __all__ = ["Object"]
@@ -18,20 +20,61 @@ __all__ = ["Object"]
 class Object(KernelObject):
     """A loaded spec: a context manager that owns its maps and programs. Made by `Spec.load`."""
 
+    # Links that nobody else holds any more are to be detached.
+    _links: ref[Links] | None = None
+
+    def attach(self) -> Links:
+        """Attaches every program to the hook that its section names; programs of section ``syscall`` run, once.
+
+        Raises:
+            UnsupportedError: the kernel lacks a hook.
+            AttachError: a hook refuses its program.
+        """
+        from weakref import ref
+
+        links = super().attach()
+        self._links = ref(links)
+        return links
+
     def batches(self, timeout: float | None = None) -> Iterator[Batch]:
-        """The records of all rings, in batches, as they come.
+        """The records of all rings, in batches, as they come; then what the attached iterators find, once.
+
+        Where nothing but iterators is attached there is nothing to wait for.
 
         Args:
-            timeout: ends after so many seconds; None for never.
+            timeout: ends the wait for records after so many seconds; None for never.
         """
+        links = self._links() if self._links is not None else None
         with Reader(self) as reader:
-            yield from reader.batches(timeout)
+            waits = links is None or self.waits(links)
+            yield from reader.batches(timeout) if waits else reader.rest()
+        if links is not None:
+            yield from self.walk(links)
 
     def events(self, timeout: float | None = None) -> Iterator[Any]:
-        """The records of all rings, one by one, as rows: ``event.comm``.
+        """The records of all rings and iterators, one by one, as rows: ``event.comm``.
 
         Args:
-            timeout: ends after so many seconds; None for never.
+            timeout: ends the wait for records after so many seconds; None for never.
         """
         for batch in self.batches(timeout):
             yield from batch.rows()
+
+    def waits(self, links: Links) -> bool:
+        """Whether something may still come of what is attached, by itself.
+
+        Args:
+            links: what is attached.
+        """
+        return any(not self.programs[name].spec.hook.on_demand for name in links)
+
+    def walk(self, links: Links) -> Iterator[Batch]:
+        """What the attached iterators find now.
+
+        Args:
+            links: what is attached.
+        """
+        if any(self.programs[name].spec.hook.kind == "iter" for name in links):
+            from skep.stream.iterator import read_iterators
+
+            yield from read_iterators(self.spec, links)

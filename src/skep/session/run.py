@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import select
 import signal
+import time
 from itertools import chain
 
 from skep.base.errors import UsageError
 from skep.kernel.command import Command
 from skep.kernel.features import mount_tracefs
+from skep.kernel.privileges import drop
 from skep.kernel.scope import Tree
 from skep.session.loaded import Object
 from skep.spec.objectspec import SCOPED, TREE
+from skep.spec.targets import Targets
 from skep.stream.reader import Reader
 
 TYPE_CHECKING = False
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
     from skep.kernel.link import Links
     from skep.session.api import Spec
     from skep.spec.fills import Fill
-    from skep.spec.targets import Targets
     from skep.stream.batch import Batch
     from skep.stream.printk import Printk
 
@@ -125,6 +127,8 @@ class Run:
         fill: what maps hold before the first program runs, as for `Spec.load`.
         stdout: file descriptor that becomes the command's standard output.
         user: uid and gid that the command runs as; None for our own.
+        interval: seconds from one reading of the iterators to the next; None: they are read once, at the end, or where
+            there is nothing else to wait for, at once.
         stop: ends the run from outside; None: nothing does but the command, the processes, the duration and the count.
 
     Raises:
@@ -148,6 +152,7 @@ class Run:
         fill: Fill | None = None,
         stdout: int = 1,
         user: tuple[int, int] | None = None,
+        interval: float | None = None,
         stop: Stop | None = None,
     ) -> None:
         self.spec = spec
@@ -163,7 +168,8 @@ class Run:
         self._sizes = sizes
         self._wanted_programs = wanted
         self._without = without
-        self._hook_targets = targets
+        self._hook_targets = targets or Targets()
+        self._interval = interval
         self._fill = fill
         self._stop = stop
         self._events: dict[str, int] = {}
@@ -192,7 +198,12 @@ class Run:
         tracepoints = any(program.hook.kind == "tp" for program in self.spec.programs.values())
         if (tracepoints or self.spec.prints) and mount_tracefs():
             self.notices.append("mounted tracefs at /sys/kernel/tracing")
-        maps = self._follow() if (self._arguments or self._pids) and not self._system else {}
+        roots = [*self._pids, *([self._command.pid] if self._command is not None else [])]
+        if len(roots) == 1 and not self._system:
+            (self._hook_targets.root,) = roots
+        if len(self._pids) == 1:
+            self._hook_targets.process = self._pids[0]
+        maps = self._follow() if roots and not self._system else {}
         self._object = Object(
             self.spec,
             btf=self._btf,
@@ -215,6 +226,7 @@ class Run:
         for fd in (*self._targets, *ends):
             self._reader.watch(fd)
         self._links = self._object.attach()
+        self.notices += self._links.notices
         self.not_attached.update(self._links.left_out)
         self.notices += [f"left out: {name}: {why}" for name, why in self.not_attached.items()]
         self.notices += [event.question for event in self.spec.events.values() if event.question]
@@ -224,9 +236,13 @@ class Run:
         self._tree = Tree(btf=self._btf)
         for pid in (*self._pids, *([self._command.pid] if self._command else [])):
             self._tree.add(pid)
-        asked = any(TREE in program.symbols for program in self.spec.programs.values())
+        programs = self.spec.programs.values()
+        asked = any(TREE in program.symbols for program in programs)
+        kept = {each.name for each in programs if each.hook.walks_tasks and self._hook_targets.root is not None}
         whole = [
-            event.map for event in self.spec.events.values() if not all(schema.process for schema in event.schemas)
+            name
+            for name, event in self.spec.events.items()
+            if name not in kept and not all(schema.process for schema in event.schemas)
         ]
         if whole and not asked:
             self.notices.append(f"the records of {', '.join(whole)} name no process: those of all tasks are shown")
@@ -255,6 +271,22 @@ class Run:
         """The names of the attached programs."""
         return list(self._links) if self._links is not None else []
 
+    def drop_privileges(self) -> None:
+        """Gives up, for the whole process and for good, the capabilities that this run needs no more.
+
+        What stays: to read maps, and what lazy imports and names are read from; to end the command, which may have
+        become another user; to take filters from interfaces; to remove the trace instance.
+        """
+        keep = ["CAP_BPF", "CAP_DAC_READ_SEARCH"]
+        if self._command is not None:
+            keep.append("CAP_KILL")
+        if any(self.spec.programs[name].hook.on_network for name in self.attached):
+            keep.append("CAP_NET_ADMIN")
+        # Root needs none for what is root's.
+        if self._printk is not None and os.geteuid() != 0:
+            keep.append("CAP_DAC_OVERRIDE")
+        drop(keep)
+
     def batches(self, *, duration: float | None = None, count: int | None = None) -> Iterator[Batch]:
         """Starts the command, if there is one, and gives what comes until it or the processes end.
 
@@ -270,7 +302,7 @@ class Run:
         if self._command is not None and not self._stopped:
             self._command.start()
         left = count
-        for batch in chain(self._shown(reader.batches(duration, self._ended)), self._last_words(reader)):
+        for batch in chain(self._read(reader, duration), self._last_words(reader), self._last_walk()):
             shown = batch if left is None or batch.count <= left else batch.select(range(left))
             self._events[shown.source] = self._events.get(shown.source, 0) + shown.count
             yield shown
@@ -279,6 +311,38 @@ class Run:
                 break
         if self._command is not None:
             self._command.end()
+
+    @property
+    def _waits(self) -> bool:
+        """Whether there is more to wait for than iterators, which can be read at any time."""
+        assert self._object is not None
+        return self._command is not None or (self._links is not None and self._object.waits(self._links))
+
+    def _walk(self) -> Iterator[Batch]:
+        """What the iterators find now."""
+        assert self._object is not None
+        assert self._links is not None
+        return self._shown(self._object.walk(self._links))
+
+    def _last_walk(self) -> Iterator[Batch]:
+        """What the iterators find at the end, where other programs have prepared it until then."""
+        return self._walk() if self._waits else iter(())
+
+    def _read(self, reader: Reader, duration: float | None) -> Iterator[Batch]:
+        """What comes until the end, as it comes, and what the iterators find meanwhile."""
+        end = None if duration is None else time.monotonic() + duration
+        if not self._waits:
+            yield from self._shown(reader.rest())
+            yield from self._walk()
+            if self._interval is None:
+                return
+        while True:
+            left = [] if end is None else [max(end - time.monotonic(), 0)]
+            timeout = min([*left, *([] if self._interval is None else [self._interval])], default=None)
+            yield from self._shown(reader.batches(timeout, self._ended))
+            if self._interval is None or self._ended() or (end is not None and time.monotonic() >= end):
+                return
+            yield from self._walk()
 
     def _last_words(self, reader: Reader) -> Iterator[Batch]:
         """Ends the command, and gives what it does on its way out."""
@@ -326,7 +390,7 @@ class Run:
         assert loaded is not None, "a Run has an account while it is open"
         assert reader is not None
         counted = loaded.counter(_LOST) if self.spec.counts_losses(_LOST) else None
-        rings = any(loaded.maps[event.map].spec.is_ring for event in self.spec.events.values())
+        rings = any(self.spec.maps[name].is_ring for name in self.spec.events if name in self.spec.maps)
         living = self._tree.living() if self._tree is not None and command is not None else []
         return Summary(
             events=dict(self._events),

@@ -16,6 +16,7 @@ from itertools import groupby
 
 from skep._native import ffi, lib
 from skep.base.errors import LoadError, SkepError
+from skep.kernel.features import online_cpus
 from skep.stream.batch import Batch
 
 TYPE_CHECKING = False
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from skep.spec.events import EventSpec
     from skep.stream.printk import Printk
 
-__all__ = ["LINGER", "Reader"]
+__all__ = ["LINGER", "Reader", "by_schema"]
 
 LINGER = 0.001  # seconds
 # A batch has at most so many bytes (more only where one record alone has) and records.
@@ -70,7 +71,8 @@ class Reader:
         self._buffer = bytearray(_BUFFER)
         try:
             for event in loaded.spec.events.values():
-                self._open(loaded, event)
+                if event.map in loaded.maps:
+                    self._open(loaded, event)
         except BaseException:
             self.close()
             raise
@@ -132,7 +134,7 @@ class Reader:
             batch = self._batch(source)
             if batch is not None:
                 self._more |= bool(self._drained.more)
-                yield from _by_schema(batch, source.event)
+                yield from by_schema(batch, source.event)
         for stream in self._streams:
             yield from stream.drain()
             self._more |= stream.more
@@ -209,8 +211,13 @@ class Reader:
         )
 
 
-def _by_schema(batch: Batch, event: EventSpec) -> Iterator[Batch]:
-    """Batches of one schema each, in order; what was lost goes with the first."""
+def by_schema(batch: Batch, event: EventSpec) -> Iterator[Batch]:
+    """Batches of one schema each, in order; what was lost goes with the first.
+
+    Args:
+        batch: of several schemas.
+        event: what tells them apart.
+    """
     if len(event.schemas) == 1 or not batch.count or (event.tag is None and batch.stride is not None):
         yield batch
         return
@@ -225,13 +232,3 @@ def _by_schema(batch: Batch, event: EventSpec) -> Iterator[Batch]:
     for schema, positions in groupby(range(batch.count), schemas.__getitem__):
         yield batch.select(list(positions), schema)
         batch.lost = 0
-
-
-def online_cpus() -> list[int]:
-    """The numbers of the CPUs that are online (/sys/devices/system/cpu/online: ``0-3,5``)."""
-    cpus: list[int] = []
-    with open("/sys/devices/system/cpu/online", encoding="ascii") as file:
-        for part in file.read().strip().split(","):
-            first, _, last = part.partition("-")
-            cpus += range(int(first), int(last or first) + 1)
-    return cpus
