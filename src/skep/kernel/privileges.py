@@ -29,7 +29,7 @@ NUMBERS = {
 }
 """The capabilities that skep has a use for."""
 
-PERMITTED = "CapPrm"
+PERMITTED = b"CapPrm"
 """The set of those that a process may make use of; the other that counts are those in effect."""
 
 # What each of these is a part of: who has the second has the first.
@@ -49,13 +49,14 @@ def in_initial_namespace() -> bool:
     return os.readlink("/proc/self/ns/user") == _INITIAL_NAMESPACE
 
 
-def capabilities(kind: str = "CapEff") -> int:
+def capabilities(kind: bytes = b"CapEff") -> int:
     """A set of capabilities of this process, one bit each.
 
     Args:
         kind: which set, as /proc/self/status calls it.
     """
-    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+    # As bytes: a command's process, when it is another user's, may not be able to import what decodes text.
+    with open("/proc/self/status", "rb") as file:
         return next(int(line.split()[1], 16) for line in file if line.startswith(kind))
 
 
