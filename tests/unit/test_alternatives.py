@@ -230,7 +230,7 @@ def test_of_a_group_that_the_kernel_has_nothing_of_nothing_is_loaded():
         pytest.param("kprobe", "needs a target function: --function NAME", id="a kprobe without its function"),
         pytest.param("kprobe/dummy_kprobe", "needs a target function: --function NAME", id="a placeholder"),
         pytest.param("uprobe", "needs a binary: --binary PATH", id="a uprobe"),
-        pytest.param("uprobe//bin/bash", "needs a target function: --function NAME", id="a uprobe without its function"),
+        pytest.param("uprobe//bin/bash", "needs a target function: --function NAME", id="a uprobe without a function"),
         pytest.param("sk_msg", "nothing in skep attaches this kind yet", id="what nobody attaches"),
     ],
 )

@@ -47,6 +47,7 @@ int bpf_program__fd(const struct bpf_program *program);
 int bpf_program__set_autoload(struct bpf_program *program, bool autoload);
 struct bpf_link *bpf_program__attach(const struct bpf_program *program);
 int bpf_program__set_attach_target(struct bpf_program *program, int fd, const char *name);
+int bpf_program__set_expected_attach_type(struct bpf_program *program, enum bpf_attach_type type);
 
 struct bpf_kprobe_opts { size_t sz; size_t offset; bool retprobe; ...; };
 struct bpf_ksyscall_opts { size_t sz; bool retprobe; ...; };

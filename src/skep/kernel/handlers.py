@@ -9,12 +9,19 @@ import os
 
 from skep._native import ffi, lib, messages
 
-__all__ = ["UNIX_CALLS", "known_to_libbpf"]
+__all__ = ["PROBES", "UNIX_CALLS", "known_to_libbpf"]
 
 # enum bpf_prog_type, include/uapi/linux/bpf.h
 _KPROBE, _SCHED_CLS, _PERF_EVENT, _SOCK_ADDR, _NETFILTER = 2, 3, 7, 18, 32
 UNIX_CALLS = {"connect": 49, "sendmsg": 50, "recvmsg": 51, "getpeername": 52, "getsockname": 53}
 """The calls on Unix sockets that cgroup programs are on, and their attach types. Since 6.7."""
+PROBES = {
+    **dict.fromkeys(("kprobe.multi", "kretprobe.multi"), 42),
+    **dict.fromkeys(("uprobe.multi", "uretprobe.multi"), 48),
+    "kprobe.session": 56,
+    "uprobe.session": 57,
+}
+"""The kinds of probes that their programs are loaded for, and their attach types; for others it is 0."""
 # (section, program type, attach type of enum bpf_attach_type); a + stands for what may follow behind a slash.
 _HANDLERS = (
     ("action", _SCHED_CLS, 0),
@@ -26,10 +33,7 @@ _HANDLERS = (
     *((f"cgroup/{call}_unix", _SOCK_ADDR, number) for call, number in UNIX_CALLS.items()),
     # With an event behind the slash it is skep's own.
     ("perf_event+", _PERF_EVENT, 0),
-    ("uprobe.multi+", _KPROBE, 48),
-    ("uretprobe.multi+", _KPROBE, 48),
-    ("kprobe.session+", _KPROBE, 56),
-    ("uprobe.session+", _KPROBE, 57),
+    *((f"{kind}+", _KPROBE, number) for kind, number in PROBES.items()),
 )
 # A classifier in direct-action mode decides as an action does, sees the same, and needs no other filter to call it.
 _LOADED_OTHERWISE = {"action"}

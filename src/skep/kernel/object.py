@@ -24,6 +24,7 @@ from skep.base.errors import (
 )
 from skep.kernel.alternatives import Plan
 from skep.kernel.features import privilege_error
+from skep.kernel.handlers import PROBES
 from skep.kernel.link import Links, attach
 from skep.kernel.map import Map, set_sizes
 from skep.kernel.program import Program
@@ -233,8 +234,13 @@ class Object:
         for name, program in self._each_program():
             lib.bpf_program__set_autoload(program, name not in self.left_out)
             hook = self._plan.hooks.get(name)
-            if hook is not None and hook.by_type and hook.target != self.spec.programs[name].hook.target:
+            if hook is None:
+                continue
+            declared_hook = self.spec.programs[name].hook
+            if hook.by_type and hook.target != declared_hook.target:
                 lib.bpf_program__set_attach_target(program, 0, os.fsencode(hook.target))
+            if hook.family == "probe" and hook.kind != declared_hook.kind:
+                lib.bpf_program__set_expected_attach_type(program, PROBES.get(hook.kind, 0))
         for name, map_ in self._each_map():
             declared = self.spec.maps.get(name)
             error = 0

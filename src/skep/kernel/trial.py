@@ -16,7 +16,6 @@ from skep.kernel.alternatives import UNTRIED
 from skep.kernel.features import missing_capabilities, tracefs
 from skep.kernel.handlers import UNIX_CALLS
 from skep.kernel.link.binary import find_binary, split
-from skep.kernel.link.symbols import is_pattern
 from skep.spec.targets import DEFAULT_FREQUENCY, Targets
 
 TYPE_CHECKING = False
@@ -112,7 +111,7 @@ class Trial:
             return "this kernel has no kprobes"
         if "." in hook.kind and not (self._has(_FPROBE) and (hook.kind != "kprobe.session" or self._has(_SESSION))):
             return f"this kernel has no {hook.kind}"
-        if "." in hook.kind and is_pattern(hook.target):
+        if "." in hook.kind and hook.is_pattern:
             return ""
         if "syscall" in hook.kind:
             found = self._has(rf"(?:__\w+_)?sys_{re.escape(hook.target)}", pattern=True)

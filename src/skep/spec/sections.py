@@ -108,8 +108,8 @@ _RETURNS = {"kretprobe", "kretprobe.multi", "kretsyscall", "fexit", "uretprobe",
 # Kinds of one program type (enum bpf_prog_type), of which each may be attached as any other.
 _FAMILIES = {
     **dict.fromkeys(("kprobe", "kretprobe", "ksyscall", "kretsyscall", "uprobe", "uretprobe", "usdt"), "probe"),
-    **dict.fromkeys(("kprobe.multi", "kretprobe.multi", "kprobe.session"), "kprobe.multi"),
-    **dict.fromkeys(("uprobe.multi", "uretprobe.multi", "uprobe.session"), "uprobe.multi"),
+    **dict.fromkeys(("kprobe.multi", "kretprobe.multi", "kprobe.session"), "probe"),
+    **dict.fromkeys(("uprobe.multi", "uretprobe.multi", "uprobe.session"), "probe"),
     **dict.fromkeys(("raw_tp", "raw_tp.w"), "raw_tp"),
     **dict.fromkeys(("tc", "classifier", "action", "tcx/ingress", "tcx/egress", "tc/ingress", "tc/egress"), "tc"),
     **dict.fromkeys(("cgroup/skb", "cgroup_skb/ingress", "cgroup_skb/egress"), "cgroup_skb"),
@@ -199,6 +199,12 @@ class Hook:
     def in_binary(self) -> bool:
         """Whether it lies in a binary, not in the kernel."""
         return self.kind in _IN_BINARIES
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether it names functions by a pattern: ``*`` is anything, ``?`` one character."""
+        names = split_binary(self.kind, self.target)[1] if self.in_binary else self.target
+        return "*" in names or "?" in names
 
     @property
     def by_type(self) -> bool:

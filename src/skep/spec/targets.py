@@ -8,7 +8,8 @@ The words are the options of ``skep run``:
                           or egress (what leaves)
     --xdp-mode MODE       of xdp: native (in the driver) or generic (in front of the stack); else the driver decides
     --binary PATH         the binary or library of uprobes and USDT probes, whatever their sections name
-    --function NAME       the function of kprobes, uprobes, fentry and the like; the system call of ksyscall
+    --function NAME       the function of kprobes, uprobes, fentry and the like, or a pattern (vfs_*); the system call of
+                          ksyscall; the PROVIDER:NAME of USDT probes
     --freq N              samples a second of perf_event
     --attach PROG=TARGET  of one program, what stands behind the slash of its section; with a kind in front of it, the
                           whole section: PROG=kretprobe/do_unlinkat; of perf_event, an event and its period:
@@ -63,7 +64,7 @@ class Targets:
         direction: ``ingress`` or ``egress``, where a section does not say it; None: as an annotation says, or ingress.
         xdp_mode: ``native`` or ``generic``; None: as an annotation says, or as the driver likes.
         binary: path of a binary, or name of a library or program.
-        function: name of a function; with ``*`` and ``?``, all that fit, for the kinds that take several.
+        function: name of a function; with ``*`` and ``?``, all that fit.
         freq: samples a second.
         pid: the one process that uprobes and USDT probes are of; None for all.
         root: the process that samples are of, with what it starts from then on, and that iterators over tasks walk
@@ -144,9 +145,11 @@ def hook_of(program: ProgramSpec, targets: Targets, maps: Mapping[str, MapSpec])
         return _over_map(program, stated, maps)
     hook = program.hook if stated is None else _stated(program, stated)
     if hook.in_binary:
-        return _in_binary(hook, targets)
+        return _of_several(_in_binary(hook, targets))
     if hook.lacks in {"a target function", "a system call"} and targets.function:
-        return parse(f"{_section(hook)}/{targets.function}")
+        hook = parse(f"{_section(hook)}/{targets.function}")
+    if not hook.lacks:
+        return _of_several(hook)
     place = (targets.iface or _noted_interface(program)) if hook.lacks == "an interface" else targets.cgroup
     return hook.complete(place) if hook.lacks in _PLACES and place else hook
 
@@ -192,6 +195,13 @@ def _in_binary(hook: Hook, targets: Targets) -> Hook:
     place = place or targets.function or ""
     # Of what is open still, the hook names the first.
     return parse(f"{_section(hook)}/{path}:{place}" if path else f"{_section(hook)}/{place}")
+
+
+def _of_several(hook: Hook) -> Hook:
+    """A pattern of functions is for the kind that takes several."""
+    if hook.kind in {"kprobe", "kretprobe", "uprobe", "uretprobe"} and hook.is_pattern:
+        return parse(f"{hook.kind}.multi{'.s' if hook.sleepable else ''}/{hook.target}")
+    return hook
 
 
 def _noted_interface(program: ProgramSpec) -> str:

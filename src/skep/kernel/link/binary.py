@@ -16,7 +16,7 @@ import stat
 from skep.base.errors import AttachError, HookMissingError
 from skep.kernel.link.common import failure
 from skep.kernel.link.executable import FUNCTION, INDIRECT, Executable, Symbol
-from skep.kernel.link.symbols import did_you_mean, fitting, is_pattern
+from skep.kernel.link.symbols import did_you_mean, fitting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def places(hook: Hook, targets: Targets) -> tuple[str, list[int]]:
         raise HookMissingError("this kernel has no uprobes (CONFIG_UPROBE_EVENTS)")
     name, place = split(hook)
     binary = open_binary(find_binary(name, targets))
-    if is_pattern(place):
+    if hook.is_pattern:
         names = fitting(place)
         found = {symbol.address for symbol in binary.symbols() if symbol.type == FUNCTION and names.match(symbol.name)}
         offsets = {binary.offset(address) for address in found if address is not None} - {None}

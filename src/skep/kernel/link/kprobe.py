@@ -13,7 +13,7 @@ import re
 from skep._native import ffi, lib, messages
 from skep.base.errors import AttachError, HookMissingError
 from skep.kernel.link.common import checked, failure
-from skep.kernel.link.symbols import is_pattern, symbol_type
+from skep.kernel.link.symbols import symbol_type
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,10 +33,6 @@ def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:  # noq
     """Attaches a program to a function: ``do_unlinkat``, ``do_unlinkat+8``."""
     if not os.path.exists(_KPROBES):
         raise HookMissingError("this kernel has no kprobes (CONFIG_KPROBE_EVENTS)")
-    if is_pattern(hook.target):
-        raise AttachError(
-            f"{hook.kind} takes one function, not a pattern", errno.EINVAL, remedy='SEC("kprobe.multi") takes patterns.'
-        )
     if "syscall" in hook.kind:
         call = ffi.new("struct bpf_ksyscall_opts *", {"sz": ffi.sizeof("struct bpf_ksyscall_opts")})
         call.retprobe = hook.is_return

@@ -15,8 +15,9 @@ import struct
 from skep._native import ffi
 from skep.base.errors import AttachError, HookMissingError
 from skep.kernel.features import mount_tracefs, privilege_error
+from skep.kernel.handlers import PROBES
 from skep.kernel.link.common import failure, link_create, linked
-from skep.kernel.link.symbols import is_pattern, symbol_type, traceable
+from skep.kernel.link.symbols import symbol_type, traceable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,9 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["attach"]
 
-# enum bpf_attach_type, and BPF_F_KPROBE_MULTI_RETURN: include/uapi/linux/bpf.h
-_MULTI, _SESSION = 42, 56
-_RETURN = 1
+_RETURN = 1  # BPF_F_KPROBE_MULTI_RETURN, include/uapi/linux/bpf.h
 # What only a kernel with these links has.
 _FPROBE = "register_fprobe_ips"
 # What a kernel says that knows no such link.
@@ -49,14 +48,14 @@ def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:  # noq
         return linked(number)
     if -number in _UNKNOWN:
         raise HookMissingError(f"this kernel has no {hook.kind}")
-    if -number == errno.ESRCH and not is_pattern(hook.target) and symbol_type(hook.target):
+    if -number == errno.ESRCH and not hook.is_pattern and symbol_type(hook.target):
         raise AttachError(f"{hook.target} is no function that ftrace can hook", errno.ESRCH)
     raise failure(hook, -number)
 
 
 def _functions(hook: Hook) -> tuple[Sequence[str], Sequence[str]]:
     """The functions that are meant: the kernel's own, and those of its modules."""
-    if not is_pattern(hook.target):
+    if not hook.is_pattern:
         return [hook.target], []
     mount_tracefs()
     try:
@@ -77,6 +76,6 @@ def _attach(program: Program, hook: Hook, functions: Sequence[str]) -> int:
     flags = _RETURN if hook.is_return else 0
     extra = struct.pack("=2I3Q", flags, len(names), int(ffi.cast("uintptr_t", table)), 0, 0)
     try:
-        return link_create(program, 0, _SESSION if hook.kind == "kprobe.session" else _MULTI, extra=extra)
+        return link_create(program, 0, PROBES[hook.kind], extra=extra)
     except OSError as error:
         return -(error.errno or errno.EIO)

@@ -13,18 +13,13 @@ if TYPE_CHECKING:
 
     from skep.spec.sections import Hook
 
-__all__ = ["advice", "did_you_mean", "fitting", "is_pattern", "symbol_type", "traceable"]
+__all__ = ["advice", "did_you_mean", "fitting", "symbol_type", "traceable"]
 
 _KALLSYMS = "/proc/kallsyms"
 # What a compiler or a rename puts around a function's name.
 _AROUND = re.compile(r"^_+|^(?:do|ksys|vfs)_|\.(?:isra|constprop|part|cold)\b.*")
 # Names compared one by one; the kernel has 200,000.
 _MOST = 20_000
-
-
-def is_pattern(text: str) -> bool:
-    """Whether a name stands for several."""
-    return "*" in text or "?" in text
 
 
 def fitting(pattern: str) -> re.Pattern[str]:

@@ -1,7 +1,7 @@
 """Attach to a place in a program or library: the entry of a function (uprobe), its return (uretprobe), any instruction.
 
-What a target may be says `skep.kernel.link.binary`. A pattern gets a link for each function that fits it; where these
-are many, ``uprobe.multi`` makes one link of them. Minimum kernel: 4.17. Source: Documentation/trace/uprobetracer.rst.
+What a target may be says `skep.kernel.link.binary`. Minimum kernel: 4.17.
+Source: Documentation/trace/uprobetracer.rst.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ def attach_each(program: Program, hook: Hook, targets: Targets, path: str, offse
     """
     if len(offsets) > _MOST:
         raise AttachError(
-            f"{len(offsets)} functions fit {hook}: too many for a link each",
+            f"{len(offsets)} functions fit {hook}: too many for a link each, and this kernel has no link for many",
             errno.E2BIG,
-            remedy='Name fewer, or put the program into SEC("uprobe.multi"), on a kernel that has it (6.6).',
+            remedy="Name fewer. Linux 6.6 has one link for many.",
         )
     options = ffi.new("struct bpf_uprobe_opts *", {"sz": ffi.sizeof("struct bpf_uprobe_opts")})
     options.retprobe = hook.is_return

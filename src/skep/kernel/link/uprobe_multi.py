@@ -14,6 +14,7 @@ import struct
 
 from skep._native import ffi
 from skep.base.errors import HookMissingError
+from skep.kernel.handlers import PROBES
 from skep.kernel.link.binary import places, refusal
 from skep.kernel.link.common import link_create, linked
 from skep.kernel.link.uprobe import attach_each
@@ -27,9 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["attach"]
 
-# enum bpf_attach_type, and BPF_F_UPROBE_MULTI_RETURN: include/uapi/linux/bpf.h
-_MULTI, _SESSION = 48, 57
-_RETURN = 1
+_RETURN = 1  # BPF_F_UPROBE_MULTI_RETURN, include/uapi/linux/bpf.h
 # What a kernel says that knows no such link.
 _UNKNOWN = {errno.EINVAL, errno.EOPNOTSUPP}
 
@@ -42,13 +41,12 @@ def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:
     addresses = [int(ffi.cast("uintptr_t", memory)) for memory in (file, numbers)]
     flags = _RETURN if hook.is_return else 0
     extra = struct.pack("=4Q3I", *addresses, 0, 0, len(offsets), flags, targets.pid or 0)
-    is_session = hook.kind == "uprobe.session"
     try:
-        return linked(link_create(program, 0, _SESSION if is_session else _MULTI, extra=extra))
+        return linked(link_create(program, 0, PROBES[hook.kind], extra=extra))
     except OSError as error:
         number = error.errno or 0
     if number not in _UNKNOWN:
         raise refusal(hook, targets, number)
-    if is_session:
+    if hook.kind == "uprobe.session":
         raise HookMissingError("this kernel has no uprobe.session")
     return attach_each(program, hook, targets, path, offsets)
