@@ -7,7 +7,7 @@ OBJECTS := $(patsubst %.c,%.o,$(wildcard src/skep/*/*.bpf.c src/skep/*/*/*.bpf.c
 # What the tests probe: the virtual machines have no compiler.
 PROBED := tests/programs/probed
 
-.PHONY: help setup demo test test-all check bench wheel clean
+.PHONY: help setup demo test test-all check docs bench wheel clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
@@ -33,6 +33,11 @@ check: .venv/.test ## style, types, import directions
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
+docs: .venv/.docs $(OBJECTS) ## build/site/: the documentation; a warning or a dead link is an error
+	rm -rf build/docs build/site && mkdir -p build && cp -r docs build/docs
+	.venv/bin/python scripts/pages build/docs/reference
+	.venv/bin/sphinx-build -q -W --keep-going build/docs build/site
+
 bench: .venv/.bench $(OBJECTS) ## start-up and memory, beside the peers
 	$(SUDO) .venv/bin/python bench/run startup
 	$(SUDO) .venv/bin/python bench/run memory
@@ -47,6 +52,10 @@ clean: ## removes all that was built
 
 $(PROBED): $(PROBED).c
 	$(CC) -O1 -o $@ $<
+
+.venv/.docs: pyproject.toml | .venv/.run
+	.venv/bin/python -m pip --quiet install --group docs
+	touch $@
 
 %.bpf.o: %.bpf.c src/skep/spec/include/skep.h | .venv/.run
 	.venv/bin/skep build $<
