@@ -1,0 +1,242 @@
+"""What kinds of hooks this process can use here, found by trying each where nothing can come of it.
+
+A program that does nothing is loaded, and attached to a function that the kernel keeps for tests, to a file that nobody
+executes, or to an event of our own. Kinds that decide something of others (packets, permissions) are only loaded.
+
+Minimum kernel: none. Source: kernel/bpf/syscall.c (bpf_prog_load, link_create), kernel/events/core.c
+(perf_event_open, perf_uprobe_event_init).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+
+from skep._native import ffi, lib, messages
+from skep.kernel.features import tracefs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["KINDS", "attempt"]
+
+# enum bpf_cmd, include/uapi/linux/bpf.h
+_RAW_TRACEPOINT_OPEN, _LINK_CREATE = 17, 28
+_SLEEPABLE = 1 << 4
+# It returns 0.
+_PROGRAM = bytes.fromhex("b7000000000000009500000000000000")
+_DEVICES = "/sys/bus/event_source/devices"
+# In net/bpf/test_run.c, for tests of the kernel's own.
+_FUNCTION, _MODIFIED = b"bpf_fentry_test1", b"bpf_modify_return_test"
+_TRACEPOINT = b"sched_process_exit"
+# enum perf_type_id, include/uapi/linux/perf_event.h
+_SOFTWARE, _TRACEPOINT_EVENT = 1, 2
+_DISABLED = 1
+_CLOEXEC = 8  # PERF_FLAG_FD_CLOEXEC
+# A number that no interface has.
+_NO_INTERFACE = 0x7FFFFFFF
+
+
+def attempt(kind: str) -> list[int]:
+    """Tries a kind of hook.
+
+    Args:
+        kind: one of `KINDS`.
+
+    Returns:
+        File descriptors. To close that of an event takes the kernel 50 to 100 ms.
+
+    Raises:
+        OSError: what the kernel said; ENOENT, ENODEV and EOPNOTSUPP where it lacks the kind.
+    """
+    opened: list[int] = []
+    try:
+        KINDS[kind](opened)
+    except BaseException:
+        for fd in opened:
+            os.close(fd)
+        raise
+    return opened
+
+
+def _load(opened: list[int], program_type: int, attach_type: int = 0, *, function: bytes = b"", flags: int = 0) -> int:
+    options = ffi.new("struct bpf_prog_load_opts *")
+    options.sz = ffi.sizeof("struct bpf_prog_load_opts")
+    options.expected_attach_type = attach_type
+    options.prog_flags = flags
+    if function:
+        number = lib.libbpf_find_vmlinux_btf_id(function, attach_type)
+        if number < 0:
+            messages()
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+        options.attach_btf_id = number
+    instructions = ffi.cast("struct bpf_insn *", ffi.from_buffer(_PROGRAM))
+    fd = lib.bpf_prog_load(program_type, b"attempt", b"GPL", instructions, len(_PROGRAM) // 8, options)
+    messages()
+    if fd < 0:
+        raise OSError(-fd, os.strerror(-fd))
+    opened.append(fd)
+    return int(fd)
+
+
+def _system_call(opened: list[int], number: int, *arguments: object) -> None:
+    fd = lib.syscall(number, *arguments)
+    if fd < 0:
+        raise OSError(ffi.errno, os.strerror(ffi.errno))
+    opened.append(int(fd))
+
+
+def _bpf(opened: list[int], command: int, attributes: bytes) -> None:
+    size = ffi.cast("unsigned int", len(attributes))
+    _system_call(opened, lib.SYS_bpf, ffi.cast("int", command), ffi.from_buffer(attributes), size)
+
+
+def _raw(opened: list[int], program: int, name: bytes = b"") -> None:
+    text = ffi.new("char[]", name)
+    pointer = int(ffi.cast("uintptr_t", text)) if name else 0
+    _bpf(opened, _RAW_TRACEPOINT_OPEN, struct.pack("=QI4x", pointer, program))
+
+
+def _link(opened: list[int], program: int, attach_type: int, *, target: int = 0, extra: bytes = b"") -> None:
+    _bpf(opened, _LINK_CREATE, struct.pack("=4I", program, target, attach_type, 0) + extra)
+
+
+def _perf(opened: list[int], kind: int, config: int, *, period: int = 0, text: bytes = b"") -> None:
+    """Opens an event, not enabled, on one CPU: a program on it would see all tasks."""
+    name = ffi.new("char[]", text)
+    pointer = int(ffi.cast("uintptr_t", name)) if text else 0
+    # struct perf_event_attr: type, size, config, period, ..., flags, ..., config1 (a name), config2 (an offset).
+    attributes = struct.pack("=IIQQQQQIIQQ", kind, 72, config, period, 0, 0, _DISABLED, 0, 0, pointer, 0)
+    numbers = (ffi.cast("long", number) for number in (-1, 0, -1, _CLOEXEC))
+    _system_call(opened, lib.SYS_perf_event_open, ffi.from_buffer(attributes), *numbers)
+
+
+def _device(name: str) -> int:
+    with open(f"{_DEVICES}/{name}/type", encoding="ascii") as file:
+        return int(file.read())
+
+
+def _tracepoint(opened: list[int]) -> None:
+    _load(opened, 5)
+    with open(f"{tracefs()}/events/sched/{_TRACEPOINT.decode()}/id", encoding="ascii") as file:
+        number = int(file.read())
+    _perf(opened, _TRACEPOINT_EVENT, number)
+
+
+def _raw_tracepoint(opened: list[int]) -> None:
+    _raw(opened, _load(opened, 17), _TRACEPOINT)
+
+
+def _by_type(attach_type: int, function: bytes) -> Callable[[list[int]], None]:
+    return lambda opened: _raw(opened, _load(opened, 26, attach_type, function=function))
+
+
+def _iterator(opened: list[int]) -> None:
+    _link(opened, _load(opened, 26, 28, function=b"task"), 28)
+
+
+def _kprobe(opened: list[int]) -> None:
+    kind = _device("kprobe")
+    _load(opened, 2)
+    _perf(opened, kind, 0, text=_FUNCTION)
+
+
+def _kprobe_multi(opened: list[int]) -> None:
+    name = ffi.new("char[]", _FUNCTION)
+    names = ffi.new("char *[1]", [name])
+    extra = struct.pack("=IIQQQ", 0, 1, int(ffi.cast("uintptr_t", names)), 0, 0)
+    _link(opened, _load(opened, 2, 42), 42, extra=extra)
+
+
+def _uprobe(opened: list[int]) -> None:
+    kind = _device("uprobe")
+    _load(opened, 2)
+    _perf(opened, kind, 0, text=os.fsencode(__file__))
+
+
+def _uprobe_multi(opened: list[int]) -> None:
+    path, offsets = ffi.new("char[]", os.fsencode(__file__)), ffi.new("uint64_t[1]")
+    pointers = (int(ffi.cast("uintptr_t", pointer)) for pointer in (path, offsets))
+    _link(opened, _load(opened, 2, 48), 48, extra=struct.pack("=QQQQIII4x", *pointers, 0, 0, 1, 0, 0))
+
+
+def _perf_event(opened: list[int]) -> None:
+    _load(opened, 7)
+    _perf(opened, _SOFTWARE, 0, period=10**9)
+
+
+def _hardware(opened: list[int]) -> None:
+    _perf(opened, 0, 0, period=10**9)
+
+
+def _tcx(opened: list[int]) -> None:
+    program = _load(opened, 3, 46)
+    try:
+        _link(opened, program, 46, target=_NO_INTERFACE)
+    except OSError as error:
+        # That it looked for the interface is all that we want to know.
+        if error.errno != errno.ENODEV:
+            raise
+
+
+def _packet_socket(opened: list[int]) -> None:
+    from socket import AF_PACKET, SOCK_RAW, socket
+
+    _load(opened, 1)
+    # Of no protocol: nothing comes to it.
+    opened.append(socket(AF_PACKET, SOCK_RAW, 0).detach())
+
+
+def _statistics(opened: list[int]) -> None:
+    fd = lib.bpf_enable_stats(0)
+    messages()
+    if fd < 0:
+        raise OSError(-fd, os.strerror(-fd))
+    opened.append(fd)
+
+
+def _instance(_: list[int]) -> None:
+    """A trace instance of our own, as `skep.stream.printk` makes it."""
+    folder = f"{tracefs()}/instances/skep-{os.getpid()}-doctor"
+    os.mkdir(folder)
+    os.rmdir(folder)
+
+
+def _loaded(
+    program_type: int, attach_type: int = 0, *, function: bytes = b"", flags: int = 0
+) -> Callable[[list[int]], None]:
+    def load(opened: list[int]) -> None:
+        _load(opened, program_type, attach_type, function=function, flags=flags)
+
+    return load
+
+
+# Program and attach types are of enum bpf_prog_type and bpf_attach_type.
+KINDS: dict[str, Callable[[list[int]], None]] = {
+    "tp": _tracepoint,
+    "raw_tp": _raw_tracepoint,
+    "tp_btf": _by_type(23, _TRACEPOINT),
+    "fentry": _by_type(24, _FUNCTION),
+    "fexit": _by_type(25, _FUNCTION),
+    "fmod_ret": _by_type(26, _MODIFIED),
+    "kprobe": _kprobe,
+    "kprobe.multi": _kprobe_multi,
+    "uprobe": _uprobe,
+    "uprobe.multi": _uprobe_multi,
+    "lsm": _loaded(29, 27, function=b"file_open"),
+    "perf_event": _perf_event,
+    "hardware events": _hardware,
+    "iter": _iterator,
+    "syscall": _loaded(31, flags=_SLEEPABLE),
+    "xdp": _loaded(6, 37),
+    "tc": _loaded(3),
+    "tcx": _tcx,
+    "netfilter": _loaded(32, 45),
+    "socket": _packet_socket,
+    "cgroup": _loaded(9, 2),
+    "bpf_printk": _instance,
+    "run counts": _statistics,
+}
+"""Kinds of hooks, as sections name them, and what else a run may want: how each is tried."""
