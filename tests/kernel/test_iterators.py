@@ -77,9 +77,9 @@ def test_the_command_line_reads_them_once_and_ends(skep, output):
         assert row.split() == ["row", str(process.pid), str(process.pid), "sleep"]
         assert lines == [f"task\t{process.pid} of {process.pid}", "the end"]
     else:
-        row, *lines = map(json.loads, done.stdout.splitlines())
-        assert row == {"_event": "row", "pid": process.pid, "tid": process.pid, "comm": "sleep"}
-        assert [line["line"] for line in lines] == [f"task\t{process.pid} of {process.pid}", "the end"]
+        objects = list(map(json.loads, done.stdout.splitlines()))
+        assert objects[0] == {"_event": "row", "pid": process.pid, "tid": process.pid, "comm": "sleep"}
+        assert [each["line"] for each in objects[1:]] == [f"task\t{process.pid} of {process.pid}", "the end"]
     assert "not over its children" in done.stderr
 
 

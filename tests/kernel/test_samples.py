@@ -57,6 +57,7 @@ def test_a_process_is_sampled_with_what_it_starts_from_then_on(program):
     process = subprocess.Popen([sys.executable, "-c", waiting], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         with Run(program("samples"), pids=[process.pid]) as run:
+            assert process.stdin is not None
             process.stdin.write(b"\n")
             process.stdin.flush()
             rows = [row for batch in run.batches(duration=60) for row in batch.rows()]
@@ -123,6 +124,7 @@ def test_more_samples_than_the_kernel_takes_are_refused():
     with pytest.raises(AttachError, match=f"{most + 1} samples a second are more than") as found:
         open_samples(parse("perf_event"), most + 1, os.getpid())
 
+    assert found.value.remedy is not None
     assert str(most) in found.value.remedy
 
 
