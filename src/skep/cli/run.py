@@ -9,10 +9,11 @@ import sys
 from skep.base.errors import UsageError
 from skep.cli.options import run_parser
 from skep.cli.parser import nearest
-from skep.session.api import read_spec
+from skep.session.api import find_source, read_spec
 from skep.session.run import Run, Stop
 from skep.session.words import fill_words
 from skep.spec.targets import Targets, open_words
+from skep.spec.trust import stranger
 from skep.spec.words import WORDS, questions, words_of
 from skep.stream.resolve import resolve
 
@@ -44,6 +45,8 @@ def main(arguments: Sequence[str]) -> int:
         spec = read_spec(source, btf=first.btf, events=first.events)
         options = run_parser(spec)[0].parse(rest)
         words, notices = _words(spec, options)
+        if owner := stranger(find_source(source)):
+            notices.append(f"{source} belongs to {owner}, and runs as root")
         targets = _targets(spec, words, options)
         fill = {**fill_words(spec, words), **_fill(spec, options.fill)}
         _set_variables(spec, options)

@@ -14,6 +14,7 @@ import os
 from skep.base.errors import SourceNotFoundError
 from skep.spec.document import Document
 from skep.spec.objectspec import ObjectSpec
+from skep.spec.trust import refuse_untrusted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,12 +85,14 @@ def compile(  # noqa: A001 - skep.compile is what a reader expects
     Raises:
         SourceNotFoundError: no such file or tool.
         UsageError: a ring or a type of `events` is not there.
+        PrivilegeError: we are root, and every user may write to it.
         CompileError: the compiler rejects it.
         BtfError: there is no BTF.
     """
     from skep.kernel.btf import build
 
     path = find_source(source)
+    refuse_untrusted(path)
     return Spec.read(build(path, btf=btf, events=events), path.removesuffix(".c") + ".o")
 
 
@@ -105,8 +108,10 @@ def open(  # noqa: A001 - skep.open is what a reader expects
     Raises:
         SourceNotFoundError: it cannot be read.
         UsageError: a ring or a type of `events` is not there.
+        PrivilegeError: we are root, and every user may write to it.
         ObjectFormatError: it is not an eBPF object, or a damaged one.
     """
+    refuse_untrusted(path)
     data = _read(path)
     asked = Document({ring: list(names) for ring, names in (events or {}).items()}, {}, "")
     if not _is_package(path, data[:_HEAD]):

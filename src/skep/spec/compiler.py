@@ -13,6 +13,7 @@ from _blake2 import blake2b
 
 from skep.base.errors import SkepError, UnsupportedError
 from skep.spec import cache
+from skep.spec.trust import refuse_untrusted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def find_compiler() -> Compiler:
     reason = UnsupportedError("clang, which compiles kernel files, is not installed", remedy=_INSTALL)
     for compiler in _candidates():
         try:
+            refuse_untrusted(compiler.path)
             compiler.headers()
         except UnsupportedError as error:
             reason = error
