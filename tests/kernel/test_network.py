@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
 
@@ -289,6 +290,7 @@ def started(skep, *words: str) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [*skep, "run", source, *words], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
+    assert process.stderr is not None
     for line in process.stderr:
         if "attached; Ctrl-C ends" in line:
             return process
@@ -386,3 +388,96 @@ def test_the_command_line_says_it_all(network, skep, program):
     finished = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
 
     assert [json.loads(line)["length"] for line in finished.stdout.splitlines()] == [HEADERS + 1]
+
+
+@pytest.mark.parametrize("name", ["driver", "filter", "coming", "copied"])
+def test_attaching_again_and_again_leaves_nothing(network, program, name):
+    spec = program("network")
+    without = spec.programs.keys() - {name}
+    with spec.load(without=without, targets=Targets(iface="near")) as loaded:
+        before = os.listdir("/proc/self/fd")
+        for _ in range(20):
+            with loaded.attach() as links:
+                assert list(links) == [name]
+
+        assert os.listdir("/proc/self/fd") == before
+
+
+@pytest.fixture
+def tool(skep):
+    """tool(name, ..., code): the events of a tool while Python code runs, with those that the fixture's end brings."""
+
+    def events(*words: str, code: str) -> list[dict[str, Any]]:
+        command = [*skep, "run", *words, "-o", "json", "--", sys.executable, "-c", f"import socket\n{code}"]
+        finished = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        return [json.loads(line) for line in finished.stdout.splitlines()]
+
+    return events
+
+
+SENDS = """
+for family, address in ((socket.AF_INET, "10.99.0.2"), (socket.AF_INET6, "fd99::2")):
+    with socket.socket(family, socket.SOCK_DGRAM) as sender:
+        sender.bind(("", 4322))
+        sender.sendto(b"12345", (address, 4321))
+"""
+
+
+@pytest.mark.floors("6.12", "6.1")
+def test_pktsnoop_shows_packets_of_both_families(network, tool):
+    for namespace, name, number in ((network.ours, "near", 1), (network.theirs, "far", 2)):
+        ip("-n", namespace, "address", "add", f"fd99::{number}/64", "dev", name, "nodad")
+
+    events = tool("pktsnoop", "--iface", "near", "--protocol-target", "UDP", "--port", "4321", code=SENDS)
+
+    names = "direction_name protocol_name family_name vlan sport dport saddr_ip daddr_ip length"
+    shown = [tuple(event[name] for name in names.split()) for event in events]
+    assert shown == [
+        ("OUT", "UDP", "AF_INET", 0, 4322, 4321, "10.99.0.1", "10.99.0.2", 14 + 20 + 8 + 5),
+        ("OUT", "UDP", "AF_INET6", 0, 4322, 4321, "fd99::1", "fd99::2", 14 + 40 + 8 + 5),
+    ]
+
+
+@pytest.mark.floors("6.12", "6.1")
+@pytest.mark.parametrize("filtered", [["--protocol-target", "TCP"], ["--port-target", "4323"], ["--iface", "lo"]])
+def test_pktsnoop_is_silent_about_others(network, tool, filtered):
+    assert (
+        tool("pktsnoop", "--iface", "near", *filtered, code="socket.socket(type=2).sendto(b'', ('10.99.0.2', 9))") == []
+    )
+
+
+@pytest.mark.floors("6.12")
+def test_pktsnoop_tells_the_vlan(network, tool):
+    for namespace, name, number in ((network.ours, "near", 1), (network.theirs, "far", 2)):
+        try:
+            ip("-n", namespace, "link", "add", "link", name, "name", "vlan7", "type", "vlan", "id", "7")
+        except subprocess.CalledProcessError as error:
+            pytest.skip(f"this kernel has no VLANs: {error.stderr}")
+        ip("-n", namespace, "address", "add", f"10.97.0.{number}/24", "dev", "vlan7")
+        ip("-n", namespace, "link", "set", "vlan7", "up")
+
+    events = tool("pktsnoop", "--iface", "near", code="socket.socket(type=2).sendto(b'', ('10.97.0.2', 9))")
+
+    assert {(event["vlan"], event["daddr_ip"]) for event in events if event["dport"] == 9} == {(7, "10.97.0.2")}
+
+
+@pytest.mark.floors("6.12", "6.1")
+def test_tcingress_shows_the_length_and_the_time_to_live(network, tool):
+    code = "s = socket.socket(type=2); s.setsockopt(0, socket.IP_TTL, 17); s.sendto(b'12345', ('10.99.0.2', 4321))"
+
+    [event] = tool("tcingress", "--iface", "near", "--direction", "egress", code=code)
+
+    shown = [event[name] for name in ("saddr_ip", "daddr_ip", "total_length", "ttl")]
+    assert shown == ["10.99.0.1", "10.99.0.2", 20 + 8 + 5, 17]
+
+
+@pytest.mark.floors("6.12", "6.1")
+def test_tcingress_is_silent_about_what_goes_the_other_way(network, tool):
+    # What comes back would be a word of ICMP: nobody listens there. So somebody does.
+    with inside(network.theirs), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("10.99.0.2", 4321))
+        with inside(network.ours):
+            assert (
+                tool("tcingress", "--iface", "near", code="socket.socket(type=2).sendto(b'', ('10.99.0.2', 4321))")
+                == []
+            )
