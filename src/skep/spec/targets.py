@@ -8,8 +8,8 @@ The words are the options of ``skep run``:
                           or egress (what leaves)
     --xdp-mode MODE       of xdp: native (in the driver) or generic (in front of the stack); else the driver decides
     --binary PATH         the binary or library of uprobes and USDT probes, whatever their sections name
-    --function NAME       the function of kprobes, uprobes, fentry and the like, or a pattern (vfs_*); the system call of
-                          ksyscall; the PROVIDER:NAME of USDT probes
+    --function NAME       the function of kprobes, uprobes, fentry and the like, or a pattern (vfs_*); the system call
+                          of ksyscall; the PROVIDER:NAME of USDT probes
     --freq N              samples a second of perf_event
     --attach PROG=TARGET  of one program, what stands behind the slash of its section; with a kind in front of it, the
                           whole section: PROG=kretprobe/do_unlinkat; of perf_event, an event and its period:
