@@ -69,8 +69,7 @@ class Command:
         try:
             os.write(go, b"\0")
         except BrokenPipeError:
-            # Somebody has ended it while it waited; its status will say so.
-            return
+            pass  # it has ended while it waited: it says why, or its status does
         finally:
             os.close(go)
         # The pipe closes by itself when the program is executed.
@@ -116,11 +115,12 @@ def _child(arguments: Sequence[str], go: int, fail: int, stdout: int, user: tupl
         for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if number in _IGNORED_BY_PYTHON or callable(signal.getsignal(number)):
                 signal.signal(number, signal.SIG_DFL)
+        # Before the word comes: from then on, what this process does is the command's.
+        if user is not None:
+            _become(*user)
+        inherit_nothing()
         if os.read(go, 1):
             os.dup2(stdout, 1)
-            if user is not None:
-                _become(*user)
-            inherit_nothing()
             os.execvp(arguments[0], list(arguments))
     except BaseException as error:  # noqa: BLE001 - whatever it is, the parent reports it, and the child ends here
         os.write(fail, (getattr(error, "strerror", None) or str(error)).encode("utf-8", "replace"))
