@@ -24,6 +24,7 @@ test: .venv/.test $(OBJECTS) $(PROBED) ## every test: here, and on the kernels u
 			.venv/bin/python -m pytest tests/kernel tests/vm || exit; \
 	done
 	.venv/bin/python tests/floors.py $(RESULTS)
+	.venv/bin/python tests/hooks.py --check $(RESULTS)
 
 test-all: export SKEP_ALL = 1
 test-all: test ## every test on every floor, however long it takes

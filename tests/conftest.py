@@ -3,7 +3,8 @@
 A floor is a kernel that the tests run on: `host`, or `6.12` and `6.1` under QEMU. A test in tests/kernel runs on the
 host, and on the kernels that its mark `floors` names; one in tests/vm runs on those only. With SKEP_ALL=1 every test
 runs on every floor. What ran, was skipped and failed is written to $SKEP_RESULTS/FLOOR.json; tests/floors.py then fails
-if a test was skipped wherever it could have run.
+if a test was skipped wherever it could have run. The kinds of hooks that were attached to by what passed are written to
+$SKEP_RESULTS/FLOOR.hooks, for tests/hooks.py.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ PROGRAMS = Path(__file__).parent / "programs"
 ALL = os.environ.get("SKEP_ALL") == "1"
 
 _outcomes: dict[str, tuple[str, str]] = {}
+_hooks: set[str] = set()
 
 
 def pytest_configure(config):
@@ -48,6 +50,8 @@ def pytest_runtest_logreport(report):
     if report.when == "call" or report.outcome != "passed":
         reason = report.longrepr[2] if report.skipped and isinstance(report.longrepr, tuple) else ""
         _outcomes[report.nodeid] = (report.outcome, reason)
+    if report.when == "call" and report.outcome == "passed":
+        _hooks.update(value for name, value in report.user_properties if name == "hook")
 
 
 def pytest_sessionfinish():
@@ -56,6 +60,9 @@ def pytest_sessionfinish():
         path = Path(folder) / f"{FLOOR}.json"
         known = json.loads(path.read_text()) if path.exists() else {}
         path.write_text(json.dumps(known | _outcomes, indent=1))
+        path = Path(folder) / f"{FLOOR}.hooks"
+        attached = set(path.read_text().split()) if path.exists() else set()
+        path.write_text("".join(f"{kind}\n" for kind in sorted(attached | _hooks)))
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ import pytest
 
 from skep._native import ffi, lib
 from skep.kernel.features import mount_tracefs, tracefs
+from skep.kernel.link import attach
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -84,6 +85,18 @@ def _settled(look: Callable[[], set[Any]], before: set[Any]) -> set[Any]:
     while (left := look() - before) and time.monotonic() < end:
         time.sleep(0.01)
     return left
+
+
+@pytest.fixture(autouse=True)
+def _hooks(request, monkeypatch):
+    """Notes the kinds of hooks that a test attaches to: docs/hooks.md tells which are tested."""
+
+    def noted(programs, hooks, *rest, **options):
+        links = attach(programs, hooks, *rest, **options)
+        request.node.user_properties += [("hook", hooks[name].kind) for name in links]
+        return links
+
+    monkeypatch.setattr("skep.kernel.object.attach", noted)
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from skep.session.run import Run
 
 # The hooks that the development machine's kernel lacks may be skipped there: the virtual machines have them.
 HERE = ["tracepoint", "raw_tracepoint", "tp_btf", "uprobe", "uretprobe"]
-ELSEWHERE = ["kprobe", "kretprobe", "fentry", "fexit", "lsm", "ksyscall"]
+ELSEWHERE = ["kprobe", "kretprobe", "fentry", "fexit", "fmod_ret", "lsm", "ksyscall"]
 RETURNS = {"kretprobe": -2, "fexit": -2, "uretprobe": -1}
 
 
@@ -19,7 +19,7 @@ RETURNS = {"kretprobe": -2, "fexit": -2, "uretprobe": -1}
 def test_a_program_on_a_hook_sends_a_typed_row(program, hook, tmp_path):
     # A file that is not there: what the hook sees is the call, and on return -ENOENT, or -1 from the C library.
     path = tmp_path / "missing"
-    path.write_text("x") if hook == "lsm" else None
+    path.write_text("x") if hook in {"lsm", "fmod_ret"} else None
     spec = program(hook)
     try:
         with Run(spec, command=["rm", "-f", str(path)], stdout=2) as run:

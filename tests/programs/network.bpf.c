@@ -54,3 +54,20 @@ int copied(struct __sk_buff *ctx)
 	look(ctx);
 	return ctx->len;
 }
+
+SEC("tc/egress")
+int going(struct __sk_buff *ctx)
+{
+	look(ctx);
+	return 0;
+}
+
+SEC("xdp.frags")
+int jumbo(struct xdp_md *ctx)
+{
+	u8 header[24];
+
+	if (!bpf_xdp_load_bytes(ctx, sizeof(struct ethhdr), header, sizeof(header)) && is_ours(header))
+		send(ctx->ingress_ifindex, bpf_xdp_get_buff_len(ctx));
+	return XDP_PASS;
+}

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["NOTHING_ATTACHES", "Hook", "no_hook", "parse", "split_binary"]
+__all__ = ["NOTHING_ATTACHES", "Hook", "kinds", "no_hook", "parse", "split_binary"]
 
 NOTHING_ATTACHES = "nothing in skep attaches this kind yet"
 
@@ -279,6 +279,16 @@ def _lacks_in_binary(kind: str, target: str) -> str:
     if kind == "usdt":
         return "" if ":" in place else _PROBE
     return "" if place else _FUNCTION
+
+
+def kinds() -> dict[str, list[str]]:
+    """Every kind of hook, and the names that its sections begin with: of tp, ``tp``, ``tracepoint``, ``tp.s`` ..."""
+    names = {kind: [kind] for kind in (*_TARGETED, *_LEFT_OPEN, *_WHOLE)}
+    for alias, kind in _ALIASES.items():
+        names[kind].append(alias)
+    for kind in _MAY_SLEEP:
+        names[kind] += [f"{name}.s" for name in names[kind]]
+    return names
 
 
 def _says_all(kind: str, target: str) -> bool:
