@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from skep.base.errors import ObjectFormatError, SkepError, UsageError
 from skep.spec.document import Document, Tag
-from skep.spec.elf import Elf
+from skep.spec.elf import STT_FUNC, Elf
 from skep.spec.objectspec import PERF_EVENT_ARRAY, RINGBUF, ObjectSpec
 
 TEXT = """
@@ -113,10 +113,10 @@ def test_programs_are_the_functions_with_a_section(spec: ObjectSpec) -> None:
     ]
 
 
-def test_programs_know_the_helpers_that_they_call_themselves(spec: ObjectSpec) -> None:
+def test_programs_know_the_helpers_that_they_and_their_functions_call(spec: ObjectSpec) -> None:
     assert {name: set(program.helpers) for name, program in spec.programs.items()} == {
         "enter": {6},
-        "leave": {131, 125, 132},
+        "leave": {131, 125, 132, 6},
         "other": set(),
     }
     assert spec.prints
@@ -517,7 +517,10 @@ def ring_of(record: bytes, number: int, names: bytes = NAMES, *, typed: bool = T
     ring += type_(14, number + 4, struct.pack("=I", 1), name=VALUE)
     ring += type_(15, 16, struct.pack("=III", number + 5, 0, 16), name=RING_NAME, vlen=1)
     call = struct.pack("=BBhi", 0x85, 0, 0, 130)
-    return elf((b".BTF", 1, 0, btf(record + ring, names), 0), (b"code", 1, 6, call, 0))
+    # A static function, whose name is the empty one.
+    function = struct.pack("=IBBHQQ", 0, STT_FUNC, 0, 2, 0, len(call))
+    types = (b".BTF", 1, 0, btf(record + ring, names), 0)
+    return elf(types, (b"code", 1, 6, call, 0), (b".symtab", 2, 0, bytes(24) + function, 4))
 
 
 INT = type_(1, 4, struct.pack("=I", 32))

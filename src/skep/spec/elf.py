@@ -173,13 +173,17 @@ class Elf:
             for index, (name, kind, flags, _, _, size, link, info, *_) in enumerate(headers)
         ]
 
-    def references(self) -> Sequence[tuple[int, int, str]]:
-        """Where the code names a map or a variable: (number of the section, offset in it, the name)."""
+    def references(self) -> Sequence[tuple[int, int, str, int, int]]:
+        """Where the code names a map, a variable or a function, or only the section that it lies in.
+
+        Returns:
+            (number of the section, offset in it, the name, and where that is defined: number of the section, offset).
+        """
         table = self._symbol_table()
         if table is None:
             return []
         names = bytes(self.sections[table.link].data)
-        entry, symbol = struct.Struct(f"{self.byte_order}QQ"), struct.Struct(f"{self.byte_order}I20x")
+        entry, symbol = struct.Struct(f"{self.byte_order}QQ"), struct.Struct(f"{self.byte_order}I2xHQ8x")
         found = []
         for section in self.sections:
             if section.type != SHT_REL:
@@ -190,7 +194,8 @@ class Elf:
                 place = (info >> 32) * symbol.size
                 if place + symbol.size > len(table.data):
                     raise self.damaged("a relocation names a symbol that is not there")
-                found.append((section.info, offset, self._string(names, symbol.unpack_from(table.data, place)[0])))
+                name, home, value = symbol.unpack_from(table.data, place)
+                found.append((section.info, offset, self._string(names, name), home, value))
         return found
 
     def _symbol_table(self) -> Section | None:

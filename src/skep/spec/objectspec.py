@@ -5,14 +5,13 @@ Reading the same object gives the same spec on any machine. What depends on the 
 
 from __future__ import annotations
 
-import struct
-
 from skep.base.errors import ObjectFormatError
 from skep.base.schema import Type
 from skep.spec.annotations import Note, read_note
 from skep.spec.btf import ARRAY, POINTER, STRUCT, Btf
+from skep.spec.code import read_code, used_from
 from skep.spec.document import SECTION, read_document
-from skep.spec.elf import SHF_EXECINSTR, STT_FUNC, STT_OBJECT, Elf
+from skep.spec.elf import STT_FUNC, STT_OBJECT, Elf
 from skep.spec.events import RING_SENDERS, SEQUENCE_WRITERS, EventSpec, find_events
 from skep.spec.sections import parse
 from skep.spec.variables import VariableSpec
@@ -22,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Self
 
+    from skep.spec.code import Code, Place
     from skep.spec.document import Document
-    from skep.spec.elf import Section, Symbol
+    from skep.spec.elf import Symbol
     from skep.spec.sections import Hook
 
 __all__ = ["EventSpec", "MapSpec", "ObjectSpec", "ProgramSpec"]
@@ -38,7 +38,6 @@ SCOPED = "skep_scoped"
 
 # Helpers that print to the trace pipe: bpf_trace_printk, bpf_trace_vprintk.
 _PRINTK = {6, 177}
-_CALL = 0x85
 
 
 class ProgramSpec:
@@ -47,8 +46,8 @@ class ProgramSpec:
     Args:
         name: its function.
         section: the section that names its hook, such as ``tp/syscalls/sys_enter_openat``.
-        helpers: numbers of the helpers that it calls itself (not those of its subprograms).
-        symbols: names of the maps and variables that it uses, or that the subprograms of the object use.
+        helpers: numbers of the helpers that it calls, itself or in its subprograms.
+        symbols: names of the maps and variables that it uses, itself or in its subprograms.
         note: its doc comment.
     """
 
@@ -193,12 +192,12 @@ class ObjectSpec:
         own = read_document(elf.by_name[SECTION].data if SECTION in elf.by_name else memoryview(b""), file)
         known = own if document is None else own.overruled_by(document)
         notes = {name: read_note(comment) for name, comment in known.notes.items()}
-        programs = {program.name: program for program in _programs(elf, notes)}
-        helpers = frozenset[int]().union(*(_helpers(section.data, elf) for section in _code(elf)))
+        functions = read_code(elf)
+        programs = {program.name: program for program in _programs(elf, functions, notes)}
+        helpers = frozenset[int]().union(*(code.helpers for code in functions.values()))
         maps = {spec.name: spec for spec in _maps(btf, notes)}
-        shared = _helpers(elf.by_name[".text"].data, elf) if ".text" in elf.by_name else frozenset()
         iterators = {
-            name: (program.helpers | shared) & SEQUENCE_WRITERS
+            name: program.helpers & SEQUENCE_WRITERS
             for name, program in programs.items()
             if program.hook.kind == "iter"
         }
@@ -217,31 +216,13 @@ class ObjectSpec:
         )
 
 
-def _code(elf: Elf) -> Iterable[Section]:
-    return [section for section in elf.sections if section.flags & SHF_EXECINSTR and section.size]
-
-
-def _programs(elf: Elf, notes: Mapping[str, Note]) -> Iterable[ProgramSpec]:
-    code = {section.index: section for section in _code(elf)}
-    used: dict[int, list[tuple[int, str]]] = {}
-    for index, offset, name in elf.references():
-        used.setdefault(index, []).append((offset, name))
-    shared = {name for index in used if index in code and code[index].name == ".text" for _, name in used[index]}
+def _programs(elf: Elf, functions: Mapping[Place, Code], notes: Mapping[str, Note]) -> Iterable[ProgramSpec]:
     for symbol in elf.symbols:
-        section = code.get(symbol.section)
+        place, section = (symbol.section, symbol.value), elf.sections[symbol.section].name
         # Functions in .text are called by programs; they are none themselves.
-        if section is not None and symbol.type == STT_FUNC and symbol.is_global and section.name != ".text":
-            end = symbol.value + symbol.size
-            own = {name for offset, name in used.get(section.index, ()) if symbol.value <= offset < end}
-            helpers = _helpers(elf.data(symbol), elf)
-            yield ProgramSpec(symbol.name, section.name, helpers, frozenset(shared | own), notes.get(symbol.name))
-
-
-def _helpers(code: memoryview, elf: Elf) -> frozenset[int]:
-    """Numbers of the helpers called: `call` with no source register, which marks subprograms and kfuncs."""
-    whole = code[: len(code) // 8 * 8]
-    instructions = struct.iter_unpack(f"{elf.byte_order}BBhi", whole)
-    return frozenset(number for code, registers, _, number in instructions if code == _CALL and registers >> 4 == 0)
+        if symbol.type == STT_FUNC and symbol.is_global and place in functions and section != ".text":
+            used = used_from(place, functions)
+            yield ProgramSpec(symbol.name, section, used.helpers, used.names, notes.get(symbol.name))
 
 
 def _maps(btf: Btf, notes: Mapping[str, Note]) -> Iterable[MapSpec]:
