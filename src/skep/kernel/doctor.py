@@ -12,6 +12,7 @@ from skep._native import ffi, lib
 from skep.base.errors import SkepError, UnsupportedError
 from skep.kernel.alternatives import UNTRIED, Plan
 from skep.kernel.attempts import KINDS, attempt
+from skep.kernel.features import beside
 from skep.kernel.machine import Finding, kernel_findings, process_findings
 from skep.kernel.privileges import lacking
 from skep.kernel.trial import Trial
@@ -22,19 +23,17 @@ if TYPE_CHECKING:
 
     from skep.spec.objectspec import ObjectSpec
 
-__all__ = ["Report", "examine"]
+__all__ = ["Report", "examine", "needed_for"]
 
 _LOADING = ("CAP_BPF", "CAP_PERFMON")
 _NETWORK = ("xdp", "tc", "tcx", "netfilter", "cgroup")
-# What a kind needs beside the two; tests/kernel/test_privileges.py holds it against the kernel.
+# What networks need beside the two; the others: `skep.kernel.features.beside`.
 _BESIDE = {
-    "tp": "CAP_DAC_READ_SEARCH",
-    "uprobe": "CAP_SYS_ADMIN",
-    "socket": "CAP_NET_RAW",
-    "bpf_printk": "CAP_DAC_OVERRIDE",
-    "run counts": "CAP_SYS_ADMIN",
-    **dict.fromkeys(_NETWORK, "CAP_NET_ADMIN"),
+    "socket": ["CAP_NET_RAW"],
+    **{kind: ["CAP_NET_ADMIN"] for kind in _NETWORK},
 }
+# What is no hook needs only these.
+_ALONE = {"bpf_printk": ["CAP_DAC_OVERRIDE"], "run counts": ["CAP_SYS_ADMIN"]}
 _TRAMPOLINES = "CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS and CONFIG_BPF_JIT (x86-64 5.5, arm64 6.0)"
 _BUILT_WITH = {
     "tp": "CONFIG_EVENT_TRACING, and tracefs mounted",
@@ -102,6 +101,17 @@ def examine(tools: Mapping[str, ObjectSpec | None]) -> Report:
     return Report(sections, works=all(finding.state == "yes" for finding in gallery))
 
 
+def needed_for(kind: str) -> list[str]:
+    """The capabilities that a kind needs here; tests/kernel/test_privileges.py holds it against the kernel.
+
+    Args:
+        kind: one of `skep.kernel.attempts.KINDS`.
+    """
+    # A hardware event is tried without a program; it is of use with one only.
+    kind = kind.replace("hardware events", "perf_event")
+    return _ALONE.get(kind) or [*_LOADING, *_BESIDE.get(kind, ()), *beside(kind)]
+
+
 def _close(opened: list[int]) -> None:
     for fd in opened:
         os.close(fd)
@@ -118,12 +128,9 @@ def _try(kind: str, opened: list[int]) -> Finding:
 
 
 def _refused(kind: str, error: OSError) -> Finding:
-    needed = (
-        [_BESIDE[kind]] if kind in {"bpf_printk", "run counts"} else [*_LOADING, *filter(None, [_BESIDE.get(kind)])]
-    )
     built_with = _BUILT_WITH.get(kind, "CONFIG_BPF_SYSCALL")
     if error.errno in {errno.EPERM, errno.EACCES}:
-        missing = lacking(needed)
+        missing = lacking(needed_for(kind))
         if missing:
             return Finding(kind, "untried", f"needs {', '.join(missing)}")
         return Finding(

@@ -12,23 +12,30 @@ from skep._native import ffi, lib
 from skep.base.errors import PrivilegeError, UnsupportedError
 from skep.kernel.privileges import in_initial_namespace, lacking
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from skep.spec.sections import Hook
-
-__all__ = ["beside", "missing_capabilities", "mount_tracefs", "online_cpus", "privilege_error", "tracefs"]
+__all__ = [
+    "beside",
+    "missing_capabilities",
+    "mount_tracefs",
+    "online_cpus",
+    "perf_paranoid",
+    "privilege_error",
+    "tracefs",
+]
 
 # Since 5.8 these two are enough to load, and for most hooks; before, and instead of them, CAP_SYS_ADMIN.
 _NEEDED = ("CAP_BPF", "CAP_PERFMON")
 _TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 _AS_ROOT = 'Run it as root: sudo skep ... (or sudo env PATH="$PATH" skep ... for a virtual environment).'
+# The highest kernel.perf_event_paranoid at which CAP_PERFMON opens events.
+_FOR_PERFMON = 2
+_PARANOID = "/proc/sys/kernel/perf_event_paranoid"
+# Kinds that are events of perf: perf_event_open(2).
+_EVENTS = {"tp", "kprobe", "kretprobe", "ksyscall", "kretsyscall", "uprobe", "uretprobe", "usdt", "perf_event"}
+_UPROBES = {"uprobe", "uretprobe", "usdt"}
 _INSTEAD = {
     # Its files are the group's that it was mounted for, if it was mounted so, and else for root alone.
     "CAP_DAC_READ_SEARCH": "Or let a group of yours read tracefs: sudo mount -o remount,mode=750,gid=GROUP {tracefs}",
     "CAP_DAC_OVERRIDE": "Records of a ring buffer need no tracefs.",
-    # perf_uprobe_event_init() in kernel/events/core.c: a uprobe in the middle of an instruction breaks what it is in.
-    "CAP_SYS_ADMIN": "Where the kernel has uprobe.multi (Linux 6.6), a program of that section needs no more than "
-    "CAP_BPF and CAP_PERFMON.",
 }
 
 
@@ -41,15 +48,24 @@ def missing_capabilities(*more: str) -> list[str]:
     return lacking([*_NEEDED, *more])
 
 
-def beside(hook: Hook) -> list[str]:
+def beside(kind: str) -> list[str]:
     """The capabilities that a hook may need beside those for loading; what networks need, their modules say.
 
     Args:
-        hook: what a section names.
+        kind: of the hook.
     """
-    if hook.kind == "tp":
-        return ["CAP_DAC_READ_SEARCH"]
-    return ["CAP_SYS_ADMIN"] if hook.kind in {"uprobe", "uretprobe", "usdt"} else []
+    needed = ["CAP_DAC_READ_SEARCH"] if kind == "tp" else []
+    # Since 6.16, and in stable kernels of 2025, a uprobe is root's: one in the middle of an instruction breaks what it
+    # is in (kernel/events/core.c, perf_uprobe_event_init).
+    if kind in _UPROBES or (kind in _EVENTS and perf_paranoid() > _FOR_PERFMON):
+        needed.append("CAP_SYS_ADMIN")
+    return needed
+
+
+def perf_paranoid() -> int:
+    """The setting kernel.perf_event_paranoid. Above 2, which Debian and Ubuntu have, CAP_PERFMON opens no event."""
+    with open(_PARANOID, encoding="ascii") as file:
+        return int(file.read())
 
 
 def privilege_error(what: str, *more: str) -> PrivilegeError:
@@ -69,10 +85,16 @@ def privilege_error(what: str, *more: str) -> PrivilegeError:
         # The two are enough for most, and what is not like most is root's.
         missing = lacking(["CAP_SYS_ADMIN"])
     if missing:
-        instead = _INSTEAD.get(missing[0], "") if missing[0] in more else ""
+        remedies = [_AS_ROOT]
+        remedies += [_INSTEAD[name].format(tracefs=tracefs()) for name in missing if name in _INSTEAD]
+        if "CAP_SYS_ADMIN" in missing and perf_paranoid() > _FOR_PERFMON:
+            remedies.append(f"Or let CAP_PERFMON open events: sudo sysctl kernel.perf_event_paranoid={_FOR_PERFMON}")
+        elif "CAP_SYS_ADMIN" in more:
+            remedies.append(
+                "Where the kernel has uprobe.multi (Linux 6.6), CAP_BPF and CAP_PERFMON are enough for that."
+            )
         return PrivilegeError(
-            f"{what} is not permitted: this process lacks {', '.join(missing)}",
-            remedy=f"{_AS_ROOT}\n{instead.format(tracefs=tracefs())}".strip(),
+            f"{what} is not permitted: this process lacks {', '.join(missing)}", remedy="\n".join(remedies)
         )
     return PrivilegeError(
         f"{what} is not permitted, though this process may load programs: the kernel was built or locked down so",

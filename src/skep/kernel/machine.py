@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from skep.kernel.features import tracefs
+from skep.kernel.features import perf_paranoid, tracefs
 from skep.kernel.privileges import NUMBERS, capabilities, in_initial_namespace, lacking
 
 TYPE_CHECKING = False
@@ -127,14 +127,19 @@ def _settings() -> Iterator[Finding]:
         "",
         f"{unprivileged}: {'anybody may load some programs' if unprivileged == '0' else 'CAP_BPF is needed'}",
     )
-    paranoid = _read("/proc/sys/kernel/perf_event_paranoid")
-    yield Finding("kernel.perf_event_paranoid", "", f"{paranoid}: does not bind who has CAP_PERFMON")
+    paranoid = perf_paranoid()
+    if paranoid > 2:
+        what = "events (tp, kprobe, uprobe, perf_event) are opened by CAP_SYS_ADMIN, and not by CAP_PERFMON"
+        remedy = "sudo sysctl kernel.perf_event_paranoid=2"
+        yield Finding("kernel.perf_event_paranoid", "no", f"{paranoid}: {what}", remedy)
+    else:
+        yield Finding("kernel.perf_event_paranoid", "yes", f"{paranoid}: CAP_PERFMON opens events")
     restrict = _read("/proc/sys/kernel/kptr_restrict")
     if restrict == "2":
         remedy = "sudo sysctl kernel.kptr_restrict=1"
         yield Finding("kernel.kptr_restrict", "no", "2: addresses of kernel functions are told to nobody", remedy)
     else:
-        whom = "with CAP_SYSLOG" if restrict == "1" else "as perf_event_paranoid says"
+        whom = "with CAP_SYSLOG" if restrict == "1" else "to all but at perf_event_paranoid > 1"
         yield Finding("kernel.kptr_restrict", "yes", f"{restrict}: addresses of kernel functions are told, {whom}")
     statistics = _read("/proc/sys/kernel/bpf_stats_enabled")
     running = "for all programs, which slows each" if statistics == "1" else "skep counts while it runs"

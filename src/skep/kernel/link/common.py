@@ -91,7 +91,7 @@ def failure(hook: Hook, number: int, log: str = "") -> SkepError:
     if not hook.in_binary and (number in MISSING or (number == errno.EOPNOTSUPP and ".multi" in hook.kind)):
         return HookMissingError(f"this kernel has {'several functions for' if number == _AMBIGUOUS else 'no'} {hook}")
     if number in {errno.EPERM, errno.EACCES}:
-        return privilege_error(f"attaching to {hook}", *beside(hook))
+        return privilege_error(f"attaching to {hook}", *beside(hook.kind))
     detail = log.strip().splitlines()[-1].removeprefix("libbpf: ") if log.strip() else os.strerror(number)
     return AttachError(f"it cannot be attached to {hook}: {detail}", number)
 
