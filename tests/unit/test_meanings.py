@@ -57,7 +57,6 @@ def meaning(name: str, type_: Type, helpers: set[int] | None = None, *, beside: 
         *((name, U16, "family") for name in ("family", "af", "sa_family")),
         *((name, U64, "bytes") for name in ("bytes", "rx_bytes")),
         *((name, S32, "syscall") for name in ("syscall", "syscall_nr", "sysnr")),
-        *((name, S32, "exit_code") for name in ("exit_code",)),
         *((name, S32, "open_flags") for name in ("open_flags", "o_flags")),
         *((name, POINTER, "pointer") for name in ("sk", "anything")),
     ],
@@ -80,6 +79,7 @@ def test_a_field_means_what_its_type_and_name_agree_on(name: str, type_: Type, w
         pytest.param("rapid", U32, id="a name that holds one"),
         pytest.param("saddr", U64, id="an address of 64 bits"),
         pytest.param("count", U64, id="any other number"),
+        pytest.param("exit_code", S32, id="the kernel's exit code, or the status taken out of it"),
     ],
 )
 def test_a_field_whose_type_or_name_does_not_fit_stays_a_number(name: str, type_: Type) -> None:

@@ -1,7 +1,8 @@
 """Finds the meaning of a field from its type, its name and its neighbours; and the clock of a time from its programs.
 
 The rules are those of the field's own habits: what `ts`, `delta_us`, `saddr` or `ret` hold in the kernel files that
-people write. A rule needs type *and* name to agree; what fits none stays a plain number.
+people write. A rule needs type *and* name to agree; what fits none stays a plain number. So does what has one name for
+two things: an `exit_code` may be the kernel's, with the status shifted and the signal below it, or the status alone.
 """
 
 from __future__ import annotations
@@ -45,7 +46,6 @@ _ENDINGS = (
 # The same for whole names only.
 _WHOLE = (
     ("ktime ktime_ns start start_ns end end_ns begin begin_ns when", _int(8), "time"),
-    ("exit_code", _int(4, 8), "exit_code"),
     ("open_flags o_flags", _int(4, 8), "open_flags"),
 )
 _BY_ENDING = {name: (fits, word) for names, fits, word in _ENDINGS for name in names.split()}

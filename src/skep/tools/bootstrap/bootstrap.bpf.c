@@ -18,6 +18,7 @@ struct event {
 	u32 pid;
 	u32 ppid;
 	char comm[16];
+	/// @format exit_code
 	u32 exit_code;
 	u64 duration_ns; /* of an exit; 0 if the start was not seen */
 	char filename[NAME_SIZE];

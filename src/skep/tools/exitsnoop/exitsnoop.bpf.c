@@ -14,6 +14,7 @@ struct event {
 	u32 ppid;
 	char comm[16];
 	u64 age_ns;
+	/// @format exit_code
 	u32 exit_code; /* as in wait(2): status << 8, or the signal that ended it */
 };
 
