@@ -34,6 +34,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +203,7 @@ def _load(path: str) -> dict[str, Any]:
             rows = 0
             if spec.events:
                 _work()
-                rows = sum(batch.count for batch in reader.batches(0.5))
+                rows = sum(batch.count for batch in chain(reader.batches(0.5), loaded.walk(links)))
     except (skep.VerifierError, skep.UnsupportedError) as error:
         return {"rejected": str(error)[:300]}
     except skep.SkepError as error:
@@ -211,7 +212,10 @@ def _load(path: str) -> dict[str, Any]:
 
 
 def _work() -> None:
-    """The stock workload: a file, a process, a signal, a connection, on this machine only."""
+    """The stock workload: a file, a process, a signal, a connection, small calls; on this machine only."""
+    os.getpgid(0)
+    os.sched_yield()
+    time.sleep(0.001)
     with open("/etc/hostname", "rb") as file:
         file.read()
     subprocess.run(["/bin/true"], check=True)
