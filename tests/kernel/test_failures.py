@@ -15,6 +15,7 @@ import pytest
 
 from skep.base.errors import LoadError, UsageError, VerifierError
 from skep.kernel.features import tracefs
+from skep.spec.objectspec import NO_PROGRAM
 
 
 def _run(skep, *arguments, **options):
@@ -111,6 +112,7 @@ def test_c_that_does_not_compile_gives_clangs_message(skep, tmp_path):
         pytest.param(["hello", "--pid-filter", "99999999999"], 2, "2147483647", id="an option out of range"),
         pytest.param(["--pid-filter", "1", "hello"], 2, "stands before SOURCE", id="an option too early"),
         pytest.param(["hello", "--set", "nothing=1"], 2, "no such variable", id="no such variable"),
+        pytest.param(["hello", "--set", "pid_filter"], 2, "it takes NAME=VALUE", id="no value"),
         pytest.param(["opensnoop", "--map", "nothing.max_entries=1"], 2, "no such map", id="no such map"),
         pytest.param(["opensnoop", "--map", "events.size=1"], 2, "max_entries=N", id="no such size"),
         pytest.param(["opensnoop", "--map", "events.max_entries=0"], 2, "from 1 to", id="a map of nothing"),
@@ -125,6 +127,15 @@ def test_a_wrong_request_has_exit_code_2_and_a_remedy(skep, arguments, code, mes
     assert finished.returncode == code, finished.stderr
     assert message in finished.stderr
     assert "Traceback" not in finished.stderr
+
+
+def test_a_source_without_a_program_says_what_makes_one(skep, tmp_path):
+    source = tmp_path / "idle.bpf.c"
+    source.write_text('#include "vmlinux.h"\nint idle(void *ctx) { return 0; }\n')
+    finished = _run(skep, str(source))
+
+    assert finished.returncode == 1
+    assert finished.stderr == f"skep: idle cannot be run: {NO_PROGRAM}\n"
 
 
 def test_a_map_that_is_too_large_is_explained(program):

@@ -255,7 +255,6 @@ def test_an_empty_source_has_nothing(project: Project) -> None:
         pytest.param("#if 1\nint x;\n", "unterminated conditional directive", 1, id="a condition without an end"),
         pytest.param("\0\1\2\xff\n\x7fELF\0\n" * 50, "", 1, id="bytes of no meaning"),
         pytest.param("(" * 100_000, "bracket nesting level exceeded", 1, id="100,000 brackets"),
-        pytest.param('#include "program.bpf.c"\n', "nested too deeply", 1, id="including itself"),
     ],
 )
 def test_what_the_compiler_rejects_is_an_error_with_its_words_and_the_place(
@@ -274,6 +273,18 @@ def test_what_the_compiler_rejects_is_an_error_with_its_words_and_the_place(
     assert message in str(error)
     assert (error.diagnostic.file, error.diagnostic.line) == (str(project.source), line)
     assert error.remedy is None
+
+
+def test_files_that_include_each_other_without_end_are_told_once(project: Project) -> None:
+    (project.source.parent / "one.h").write_text('#include "two.h"\n')
+    (project.source.parent / "two.h").write_text('#include "one.h"\n')
+    project.source.write_text('#include "one.h"\n')
+
+    with pytest.raises(CompileError, match="nested too deeply") as raised:
+        project.compile()
+
+    assert str(raised.value).count("In file included from") <= 4
+    assert raised.value.remedy == "one.h includes itself: a header begins with #pragma once."
 
 
 @pytest.mark.parametrize(

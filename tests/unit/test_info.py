@@ -20,7 +20,7 @@ from skep.cli.main import main
 from skep.cli.options import option_names, run_parser
 from skep.session import api
 from skep.spec.annotations import Note
-from skep.spec.objectspec import EventSpec, MapSpec, ObjectSpec, ProgramSpec
+from skep.spec.objectspec import NO_PROGRAM, EventSpec, MapSpec, ObjectSpec, ProgramSpec
 from skep.spec.variables import VariableSpec
 from skep.view import info
 from skep.view.info import describe, info_json
@@ -31,6 +31,7 @@ HEADER = Path("/usr/include/linux/bpf.h")
 U32 = Type("int", 4, "u32")
 BOOL = Type("bool", 1, "bool")
 TEXT = Type("text", 8, "char[8]", count=8)
+MODE = Type("enum", 4, "enum mode", enum={0: "IDLE", 1: "BUSY"})
 BYTES = Type("array", 4, "u8[4]", element=Type("int", 1, "u8"), count=4)
 PID = Field("pid", 0, 4, U32, "pid")
 SPAN = Field("took_us", 8, 8, Type("int", 8, "u64"), "duration_us")
@@ -171,7 +172,7 @@ def test_the_page_of_a_kernel_file():
 
 
 def test_an_empty_kernel_file_is_told_of_too():
-    assert text_of(spec_of()).splitlines()[1:14:2] == [""] * 7
+    assert text_of(spec_of()).splitlines()[2:4] == ["Programs: none", f"  {NO_PROGRAM}"]
     assert re.findall(r"^(\w.*): none$", text_of(spec_of()), re.MULTILINE) == [
         "Programs",
         "What skep run attaches here",
@@ -330,12 +331,27 @@ def test_the_options_that_variables_become(variables, names):
         pytest.param(variable("a", TEXT, b"abc\0\0\0\0\0"), "abc", id="text"),
         pytest.param(variable("a", TEXT, b"a\xff\0\0\0\0\0\0"), "a\\xff", id="text that is not UTF-8"),
         pytest.param(variable("a", BYTES, b"\1\2\3\xff"), "010203ff", id="bytes"),
+        pytest.param(variable("a", MODE, b"\1\0\0\0"), "BUSY", id="an enum"),
+        pytest.param(variable("a", MODE, b"\7\0\0\0"), 7, id="a number that the enum does not name"),
     ],
 )
 def test_defaults_as_json_has_them(one, value):
     spec = spec_of(variables=(one,))
 
     assert json.loads(info_json(spec, {}))["variables"][0]["default"] == value
+
+
+def test_the_names_of_an_enum_are_told():
+    many = Type("enum", 4, "enum many", enum={number: f"E{number}" for number in range(10)})
+    spec = spec_of(variables=(variable("mode", MODE), variable("many", many), variable("a")))
+
+    shown = section_of(spec, "Options of skep run")
+    assert re.findall(r"enum (\w+: .*?)  ", shown) == ["mode: IDLE, BUSY", "many: E0, E1, E2, E3, E4, E5, E6, E7, ..."]
+    assert [one["enum"] for one in json.loads(info_json(spec, {}))["variables"]] == [
+        ["IDLE", "BUSY"],
+        [f"E{number}" for number in range(10)],
+        None,
+    ]
 
 
 def schema_with(name: str) -> Schema:

@@ -79,6 +79,8 @@ def test_a_field_means_what_its_type_and_name_agree_on(name: str, type_: Type, w
         pytest.param("rapid", U32, id="a name that holds one"),
         pytest.param("saddr", U64, id="an address of 64 bits"),
         pytest.param("count", U64, id="any other number"),
+        pytest.param("ts_us", U64, id="a time in microseconds"),
+        pytest.param("start_timestamp_ms", U64, id="a time in milliseconds"),
         pytest.param("exit_code", S32, id="the kernel's exit code, or the status taken out of it"),
     ],
 )

@@ -186,7 +186,7 @@ def test_parse_reads_text(type_: Type, name: str, text: str, value: object) -> N
         pytest.param(U32, "limit", "10ms", "takes a number (u32)", id="a time for what is none"),
         pytest.param(BOOL, "limit", "2", "takes true or false, not '2'", id="two for a bool"),
         pytest.param(BOOL, "limit", "", "takes true or false", id="nothing for a bool"),
-        pytest.param(MODE, "limit", "busy", "takes one of IDLE, BUSY, or a number", id="a name in the other case"),
+        pytest.param(MODE, "limit", "bus", "takes one of IDLE, BUSY, or a number", id="half a name"),
         pytest.param(TEXT, "limit", "abcdefgh", "at most 7 bytes", id="text that is too long"),
         pytest.param(U64, "min_ns", "10 ms", "a number or a duration such as 10ms", id="a time with a blank"),
         pytest.param(U64, "min_ns", "-1ms", "a number or a duration such as 10ms", id="a negative time"),
@@ -379,3 +379,10 @@ def test_an_option_that_cannot_be_one_is_the_files_fault(cmdarg: str) -> None:
 def test_a_short_option_that_cannot_be_one_is_the_files_fault(cmdarg: str) -> None:
     with pytest.raises(ProgramError):
         _ = variable(U32, note=f"@cmdarg {cmdarg}").short
+
+
+def test_the_name_of_an_enum_in_the_other_case_is_told() -> None:
+    with pytest.raises(UsageError, match="takes one of IDLE, BUSY, or a number, not 'busy'") as raised:
+        variable(MODE).parse("busy")
+
+    assert raised.value.remedy == "Did you mean BUSY?"

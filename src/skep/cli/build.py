@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
+from skep.base.errors import UsageError
 from skep.cli.parser import EVENT, Parser
 from skep.session.api import compile as compile_spec
-from skep.session.api import tool_names
+from skep.session.api import find_source, tool_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ def main(arguments: Sequence[str]) -> int:
     # A tool's object goes to this folder; that of a file, beside it.
     beside = f"{spec.name}.bpf.o" if options.source in tool_names() else options.source.removesuffix(".c") + ".o"
     output = options.output or beside
+    if os.path.exists(output) and os.path.samefile(output, find_source(options.source)):
+        raise UsageError(f"{output} is the source itself", remedy="Name another file: -o OBJECT")
     with open(output, "wb") as file:
         file.write(spec.data)
     sys.stderr.write(f"skep: {output}: {len(spec.programs)} programs, {len(spec.maps)} maps\n")

@@ -148,7 +148,9 @@ def _set_variables(spec: Spec, options: Namespace) -> None:
             variable.parse(value)
     for assignment in options.set:
         name, equals, text = assignment.partition("=")
-        if not equals or name not in spec.variables:
+        if not equals:
+            raise UsageError(f"--set {assignment}: it takes NAME=VALUE")
+        if name not in spec.variables:
             remedy = nearest(name, spec.variables, "variables")
             raise UsageError(f"--set {assignment}: there is no such variable", remedy=remedy)
         spec.variables[name].parse(text)

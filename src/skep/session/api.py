@@ -133,8 +133,10 @@ def find_source(name: str) -> str:
     # A tool's name is a tool, whatever lies in this folder: somebody else may have put it there for root to load.
     if name in tool_names():
         return os.path.join(tool_folder(name), f"{name}.bpf.c")
-    if os.path.exists(name):
+    if os.path.isfile(name):
         return name
+    if os.path.exists(name):
+        raise SourceNotFoundError(f"{name} is no regular file", remedy="Give a .bpf.c file: it is read more than once.")
     from difflib import get_close_matches
 
     near = get_close_matches(name, tool_names(), 1)
@@ -158,7 +160,8 @@ def read_spec(source: str, *, btf: str | None = None, events: Mapping[str, Seque
     """A spec from whatever SOURCE names: a .bpf.c file, a .bpf.o file, a package.json, or a tool of the gallery."""
     path = find_source(source)
     head = _read(path, _HEAD)
-    is_built = head.startswith(b"\x7fELF") or _is_package(path, head)
+    # What is called an object and is none is told so; what a compiler says of it would not help.
+    is_built = head.startswith(b"\x7fELF") or path.endswith(".o") or _is_package(path, head)
     return open(path, events=events) if is_built else compile(path, btf=btf, events=events)
 
 

@@ -8,13 +8,13 @@ import signal
 import time
 from itertools import chain
 
-from skep.base.errors import UsageError
+from skep.base.errors import ProgramError, UsageError
 from skep.kernel.command import Command
 from skep.kernel.features import mount_tracefs
 from skep.kernel.privileges import drop
 from skep.kernel.scope import Tree
 from skep.session.loaded import Object
-from skep.spec.objectspec import SCOPED, TREE
+from skep.spec.objectspec import NO_PROGRAM, SCOPED, TREE
 from skep.spec.targets import Targets
 from skep.stream.reader import Reader
 
@@ -191,6 +191,8 @@ class Run:
         return self
 
     def _open(self) -> None:
+        if not self.spec.programs:
+            raise ProgramError(f"{self.spec.name} cannot be run: {NO_PROGRAM}")
         if self._arguments:
             # Forked first: its process id has to be known before anything is loaded.
             self._command = Command(self._arguments, stdout=self._stdout, user=self._user)

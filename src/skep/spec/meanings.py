@@ -27,6 +27,8 @@ def _int(*sizes: int, signed: bool | None = None) -> Callable[[Type], bool]:
 # read. Names are compared and not matched: compiling these as regular expressions would cost 2 ms at every start.
 _ENDINGS = (
     ("ts timestamp time ts_ns timestamp_ns time_ns", _int(8), "time"),
+    # Times, of which no word counts in these units; not spans, as what follows would make of them.
+    ("ts_us ts_ms timestamp_us timestamp_ms", lambda _: False, ""),
     ("us usec usecs micros", _int(4, 8), "duration_us"),
     ("ms msec msecs millis", _int(4, 8), "duration_ms"),
     ("ns nsec nsecs nanos delta duration latency elapsed age lat", _int(8), "duration_ns"),

@@ -32,6 +32,9 @@ __all__ = ["EventSpec", "MapSpec", "ObjectSpec", "ProgramSpec"]
 PERF_EVENT_ARRAY = 4
 RINGBUF = 27
 
+# What to say of a file that declares none.
+NO_PROGRAM = 'it has no program: SEC("tp/...") before a function makes it one'
+
 # Of skep.h: the map that a file shares with the tracker (skep.kernel.scope), and whether there is a tree to be in.
 TREE = "skep_tree"
 SCOPED = "skep_scoped"

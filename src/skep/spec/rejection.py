@@ -30,6 +30,8 @@ def rejection(source: str, output: bytes, ours: str) -> CompileError:
     # Where one of our headers adds to one that is not there, the file that includes ours asks for it.
     asked = rf"In file included from (.+):(\d+):\n{re.escape(ours)}/.+:\d+(:\d+: fatal error: .* file not found)"
     text = re.sub(asked, r"\1:\2\3", text)
+    # Of files that include each other without end, one round says all.
+    text = re.sub(r"((?:In file included from .+\n){1,4}?)\1+", r"\1", text)
     folder = os.path.dirname(source)
     diagnostics = [
         Diagnostic(
@@ -52,7 +54,10 @@ def rejection(source: str, output: bytes, ours: str) -> CompileError:
 
 
 def _remedy(text: str) -> str | None:
-    """Where the header comes from that is missing, if one is."""
+    """What to do about a header that is missing, or that includes itself, if one is."""
+    nested = re.search(r"^(.+?):\d+:\d+: error: #include nested too deeply", text, re.MULTILINE)
+    if nested is not None:
+        return f"{os.path.basename(nested[1])} includes itself: a header begins with #pragma once."
     # The line of the source stands below the message.
     match = re.search(r"^(.+?):\d+:\d+: fatal error: '(.+)' file not found\n.*?([\"<])\2[\">]", text, re.MULTILINE)
     if match is None:

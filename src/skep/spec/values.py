@@ -159,7 +159,9 @@ class Value:
         if name not in names:
             # Compilers before clang 15 keep no names of an enum of 64 bits.
             takes = f"one of {', '.join(names)}, or a number" if names else "a number"
-            raise UsageError(f"{self.name} takes {takes}, not {name!r}")
+            meant = next((known for known in names if known.lower() == name.lower()), None)
+            remedy = f"Did you mean {meant}?" if meant else None
+            raise UsageError(f"{self.name} takes {takes}, not {name!r}", remedy=remedy)
         return names[name]
 
     def _address(self, text: str) -> bytes:

@@ -11,8 +11,9 @@ As JSON it is one object on one line, whose keys are always these:
                    default: what skep gives it where that is left open; 0 where the kernel needs none, or one for each
                    CPU (arrays); null where only the user knows, or nothing is open,
                    value (C type of the values, or null)
-    variables      list: name, type, default (bytes as hexadecimal digits), help,
+    variables      list: name, type, default (bytes as hexadecimal digits, an enum by name), help,
                    option (of `skep run`, or null),
+                   enum: the names that it takes, or null,
                    text: whether it can be given as text at all, by its option or as --set NAME=VALUE; else from Python
     words          object: each word of `skep run` that fills something (pid, uid, ...), and the list of the variables
                    and maps that it fills
@@ -155,12 +156,15 @@ def _variable(variable: VariableSpec, option: str | None) -> dict[str, Any]:
     value = variable.value
     if isinstance(value, bytes):
         value = value.hex()
+    elif isinstance(value, int):
+        value = (variable.type.enum or {}).get(value, value)
     return {
         "name": _plain(variable.name),
         "type": _plain(variable.type.name),
         "default": _plain(value) if isinstance(value, str) else value,
         "help": _plain(variable.help),
         "option": None if option is None else _plain(option),
+        "enum": None if variable.type.enum is None else [_plain(name) for name in variable.type.enum.values()],
         "text": variable.is_option,
     }
 

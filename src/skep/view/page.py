@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textwrap import wrap
 
+from skep.spec.objectspec import NO_PROGRAM
 from skep.spec.sizes import STACK_DEPTH
 from skep.view.formatters import escape
 from skep.view.info import describe
@@ -22,6 +23,7 @@ _SIZED_IN_BYTES = {"ringbuf", "user_ringbuf"}
 _COLUMNS = 100  # of the page
 _WIDEST = 40  # what one long name may do to the column of all
 _NARROWEST = 30  # what remains of the last column beside wide ones
+_MOST_NAMES = 8  # of an enum
 _GAP = "  "
 
 
@@ -43,6 +45,8 @@ def info_text(spec: ObjectSpec, options: Mapping[str, str], outlook: Outlook | N
         ("NAME", "HOOK", "MAPS"),
         [(program["name"], program["section"], ", ".join(program["maps"])) for program in known["programs"]],
     )
+    if not known["programs"]:
+        lines.append(f"{_GAP}{NO_PROGRAM}")
     lines += _section(
         "What skep run attaches here",
         ("NAME", "ATTACHED"),
@@ -113,7 +117,11 @@ def _value(map_: Mapping[str, Any]) -> str:
 
 
 def _settable(variable: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    return variable[key], variable["type"], repr(variable["default"]), variable["help"]
+    names, default = variable["enum"], variable["default"]
+    if names is None:
+        return variable[key], variable["type"], repr(default), variable["help"]
+    shown = ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
+    return variable[key], f"{variable['type']}: {shown}", str(default), variable["help"]
 
 
 def _row(field: Mapping[str, Any]) -> tuple[str, ...]:
