@@ -104,6 +104,7 @@ def test_c_that_does_not_compile_gives_clangs_message(skep, tmp_path):
         pytest.param(
             ["hello", "--", "/dev/null"], 2, "'/dev/null' cannot be executed: Permission denied", id="not executable"
         ),
+        pytest.param(["hello", "--", "nosuchcommand"], 2, "it is in no folder of PATH", id="no such name"),
         pytest.param(["hello", "--", ""], 2, "cannot be executed", id="an empty command"),
         pytest.param(["hello", "--"], 2, "after -- a command", id="no command"),
         pytest.param(["hello", "-p", "99999999999"], 2, "no number from 1", id="a process id out of range"),

@@ -38,6 +38,17 @@ def test_a_log_without_source_still_gives_its_reason():
     assert explain("0: (95) exit\nR0 !read_ok\n").message == "the verifier says: R0 !read_ok"
 
 
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "cannot call GPL-restricted function from non-GPL compatible program",
+        "cannot call GPL only function from proprietary program",
+    ],
+)
+def test_a_licence_that_is_missing_is_the_remedy(reason):
+    assert "LICENSE[]" in str(explain(f"0: (85) call bpf_probe_read#4\n{reason}\n").suggestion)
+
+
 def test_an_empty_log_gives_no_reason():
     assert explain("").message == "the verifier says: no reason given"
 

@@ -31,18 +31,22 @@ class Command:
         stdout: file descriptor that becomes its standard output.
         user: uid, gid to run as; None for our own. It has no capability that was given to skep alone.
 
+    Raises:
+        UsageError: there is no such program in PATH.
+
     `fd` is readable when it has ended.
     """
 
     def __init__(self, arguments: Sequence[str], *, stdout: int, user: tuple[int, int] | None = None) -> None:
         self.arguments = arguments
+        program = _find(arguments[0])
         go, self._go = os.pipe()
         failed, fail = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self._go)
             os.close(failed)
-            _child(arguments, go, fail, stdout, user)
+            _child(program, arguments, go, fail, stdout, user)
         os.close(go)
         os.close(fail)
         self._failed = failed
@@ -108,7 +112,20 @@ class Command:
         os.close(self._failed)
 
 
-def _child(arguments: Sequence[str], go: int, fail: int, stdout: int, user: tuple[int, int] | None) -> None:
+def _find(name: str) -> str:
+    """The program of that name. It is looked for here: a search by execvp(3) would be traced as the command's doing."""
+    if "/" in name or not name:
+        return name
+    paths = [os.path.join(folder, name) for folder in os.get_exec_path()]
+    found = next((path for path in paths if os.path.isfile(path) and os.access(path, os.X_OK)), None)
+    if found is None:
+        raise UsageError(f"{name!r} cannot be executed: it is in no folder of PATH", remedy="A command follows --.")
+    return found
+
+
+def _child(
+    program: str, arguments: Sequence[str], go: int, fail: int, stdout: int, user: tuple[int, int] | None
+) -> None:
     """Never returns: waits for the word, and becomes the command."""
     try:
         # As if it had been started by itself: Python ignores the first two, and we may catch the others.
@@ -121,7 +138,7 @@ def _child(arguments: Sequence[str], go: int, fail: int, stdout: int, user: tupl
         inherit_nothing()
         if os.read(go, 1):
             os.dup2(stdout, 1)
-            os.execvp(arguments[0], list(arguments))
+            os.execv(program, list(arguments))
     except BaseException as error:  # noqa: BLE001 - whatever it is, the parent reports it, and the child ends here
         os.write(fail, (getattr(error, "strerror", None) or str(error)).encode("utf-8", "replace"))
     finally:

@@ -299,7 +299,7 @@ def _not_loaded(spec: ObjectSpec, number: int, log: str, entries: Mapping[str, i
 
         found = explain(verified[1])
         message = f"program {program[1]} cannot be loaded: the verifier rejects it\n{found}"
-        return VerifierError(message, number, log=verified[1], diagnostics=[found])
+        return VerifierError(message, number, log=verified[1], remedy=found.suggestion, diagnostics=[found])
     if number == errno.EPERM:
         on_network = program and program[1] in spec.programs and spec.programs[program[1]].hook.on_network
         return privilege_error(f"loading {what}", *(["CAP_NET_ADMIN"] if on_network else []))

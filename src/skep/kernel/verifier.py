@@ -10,6 +10,9 @@ __all__ = ["explain"]
 
 # Lines at the end of a log that count work and explain nothing.
 _STATISTICS = re.compile(r"processed \d+ insns|verification time|stack depth|peak_states|mark_read|^-- |^libbpf: ")
+# What programs without a licence of the GPL's family are told.
+_GPL = re.compile(r"GPL.only|GPL.restricted|non-GPL")
+_LICENSE = 'Declare a licence: char LICENSE[] SEC("license") = "Dual BSD/GPL";'
 # `; source text @ file.c:31`, since 6.9; before that without the place.
 _SOURCE = re.compile(r"^; (.*?)(?: @ ([^@]+):(\d+))?$")
 _INSTRUCTION = re.compile(r"^\d+: \(")
@@ -38,4 +41,5 @@ def explain(log: str) -> Diagnostic:
         f"{message}\n    {source}" if source else message,
         file=file,
         line=int(number) if number else None,
+        suggestion=_LICENSE if _GPL.search(reason) else None,
     )
