@@ -42,6 +42,8 @@ NOT_RUN = {
     "make test": "is what runs this",
     "bench/run startup": "measures, which takes a quiet machine",
     "bench/run memory --runs 5": "measures, which takes a quiet machine",
+    "bench/run compile --runs 8": "measures, which takes a quiet machine",
+    "bench/run strangers": "takes a quarter of an hour",
     "sudo skep run opens.bpf.c --pid-target 1234": "runs until Ctrl-C",
     "sudo skep run opens.bpf.c -p 1234": "runs as long as process 1234, which may be anybody's",
     "sudo skep run opens.bpf.c -o json": "runs until Ctrl-C, and shows what others do",
