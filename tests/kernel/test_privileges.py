@@ -158,7 +158,7 @@ def test_once_all_is_attached_the_other_capabilities_are_gone(skep, source):
 
 def test_a_trace_instance_of_nobody_is_removed(skep, unprivileged):
     finished = unprivileged(
-        *skep, "run", "hello", "-o", "json", "--", "echo", "x", capabilities=[*LOADING, "CAP_DAC_OVERRIDE"]
+        *skep, "run", "hello", "-o", "json", "--", "echo", "x", capabilities=[*LOADING, "CAP_DAC_OVERRIDE", *EVENTS]
     )
 
     assert finished.returncode == 0, finished.stderr
