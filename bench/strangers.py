@@ -11,7 +11,8 @@ libc6-dev-i386), and that is whole: it declares nothing `extern` that another fi
 
 builds      skep compiles it, too
 info        `skep info` is complete: it knows every section, and the type of every record
-self        libbpf attaches every one of its programs by what its section says
+self        every one of its programs can be attached by what its section says
+told        ... or once an interface and a cgroup are named: the guest's own lo, and a cgroup made for it
 rejected    ... but this kernel lacks a hook (or its module), or its verifier refuses a program, as half of the
             selftests want it to
 whole       ... else: everything is loaded and attached, but for programs that another one stands in for
@@ -42,6 +43,7 @@ import skep
 from skep.kernel.btf import header_folder, identity
 from skep.session.words import fill_words
 from skep.spec.sections import parse
+from skep.spec.targets import Targets, hook_of
 from skep.spec.words import words_of
 from skep.stream.reader import Reader
 
@@ -49,6 +51,8 @@ PACKAGE = "linux-source-6.12"
 FOLDERS = {"samples/bpf": ("*.bpf.c", "*_kern.c"), "tools/testing/selftests/bpf/progs": ("*.c",)}
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "skep" / "strangers"
 PROJECT = Path(__file__).resolve().parent.parent
+# What is said of hooks, in the guest.
+TARGETS = Targets(iface="lo", cgroup="/sys/fs/cgroup/strangers")
 # What the kernel defines is marked so.
 PARTIAL = re.compile(r"^extern (?!.*\b__(ksym|kconfig|weak)\b)[^;(]*(\([^;]*\))?;", re.MULTILINE)
 # Seconds: of one file on the host, of one file in the guest, of one guest.
@@ -61,7 +65,7 @@ def strangers(kernel: str = "6.12", only: str = "") -> None:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         rows = dict(zip(map(str, files), pool.map(_on_host, files), strict=True))
     rows = {name: row for name, row in rows.items() if row["hand"]}
-    candidates = {name: row["object"] for name, row in rows.items() if row.get("self")}
+    candidates = {name: row["object"] for name, row in rows.items() if row.get("told")}
     for name, result in _under(kernel, candidates).items():
         rows[name] |= result
     for name, row in sorted(rows.items()):
@@ -118,7 +122,7 @@ def _host(source: str) -> dict[str, Any]:
     kept.parent.mkdir(exist_ok=True)
     kept.write_bytes(spec.data)
     programs = [program for program in spec.programs.values() if not program.section.startswith("?")]
-    hooks = [program.hook for program in programs]
+    hooks = [hook_of(program, TARGETS) for program in programs]
     open_ends = [event.question for event in spec.events.values() if event.question]
     open_ends += [
         f"unknown section {program.section}" for program, hook in zip(programs, hooks, strict=True) if not hook.kind
@@ -127,7 +131,8 @@ def _host(source: str) -> dict[str, Any]:
         "builds": True,
         "object": str(kept),
         "open": open_ends,
-        "self": bool(programs) and all(hook.kind and not hook.needs and hook.kind != "syscall" for hook in hooks),
+        "self": bool(programs) and all(program.hook.kind and not program.hook.needs for program in programs),
+        "told": bool(programs) and all(hook.kind and not hook.needs for hook in hooks),
         "events": len(spec.events),
         "sections": {program.name: program.section for program in programs},
     }
@@ -156,6 +161,7 @@ def _under(kernel: str, candidates: dict[str, str]) -> dict[str, dict[str, Any]]
 def _guest() -> None:
     """In the guest: one file after the other. What is under way when the guest ends stays noted as its end."""
     folder = Path(os.environ["SKEP_RESULTS"])
+    Path(str(TARGETS.cgroup)).mkdir()
     with (folder / "rows").open("w") as rows:
         for name, path in json.loads((folder / "candidates").read_text()).items():
             place = rows.tell()
@@ -195,7 +201,7 @@ def _load(path: str) -> dict[str, Any]:
     try:
         # As `--pid` does: most of these files show only what one process does.
         fill_words(spec, {"pid": str(os.getpid())} if "pid" in words_of(spec) else {})
-        with spec.load() as loaded, Reader(loaded) as reader, loaded.attach() as links:
+        with spec.load(targets=TARGETS) as loaded, Reader(loaded) as reader, loaded.attach() as links:
             attached = list(links)
             reasons = {**loaded.left_out, **loaded.open, **links.left_out}
             asked = [name for name, program in spec.programs.items() if not program.section.startswith("?")]
@@ -221,8 +227,10 @@ def _work() -> None:
     subprocess.run(["/bin/true"], check=True)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     os.kill(os.getpid(), signal.SIGUSR1)
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
-        client.sendall(b"x")
+    # A program on lo may drop what comes.
+    with suppress(OSError), socket.create_server(("127.0.0.1", 0)) as server:
+        with socket.create_connection(server.getsockname(), timeout=0.5) as client:
+            client.sendall(b"x")
     with suppress(OSError):
         os.unlink("/tmp/no such file")
     time.sleep(0.05)
@@ -233,8 +241,8 @@ def _verdict(row: dict[str, Any]) -> str:
     if not row.get("builds"):
         return f"does not build: {row['error']}"
     parts = [f"info incomplete: {'; '.join(row['open'])}"] if row["open"] else []
-    if not row["self"]:
-        parts.append("needs more than its sections say")
+    if not row["told"]:
+        parts.append("needs more than an interface and a cgroup")
     elif "attached" not in row:
         parts.append(f"rejected: {row['rejected']}" if "rejected" in row else f"FAILED: {row['failed']}")
     else:
@@ -259,7 +267,7 @@ def _twice(row: dict[str, Any]) -> list[str]:
     kinds: dict[tuple[str, bool], set[str]] = {}
     for name in row["attached"]:
         hook = parse(row["sections"][name])
-        if hook.in_binary or hook.kind in {"iter", "fmod_ret", "lsm"}:
+        if hook.in_binary or not hook.target or hook.kind in {"iter", "fmod_ret", "lsm"}:
             continue
         kinds.setdefault((hook.target.rpartition("/")[2], hook.is_return), set()).add(hook.kind)
     return [target for (target, _), found in kinds.items() if len(found) > 1]
@@ -268,16 +276,19 @@ def _twice(row: dict[str, Any]) -> list[str]:
 def _totals(rows: dict[str, dict[str, Any]], kernel: str) -> None:
     built = [row for row in rows.values() if row.get("builds")]
     alone = [row for row in built if row["self"]]
-    taken = [row for row in alone if not _is_rejected(row)]
-    whole = [row for row in taken if _is_whole(row)]
-    typed = [row for row in whole if row["events"]]
+    told = [row for row in built if row["told"]]
+    taken = {what: [row for row in of if not _is_rejected(row)] for what, of in {"self": alone, "told": told}.items()}
+    whole = {what: [row for row in of if _is_whole(row)] for what, of in taken.items()}
+    typed = [row for row in whole["told"] if row["events"]]
     print()
     for what, part, of in (
         ("builds", built, rows),
         ("info complete", [row for row in built if not row["open"]], rows),
-        (f"its sections say all; hooks and verifier of {kernel} take it", taken, alone),
-        ("  ... loads and attaches whole", whole, taken),
-        ("  ... attaches for one hook twice", [row for row in whole if _twice(row)], whole),
+        (f"its sections say all; hooks and verifier of {kernel} take it", taken["self"], alone),
+        ("  ... loads and attaches whole", whole["self"], taken["self"]),
+        (f"an interface and a cgroup are told; {kernel} takes it", taken["told"], told),
+        ("  ... loads and attaches whole", whole["told"], taken["told"]),
+        ("  ... attaches for one hook twice", [row for row in whole["told"] if _twice(row)], whole["told"]),
         ("  ... sends records; one was seen under the stock workload", [row for row in typed if row["rows"]], typed),
     ):
         share = f"{100 * len(part) / len(of):5.1f} %" if of else ""
