@@ -228,9 +228,12 @@ def _work() -> None:
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     os.kill(os.getpid(), signal.SIGUSR1)
     # A program on lo may drop what comes.
-    with suppress(OSError), socket.create_server(("127.0.0.1", 0)) as server:
-        with socket.create_connection(server.getsockname(), timeout=0.5) as client:
-            client.sendall(b"x")
+    with (
+        suppress(OSError),
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname(), timeout=0.5) as client,
+    ):
+        client.sendall(b"x")
     with suppress(OSError):
         os.unlink("/tmp/no such file")
     time.sleep(0.05)
