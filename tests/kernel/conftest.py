@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +33,25 @@ def _tracefs():
     yield
     if mounted:
         subprocess.run(["umount", tracefs() or ""], check=True)
+
+
+@pytest.fixture(scope="session")
+def reachable() -> list[str]:
+    """What starts a command of another user, so that it reaches this checkout and its Python, wherever they lie.
+
+    A folder that only root may enter (/root) is covered, in a mount namespace of the command's own, by one that holds
+    no more than these.
+    """
+    needed = [Path(__file__).resolve().parents[2], Path(sys.base_prefix).resolve()]
+    closed = {parent for path in needed for parent in path.parents if not parent.stat().st_mode & 0o001}
+    outermost = [folder for folder in closed if not closed & set(folder.parents)]
+    lines = []
+    for folder in outermost:
+        lines += [f"mount --rbind {folder} /mnt", f"mount -t tmpfs -o mode=755 tmpfs {folder}"]
+        for path in needed:
+            if folder in path.parents:
+                lines += [f"mkdir -p {path}", f"mount --rbind /mnt/{path.relative_to(folder)} {path}"]
+    return ["unshare", "--mount", "sh", "-euc", "\n".join([*lines, 'exec "$@"']), "sh"] if lines else []
 
 
 def _descriptors() -> dict[str, str]:

@@ -35,7 +35,7 @@ def folder():
 
 
 @pytest.fixture
-def unprivileged(folder):
+def unprivileged(folder, reachable):
     """Runs a command as nobody, with these capabilities and no others."""
 
     def run(*command, capabilities=LOADING):
@@ -44,7 +44,7 @@ def unprivileged(folder):
         if names:
             prefix += [f"--inh-caps={names}", f"--ambient-caps={names}"]
         return subprocess.run(
-            [*prefix, *command],
+            [*reachable, *prefix, *command],
             capture_output=True,
             text=True,
             check=False,

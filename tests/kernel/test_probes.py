@@ -388,10 +388,10 @@ def test_a_function_that_the_kernel_does_not_let_probe(program, target, kind, me
     assert caught.value.remedy is None if remedy is None else remedy in str(caught.value.remedy)
 
 
-def test_nobody_without_privileges_attaches(skep, probed):
+def test_nobody_without_privileges_attaches(skep, probed, reachable):
     command = [*skep, "run", str(PROGRAMS / "place.bpf.o"), "--binary", probed, "--function", "probed_one"]
     finished = subprocess.run(
-        ["setpriv", "--reuid=65534", "--clear-groups", "--bounding-set=-all", *command],
+        [*reachable, "setpriv", "--reuid=65534", "--clear-groups", "--bounding-set=-all", *command],
         capture_output=True,
         text=True,
         check=False,
