@@ -102,8 +102,8 @@ def _on_host(source: Path) -> dict[str, Any]:
     header = header_folder(identity())
     by_hand = ["clang", "-g", "-O2", "--target=bpf", "-D__TARGET_ARCH_x86", f"-I{header}", "-idirafter", str(stubs)]
     by_hand += ["-idirafter", f"/usr/include/{os.uname().machine}-linux-gnu", "-c", source.name, "-o", os.devnull]
-    done = subprocess.run(by_hand, cwd=source.parent, capture_output=True, check=False, timeout=HOST_LIMIT)
-    if done.returncode or PARTIAL.search(source.read_text()):
+    alone = subprocess.run(by_hand, cwd=source.parent, capture_output=True, check=False, timeout=HOST_LIMIT)
+    if alone.returncode or PARTIAL.search(source.read_text()):
         return {"hand": False}
     command = [sys.executable, __file__, "host", str(source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HOST_LIMIT)
@@ -122,7 +122,7 @@ def _host(source: str) -> dict[str, Any]:
     kept.parent.mkdir(exist_ok=True)
     kept.write_bytes(spec.data)
     programs = [program for program in spec.programs.values() if not program.section.startswith("?")]
-    hooks = [hook_of(program, TARGETS) for program in programs]
+    hooks = [hook_of(program, TARGETS, spec.maps) for program in programs]
     open_ends = [event.question for event in spec.events.values() if event.question]
     open_ends += [
         f"unknown section {program.section}" for program, hook in zip(programs, hooks, strict=True) if not hook.kind
