@@ -20,7 +20,7 @@ test: .venv/.test $(OBJECTS) $(PROBED) ## every test: here, and on the kernels u
 	rm -rf $(RESULTS) && mkdir $(RESULTS)
 	$(PYTEST) tests/unit tests/kernel tests/packaging
 	for kernel in 6.12 6.1; do \
-		$(SUDO) tests/vm/run --kernel $$kernel --timeout 900 --collect $(RESULTS) -- \
+		$(SUDO) tests/vm/run --kernel $$kernel --timeout 1800 --collect $(RESULTS) -- \
 			.venv/bin/python -m pytest tests/kernel tests/vm || exit; \
 	done
 	.venv/bin/python tests/floors.py $(RESULTS)
