@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from skep._native import ffi, lib
 from skep.base.errors import HookMissingError, ProgramError, UsageError
+from skep.kernel.features import UNTRIED
 from skep.kernel.handlers import known_to_libbpf
 from skep.spec.objectspec import TREE
 from skep.spec.sections import no_hook
@@ -30,10 +31,7 @@ if TYPE_CHECKING:
 
     Ladder = Sequence[Collection[str]]
 
-__all__ = ["UNTRIED", "Plan"]
-
-UNTRIED = "not tried: "
-"""How an answer begins that is no refusal: this process may not ask."""
+__all__ = ["Plan"]
 
 # Kinds for the same, better ones first.
 _FUNCTIONS: Ladder = (

@@ -10,9 +10,9 @@ import os
 
 from skep._native import ffi, lib
 from skep.base.errors import SkepError, UnsupportedError
-from skep.kernel.alternatives import UNTRIED, Plan
+from skep.kernel.alternatives import Plan
 from skep.kernel.attempts import KINDS, attempt
-from skep.kernel.features import beside
+from skep.kernel.features import UNTRIED, beside
 from skep.kernel.machine import Finding, kernel_findings, process_findings
 from skep.kernel.privileges import lacking
 from skep.kernel.trial import Trial

@@ -13,6 +13,7 @@ from skep.base.errors import PrivilegeError, UnsupportedError
 from skep.kernel.privileges import in_initial_namespace, lacking
 
 __all__ = [
+    "UNTRIED",
     "beside",
     "missing_capabilities",
     "mount_tracefs",
@@ -21,6 +22,9 @@ __all__ = [
     "privilege_error",
     "tracefs",
 ]
+
+UNTRIED = "not tried: "
+"""How an answer begins that is no refusal: this process may not ask."""
 
 # Since 5.8 these two are enough to load, and for most hooks; before, and instead of them, CAP_SYS_ADMIN.
 _NEEDED = ("CAP_BPF", "CAP_PERFMON")

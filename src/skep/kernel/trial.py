@@ -12,8 +12,7 @@ import re
 
 from skep._native import ffi, lib, messages
 from skep.base.errors import AttachError, PrivilegeError, SkepError
-from skep.kernel.alternatives import UNTRIED
-from skep.kernel.features import missing_capabilities, tracefs
+from skep.kernel.features import UNTRIED, missing_capabilities, tracefs
 from skep.kernel.handlers import UNIX_CALLS
 from skep.kernel.link.binary import find_binary, split
 from skep.spec.targets import DEFAULT_FREQUENCY, Targets
