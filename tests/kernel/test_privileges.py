@@ -162,7 +162,7 @@ def test_a_trace_instance_of_nobody_is_removed(skep, unprivileged):
     )
 
     assert finished.returncode == 0, finished.stderr
-    assert '"comm": "echo"' in finished.stdout.replace('":"', '": "')
+    assert "write by process" in finished.stdout
 
 
 def test_a_filter_of_an_interface_is_taken_away(skep):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -27,7 +29,6 @@ def test_a_line_becomes_a_row():
     ("comm", "line"),
     [
         pytest.param("a b-c d", b" a b-c d-77 [000] ..... 1.000000: bpf_trace_printk: x", id="blanks and dashes"),
-        pytest.param("<...>", b" <...>-77 [000] ..... 1.000000: bpf_trace_printk: x", id="a name the kernel forgot"),
         pytest.param("sh", b" sh-77 (   77) [000] ..... 1.000000: bpf_trace_printk: x", id="with the process id"),
     ],
 )
@@ -35,6 +36,20 @@ def test_names_of_tasks_may_be_anything(comm, line):
     (row,) = _records([], line)
 
     assert (row.comm, row.tid, row.message) == (comm, 77, "x")
+
+
+@pytest.mark.parametrize(
+    ("tid", "comm"),
+    [
+        pytest.param(os.getpid(), Path("/proc/self/comm").read_text().strip(), id="alive"),
+        # Above the largest that there can be (PID_MAX_LIMIT).
+        pytest.param(4194305, "<...>", id="gone"),
+    ],
+)
+def test_a_name_that_tracing_has_not_learned_is_asked_of_the_task(tid, comm):
+    (row,) = _records([], b" <...>-%d [000] ..... 1.000000: bpf_trace_printk: x" % tid)
+
+    assert (row.comm, row.tid) == (comm, tid)
 
 
 @pytest.mark.parametrize(

@@ -169,10 +169,21 @@ class Lines:
                 self._time = max(self._time, time)
                 message = rest
                 ours = not self._formats or any(_printed(literals, rest) for literals in self._formats)
-                self._head = (time, int(tid), int(cpu), comm) if ours else None
+                self._head = (time, int(tid), int(cpu), _known(comm, tid)) if ours else None
         # A line without a head goes on with the message before it.
         if self._head is not None and message:
             yield _RECORD.pack(*self._head) + message[:_MESSAGE]
+
+
+def _known(comm: bytes, tid: bytes) -> bytes:
+    """The name of a task. Tracing learns it when the task is next switched out: until then, only the task tells."""
+    if comm != b"<...>":
+        return comm
+    try:
+        with open(b"/proc/%s/comm" % tid, "rb") as file:
+            return file.read().rstrip(b"\n")
+    except OSError:
+        return comm
 
 
 def _batch(records: list[bytes], lost: int) -> Batch:
