@@ -54,6 +54,16 @@ def reachable() -> list[str]:
     return ["unshare", "--mount", "sh", "-euc", "\n".join([*lines, 'exec "$@"']), "sh"] if lines else []
 
 
+@pytest.fixture
+def bpffs(tmp_path: Path):
+    """A bpffs of the test's own, in which it pins: many machines mount none."""
+    folder = tmp_path / "bpffs"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "bpf", "bpf", str(folder)], check=True)
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
 def _descriptors() -> dict[str, str]:
     """Our file descriptors that hold something of the kernel's."""
     found = {}
@@ -72,7 +82,10 @@ def _children() -> set[str]:
 
 
 def _instances() -> set[str]:
-    return {name for name in os.listdir(f"{tracefs()}/instances") if name.startswith("skep-")}
+    """Those of this process and of processes that are gone: others may run skep, too."""
+    found = {name: re.match(r"skep-(\d+)-", name) for name in os.listdir(f"{tracefs()}/instances")}
+    owners = {name: int(match[1]) for name, match in found.items() if match}
+    return {name for name, pid in owners.items() if pid == os.getpid() or not os.path.exists(f"/proc/{pid}")}
 
 
 def _pins() -> set[str]:

@@ -116,21 +116,16 @@ def test_iterators_alone_are_repeated_until_time_is_up(program):
 
 
 @pytest.mark.parametrize("way", ["number", "pin"])
-def test_a_map_of_another_file_is_walked_over(program, way):
+def test_a_map_of_another_file_is_walked_over(program, way, bpffs):
     first, second = program("counted"), program("counted")
-    pin = "/sys/fs/bpf/skep-test-counted"
+    pin = f"{bpffs}/counted"
     with first.load(fill={"calls": {7: 70, 8: 80}}, without=["show"]) as filled:
         with open(f"/proc/self/fdinfo/{filled.maps['calls'].fd}") as file:
             number = next(line.split()[1] for line in file if line.startswith("map_id:"))
-        if way == "pin":
-            _pin(filled.maps["calls"].fd, pin)
-        try:
-            targets = Targets(attach={"show": number if way == "number" else pin})
-            with second.load(targets=targets, without=["count"]) as loaded, loaded.attach():
-                rows = list(loaded.events())
-        finally:
-            if way == "pin":
-                os.unlink(pin)
+        _pin(filled.maps["calls"].fd, pin)
+        targets = Targets(attach={"show": number if way == "number" else pin})
+        with second.load(targets=targets, without=["count"]) as loaded, loaded.attach():
+            rows = list(loaded.events())
 
     assert sorted((row.pid, row.calls) for row in rows[:-1]) == [(7, 70), (8, 80)]
     assert rows[-1].processes == 2

@@ -82,7 +82,7 @@ _MEMBERS: Mapping[str, Mapping[str, str | tuple[str, ...]]] = {
 _HELP = ("description", "brief", "details")
 _PROSE = {*_HELP, "version", "param", "return", "returns", "retval", "note", "warning", "todo", "see", "sa", "since"}
 _PROSE |= {"deprecated", "file", "author", "copyright"}
-_WORD = re.compile(r"^[ \t]*@(\w+)(?![\w:])[ \t]*", re.MULTILINE)
+_WORD = re.compile(r"^[ \t]*@(\w+)(?![\w:])[ \t]*", re.MULTILINE | re.ASCII)
 
 
 class Note:
@@ -235,9 +235,9 @@ def _fits(value: object, takes: str | tuple[str, ...]) -> bool:
     if not isinstance(value, str):
         return False
     if takes == _NAME:
-        return re.fullmatch(r"\w+", value) is not None
+        return re.fullmatch(r"\w+", value, re.ASCII) is not None
     if takes == _MEANING:
         return value in MEANINGS
     if takes == _LETTER:
-        return len(value) == 1 and value.isalnum()
+        return len(value) == 1 and value.isascii() and value.isalnum()
     return bool(value)
