@@ -116,10 +116,11 @@ def option_names(spec: ObjectSpec, actions: Iterable[Action]) -> dict[str, str]:
 
 def _words(spec: ObjectSpec) -> dict[str, str]:
     """The words that have something to fill in this file, or to ask: word -> its help."""
+    filled = words_of(spec)
     told = dict(questions(spec))
-    told |= {word: f"fills {', '.join(names)}" for word, names in words_of(spec).items()}
+    told |= {word: f"fills {', '.join(names)}" for word, names in filled.items()}
     for word in open_words(spec.programs.values()):
-        told[word] = f"{told[word]}; attaches programs" if word in words_of(spec) else "attaches programs"
+        told[word] = f"{told[word]}; attaches programs" if word in filled else "attaches programs"
     return {word: _escaped(f"{WORDS[word]} ({told[word]})") for word in WORDS if word in told}
 
 

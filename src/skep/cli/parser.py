@@ -10,10 +10,10 @@ from skep.base.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
     from typing import Any, NoReturn
 
-__all__ = ["EVENT", "Parser", "duration", "nearest", "positive"]
+__all__ = ["EVENT", "Parser", "duration", "positive"]
 
 _LONGEST = 366 * 24 * 3600.0
 
@@ -96,20 +96,6 @@ class Parser(argparse.ArgumentParser):
             f"there is no {kind} {argument}",
             remedy=f"Did you mean {near[0]}?" if near else f"{self.prog} --help shows what it takes.",
         )
-
-
-def nearest(name: str, known: Collection[str], what: str) -> str:
-    """The remedy for a name that nothing has: the nearest one, or all.
-
-    Args:
-        name: as given.
-        known: those that there are.
-        what: what they are, in the plural.
-    """
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, known, 1)
-    return f"Did you mean {near[0]}?" if near else f"The {what} are: {', '.join(known) or 'none'}."
 
 
 def duration(text: str) -> float:

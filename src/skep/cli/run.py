@@ -7,8 +7,8 @@ import signal
 import sys
 
 from skep.base.errors import UsageError
+from skep.base.nearest import nearest
 from skep.cli.options import run_parser
-from skep.cli.parser import nearest
 from skep.session.api import find_source, read_spec
 from skep.session.run import Run, Stop
 from skep.session.words import fill_words
@@ -106,8 +106,9 @@ def _summarize(run: Run, options: Namespace) -> None:
 def _targets(spec: Spec, words: dict[str, str], options: Namespace) -> Targets:
     """What is said of hooks. A word that says nothing else is taken from the others."""
     said: dict[str, Any] = {word: words[word] for word in open_words(spec.programs.values()) if word in words}
+    others = words_of(spec).keys() | questions(spec).keys() if said else ()
     for word in said:
-        if word not in words_of(spec) and word not in questions(spec):
+        if word not in others:
             del words[word]
     attach = {}
     for assignment in options.attach:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from skep._native import ffi, lib
 from skep.base.errors import HookMissingError, ProgramError, UsageError
+from skep.base.nearest import nearest
 from skep.kernel.features import UNTRIED
 from skep.kernel.handlers import known_to_libbpf
 from skep.spec.objectspec import TREE
@@ -233,12 +234,7 @@ class Plan:
 def _check_names(spec: ObjectSpec, wanted: Collection[str], without: Collection[str]) -> None:
     for name in (*wanted, *without):
         if name not in spec.programs:
-            from difflib import get_close_matches
-
-            near = get_close_matches(name, spec.programs, 1)
-            known = ", ".join(spec.programs) or "none"
-            remedy = f"Did you mean {near[0]}?" if near else f"The programs are: {known}."
-            raise UsageError(f"there is no program {name}", remedy=remedy)
+            raise UsageError(f"there is no program {name}", remedy=nearest(name, spec.programs, "programs"))
         if name in wanted and name in without:
             raise UsageError(f"program {name} is wanted, and not wanted")
 

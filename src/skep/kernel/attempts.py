@@ -14,7 +14,7 @@ import os
 import struct
 
 from skep._native import ffi, lib, messages
-from skep.kernel.features import tracefs
+from skep.kernel.features import load_nothing, tracefs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ __all__ = ["KINDS", "attempt"]
 # enum bpf_cmd, include/uapi/linux/bpf.h
 _RAW_TRACEPOINT_OPEN, _LINK_CREATE = 17, 28
 _SLEEPABLE = 1 << 4
-# It returns 0.
-_PROGRAM = bytes.fromhex("b7000000000000009500000000000000")
 _DEVICES = "/sys/bus/event_source/devices"
 # In net/bpf/test_run.c, for tests of the kernel's own.
 _FUNCTION, _MODIFIED = b"bpf_fentry_test1", b"bpf_modify_return_test"
@@ -62,23 +60,15 @@ def attempt(kind: str) -> list[int]:
 
 
 def _load(opened: list[int], program_type: int, attach_type: int = 0, *, function: bytes = b"", flags: int = 0) -> int:
-    options = ffi.new("struct bpf_prog_load_opts *")
-    options.sz = ffi.sizeof("struct bpf_prog_load_opts")
-    options.expected_attach_type = attach_type
-    options.prog_flags = flags
-    if function:
-        number = lib.libbpf_find_vmlinux_btf_id(function, attach_type)
-        if number < 0:
-            messages()
-            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
-        options.attach_btf_id = number
-    instructions = ffi.cast("struct bpf_insn *", ffi.from_buffer(_PROGRAM))
-    fd = lib.bpf_prog_load(program_type, b"attempt", b"GPL", instructions, len(_PROGRAM) // 8, options)
-    messages()
+    number = lib.libbpf_find_vmlinux_btf_id(function, attach_type) if function else 0
+    if number < 0:
+        messages()
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+    fd = load_nothing(program_type, attach_type, btf_id=number, flags=flags)
     if fd < 0:
         raise OSError(-fd, os.strerror(-fd))
     opened.append(fd)
-    return int(fd)
+    return fd
 
 
 def _system_call(opened: list[int], number: int, *arguments: object) -> None:

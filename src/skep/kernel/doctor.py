@@ -12,7 +12,7 @@ from skep._native import ffi, lib
 from skep.base.errors import SkepError, UnsupportedError
 from skep.kernel.alternatives import Plan
 from skep.kernel.attempts import KINDS, attempt
-from skep.kernel.features import UNTRIED, beside
+from skep.kernel.features import LOADING, UNTRIED, beside
 from skep.kernel.machine import Finding, kernel_findings, process_findings
 from skep.kernel.privileges import lacking
 from skep.kernel.trial import Trial
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Report", "examine", "needed_for"]
 
-_LOADING = ("CAP_BPF", "CAP_PERFMON")
 _NETWORK = ("xdp", "tc", "tcx", "netfilter", "cgroup")
 # What networks need beside the two; the others: `skep.kernel.features.beside`.
 _BESIDE = {
@@ -109,7 +108,7 @@ def needed_for(kind: str) -> list[str]:
     """
     # A hardware event is tried without a program; it is of use with one only.
     kind = kind.replace("hardware events", "perf_event")
-    return _ALONE.get(kind) or [*_LOADING, *_BESIDE.get(kind, ()), *beside(kind)]
+    return _ALONE.get(kind) or [*LOADING, *_BESIDE.get(kind, ()), *beside(kind)]
 
 
 def _close(opened: list[int]) -> None:

@@ -8,13 +8,16 @@ from __future__ import annotations
 import errno
 import os
 
-from skep._native import ffi, lib
+from skep._native import ffi, lib, messages
 from skep.base.errors import PrivilegeError, UnsupportedError
 from skep.kernel.privileges import in_initial_namespace, lacking
 
 __all__ = [
+    "LOADING",
     "UNTRIED",
     "beside",
+    "has_probes",
+    "load_nothing",
     "missing_capabilities",
     "mount_tracefs",
     "online_cpus",
@@ -26,8 +29,11 @@ __all__ = [
 UNTRIED = "not tried: "
 """How an answer begins that is no refusal: this process may not ask."""
 
-# Since 5.8 these two are enough to load, and for most hooks; before, and instead of them, CAP_SYS_ADMIN.
-_NEEDED = ("CAP_BPF", "CAP_PERFMON")
+LOADING = ("CAP_BPF", "CAP_PERFMON")
+"""Since 5.8 these two are enough to load, and for most hooks; before, and instead of them, CAP_SYS_ADMIN."""
+
+# It returns 0.
+_NOTHING = bytes.fromhex("b7000000000000009500000000000000")
 _TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 _AS_ROOT = 'Run it as root: sudo skep ... (or sudo env PATH="$PATH" skep ... for a virtual environment).'
 # The highest kernel.perf_event_paranoid at which CAP_PERFMON opens events.
@@ -49,7 +55,7 @@ def missing_capabilities(*more: str) -> list[str]:
     Args:
         more: others that are needed: CAP_NET_ADMIN, CAP_NET_RAW.
     """
-    return lacking([*_NEEDED, *more])
+    return lacking([*LOADING, *more])
 
 
 def beside(kind: str) -> list[str]:
@@ -64,6 +70,38 @@ def beside(kind: str) -> list[str]:
     if kind in _UPROBES or (kind in _EVENTS and perf_paranoid() > _FOR_PERFMON):
         needed.append("CAP_SYS_ADMIN")
     return needed
+
+
+def has_probes(kind: str) -> bool:
+    """Whether the kernel has probes of a kind: each kind is a device.
+
+    Args:
+        kind: ``kprobe`` or ``uprobe``.
+    """
+    return os.path.exists(f"/sys/bus/event_source/devices/{kind}")
+
+
+def load_nothing(program_type: int, attach_type: int, *, btf_id: int = 0, flags: int = 0) -> int:
+    """Loads a program that does nothing, to see whether the kernel takes it.
+
+    Args:
+        program_type: of enum bpf_prog_type.
+        attach_type: of enum bpf_attach_type.
+        btf_id: of the type in the kernel's BTF that it is on.
+        flags: of the program.
+
+    Returns:
+        A file descriptor, or a negative errno.
+    """
+    options = ffi.new("struct bpf_prog_load_opts *")
+    options.sz = ffi.sizeof("struct bpf_prog_load_opts")
+    options.expected_attach_type = attach_type
+    options.attach_btf_id = btf_id
+    options.prog_flags = flags
+    instructions = ffi.cast("struct bpf_insn *", ffi.from_buffer(_NOTHING))
+    fd = lib.bpf_prog_load(program_type, b"trial", b"GPL", instructions, len(_NOTHING) // 8, options)
+    messages()
+    return int(fd)
 
 
 def perf_paranoid() -> int:

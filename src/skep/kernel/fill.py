@@ -42,7 +42,7 @@ def fill_maps(maps: Mapping[str, Map], programs: Mapping[str, Program], entries:
         if not entry.target:
             # The kernel takes one value for each possible CPU, each in whole words.
             word = entry.value.ljust(-(-len(entry.value) // 8) * 8, b"\0")
-            _update(map_, entry, word * _possible_cpus() if map_.spec.type in _PER_CPU else entry.value)
+            _update(map_, entry, word * lib.libbpf_num_possible_cpus() if map_.spec.type in _PER_CPU else entry.value)
         elif map_.spec.type == PROG_ARRAY:
             _update(map_, entry, _program(programs, entry.target))
         else:
@@ -91,9 +91,3 @@ def _open_cgroup(path: str) -> int:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UsageError(f"{path!r} cannot be opened as a cgroup: {reason}") from None
-
-
-def _possible_cpus() -> int:
-    """How many values an entry of a per-CPU map has: CPUs that may appear later count."""
-    with open("/sys/devices/system/cpu/possible", encoding="ascii") as file:
-        return int(file.read().strip().replace(",", "-").rpartition("-")[2]) + 1

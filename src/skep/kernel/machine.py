@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from skep.kernel.features import perf_paranoid, tracefs
-from skep.kernel.privileges import NUMBERS, capabilities, in_initial_namespace, lacking
+from skep.kernel.features import missing_capabilities, perf_paranoid, tracefs
+from skep.kernel.privileges import NUMBERS, capabilities, in_initial_namespace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def process_findings() -> list[Finding]:
     """Who this process is, and what it may do."""
     effective = capabilities()
     held = [name for name, number in NUMBERS.items() if effective >> number & 1]
-    missing = lacking(["CAP_BPF", "CAP_PERFMON"])
+    missing = missing_capabilities()
     found = [Finding("user", "", str(os.geteuid()))]
     if not in_initial_namespace():
         found.append(

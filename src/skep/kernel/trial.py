@@ -10,9 +10,9 @@ import errno
 import os
 import re
 
-from skep._native import ffi, lib, messages
+from skep._native import lib, messages
 from skep.base.errors import AttachError, PrivilegeError, SkepError
-from skep.kernel.features import UNTRIED, missing_capabilities, tracefs
+from skep.kernel.features import UNTRIED, has_probes, load_nothing, missing_capabilities, tracefs
 from skep.kernel.handlers import UNIX_CALLS
 from skep.kernel.link.binary import find_binary, split
 from skep.spec.targets import DEFAULT_FREQUENCY, Targets
@@ -40,11 +40,6 @@ _TRIED = {"tp_btf": _TRACING, "fentry": _TRACING, "fexit": _TRACING, "fmod_ret":
 # What the kernel puts before the names of their targets, in those of functions.
 _PREFIXES = {"tp_btf": "__traceiter_", "iter": "bpf_iter_"}
 _SLEEPABLE = 1 << 4
-# It returns 0.
-_PROGRAM = bytes.fromhex("b7000000000000009500000000000000")
-# Each kind of probe that the kernel has is a device.
-_KPROBES = "/sys/bus/event_source/devices/kprobe"
-_UPROBES = "/sys/bus/event_source/devices/uprobe"
 # What only a kernel with kprobe.multi has (CONFIG_FPROBE).
 _FPROBE = "register_fprobe_ips"
 # ... and only one with kprobe.session.
@@ -106,7 +101,7 @@ class Trial:
         return f"this kernel takes no {what} program on {hook.target} ({os.strerror(error)})"
 
     def _probe(self, hook: Hook) -> str:
-        if not os.path.exists(_KPROBES):
+        if not has_probes("kprobe"):
             return "this kernel has no kprobes"
         if "." in hook.kind and not (self._has(_FPROBE) and (hook.kind != "kprobe.session" or self._has(_SESSION))):
             return f"this kernel has no {hook.kind}"
@@ -133,16 +128,9 @@ class Trial:
 
 def _load(program_type: int, attach_type: int, *, btf_id: int = 0, flags: int = 0) -> int:
     """Loads a program that does nothing; 0, or the errno."""
-    options = ffi.new("struct bpf_prog_load_opts *")
-    options.sz = ffi.sizeof("struct bpf_prog_load_opts")
-    options.expected_attach_type = attach_type
-    options.attach_btf_id = btf_id
-    options.prog_flags = flags
-    instructions = ffi.cast("struct bpf_insn *", ffi.from_buffer(_PROGRAM))
-    fd = lib.bpf_prog_load(program_type, b"trial", b"GPL", instructions, len(_PROGRAM) // 8, options)
-    messages()
+    fd = load_nothing(program_type, attach_type, btf_id=btf_id, flags=flags)
     if fd < 0:
-        return -int(fd)
+        return -fd
     os.close(fd)
     return 0
 
@@ -175,7 +163,7 @@ def _tracepoint(target: str) -> str:
 
 
 def _binary(hook: Hook) -> str:
-    if not os.path.exists(_UPROBES):
+    if not has_probes("uprobe"):
         return "this kernel has no uprobes"
     try:
         path = find_binary(split(hook)[0], Targets())

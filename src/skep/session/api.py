@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 
 from skep.base.errors import SourceNotFoundError
+from skep.base.nearest import nearest
 from skep.spec.document import Document
 from skep.spec.objectspec import ObjectSpec
 from skep.spec.trust import refuse_untrusted
@@ -137,13 +138,7 @@ def find_source(name: str) -> str:
         return name
     if os.path.exists(name):
         raise SourceNotFoundError(f"{name} is no regular file", remedy="Give a .bpf.c file: it is read more than once.")
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, tool_names(), 1)
-    raise SourceNotFoundError(
-        f"there is no file and no tool {name}",
-        remedy=f"Did you mean {near[0]}?" if near else f"The tools are: {', '.join(tool_names())}.",
-    )
+    raise SourceNotFoundError(f"there is no file and no tool {name}", remedy=nearest(name, tool_names(), "tools"))
 
 
 def tool_folder(name: str) -> str:

@@ -201,11 +201,11 @@ class Run:
         if (tracepoints or self.spec.prints) and mount_tracefs():
             self.notices.append("mounted tracefs at /sys/kernel/tracing")
         roots = [*self._pids, *([self._command.pid] if self._command is not None else [])]
-        if len(roots) == 1 and not self._system:
-            (self._hook_targets.root,) = roots
-        if len(self._pids) == 1:
-            self._hook_targets.process = self._pids[0]
-        maps = self._follow() if roots and not self._system else {}
+        self._hook_targets = self._hook_targets.in_process(
+            root=roots[0] if len(roots) == 1 and not self._system else None,
+            process=self._pids[0] if len(self._pids) == 1 else None,
+        )
+        maps = self._follow(roots) if roots and not self._system else {}
         self._object = Object(
             self.spec,
             btf=self._btf,
@@ -233,10 +233,10 @@ class Run:
         self.notices += [f"left out: {name}: {why}" for name, why in self.not_attached.items()]
         self.notices += [event.question for event in self.spec.events.values() if event.question]
 
-    def _follow(self) -> dict[str, int]:
-        """Starts to follow the tree; the maps that the kernel file shares with the tracker."""
+    def _follow(self, roots: Sequence[int]) -> dict[str, int]:
+        """Starts to follow the tree of these processes; the maps that the kernel file shares with the tracker."""
         self._tree = Tree(btf=self._btf)
-        for pid in (*self._pids, *([self._command.pid] if self._command else [])):
+        for pid in roots:
             self._tree.add(pid)
         programs = self.spec.programs.values()
         asked = any(TREE in program.symbols for program in programs)

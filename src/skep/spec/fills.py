@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from skep.base.errors import UsageError
+from skep.base.nearest import nearest
 from skep.base.schema import Type
 from skep.spec.values import Value, input_meaning
 from skep.spec.words import CGROUP_ARRAY
@@ -97,11 +98,7 @@ def entries(spec: ObjectSpec, fill: Fill) -> list[Entry]:
 def _map(spec: ObjectSpec, name: str) -> MapSpec:
     map_ = spec.maps.get(name)
     if map_ is None:
-        from difflib import get_close_matches
-
-        near = get_close_matches(name, spec.maps, 1)
-        known = f"The maps are: {', '.join(spec.maps) or 'none'}."
-        raise UsageError(f"there is no map {name}", remedy=f"Did you mean {near[0]}?" if near else known)
+        raise UsageError(f"there is no map {name}", remedy=nearest(name, spec.maps, "maps"))
     if map_.type not in _KEYED | _KEYLESS | _WHAT.keys():
         raise UsageError(f"map {name} is of a kind that is not filled from user space")
     return map_

@@ -10,6 +10,7 @@ from clang.cindex import Cursor, CursorKind, TypeKind
 from clang.cindex import Type as ClangType
 
 from skep.spec.flow import Frame
+from skep.spec.objectspec import PERF_EVENT_ARRAY, RINGBUF
 from skep.spec.syntax import ADDRESS_OF, constant, is_number, operand_of_sizeof, same, strip, unary_operator
 
 TYPE_CHECKING = False
@@ -18,11 +19,8 @@ if TYPE_CHECKING:
 
     from skep.spec.function import Call, Function
 
-__all__ = ["ITERATOR", "PERF_EVENT_ARRAY", "RINGBUF", "Record", "distinct", "find_records", "frames"]
+__all__ = ["ITERATOR", "Record", "distinct", "find_records", "frames"]
 
-# enum bpf_map_type, include/uapi/linux/bpf.h
-PERF_EVENT_ARRAY = 4
-RINGBUF = 27
 ITERATOR = 0
 """Of no map: what an iterator writes, it writes for whoever reads it."""
 

@@ -16,7 +16,8 @@ from clang.cindex import Type as ClangType
 from skep.base.errors import CompileError, Diagnostic, UsageError
 from skep.spec.annotations import mistake, read_note
 from skep.spec.function import Function
-from skep.spec.inference import PERF_EVENT_ARRAY, RINGBUF, distinct, find_records
+from skep.spec.inference import distinct, find_records
+from skep.spec.objectspec import PERF_EVENT_ARRAY, RINGBUF
 from skep.spec.restating import restate
 from skep.spec.syntax import type_name
 from skep.spec.tags import find_tag

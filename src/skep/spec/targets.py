@@ -115,6 +115,17 @@ class Targets:
         self.root = root
         self.attach = attach or {}
 
+    def in_process(self, *, root: int | None, process: int | None) -> Targets:
+        """The same, with what a run knows of processes; None leaves what was said.
+
+        Args:
+            root: as above.
+            process: as above.
+        """
+        said = {name: getattr(self, name) for name in self.__slots__}
+        said |= {name: pid for name, pid in (("root", root), ("process", process)) if pid is not None}
+        return Targets(**said)
+
 
 def _frequency(text: str | int) -> int:
     number = int(text) if str(text).isdecimal() and len(str(text)) < 10 else 0

@@ -14,6 +14,7 @@ import re
 import stat
 
 from skep.base.errors import AttachError, HookMissingError
+from skep.kernel.features import has_probes
 from skep.kernel.link.common import failure
 from skep.kernel.link.executable import FUNCTION, INDIRECT, Executable, Symbol
 from skep.kernel.link.symbols import did_you_mean, fitting
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["find_binary", "open_binary", "places", "refusal", "split"]
 
-# The kernel has uprobes if it has this device.
-_UPROBES = "/sys/bus/event_source/devices/uprobe"
 _CACHE = "/etc/ld.so.cache"
 # Where the loader looks without a cache (musl has none), and where multiarch folders lie.
 _FOLDERS = ("/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/local/lib")
@@ -150,7 +149,7 @@ def places(hook: Hook, targets: Targets) -> tuple[str, list[int]]:
         HookMissingError: this kernel has no uprobes.
         AttachError: there is no such binary, or no such place in it.
     """
-    if not os.path.exists(_UPROBES):
+    if not has_probes("uprobe"):
         raise HookMissingError("this kernel has no uprobes (CONFIG_UPROBE_EVENTS)")
     name, place = split(hook)
     binary = open_binary(find_binary(name, targets))

@@ -7,31 +7,27 @@ Source: Documentation/trace/kprobes.rst.
 from __future__ import annotations
 
 import errno
-import os
 import re
 
 from skep._native import ffi, lib, messages
 from skep.base.errors import AttachError, HookMissingError
-from skep.kernel.link.common import checked, failure
+from skep.kernel.features import has_probes
+from skep.kernel.link.common import Attachment, checked, failure
 from skep.kernel.link.symbols import symbol_type
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from skep.base.errors import SkepError
-    from skep.kernel.link.common import Attachment
     from skep.kernel.program import Program
     from skep.spec.sections import Hook
     from skep.spec.targets import Targets
 
 __all__ = ["attach"]
 
-# The kernel has kprobes if it has this device.
-_KPROBES = "/sys/bus/event_source/devices/kprobe"
-
 
 def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:  # noqa: ARG001 - as every kind's
     """Attaches a program to a function: ``do_unlinkat``, ``do_unlinkat+8``."""
-    if not os.path.exists(_KPROBES):
+    if not has_probes("kprobe"):
         raise HookMissingError("this kernel has no kprobes (CONFIG_KPROBE_EVENTS)")
     if "syscall" in hook.kind:
         call = ffi.new("struct bpf_ksyscall_opts *", {"sz": ffi.sizeof("struct bpf_ksyscall_opts")})
@@ -45,7 +41,7 @@ def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:  # noq
     if link == ffi.NULL:
         number = ffi.errno
         raise _refusal(hook, function, offset, number, messages())
-    return checked(link, hook)
+    return Attachment(link)
 
 
 def _parts(hook: Hook) -> tuple[str, int]:

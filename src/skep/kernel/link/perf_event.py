@@ -17,6 +17,7 @@ import os
 
 from skep._native import ffi, lib, messages
 from skep.base.errors import AttachError, HookMissingError, SkepError, UsageError
+from skep.base.nearest import nearest
 from skep.kernel.features import online_cpus, privilege_error
 from skep.kernel.link.common import Attachment, failure
 
@@ -162,11 +163,7 @@ def _is_period(text: str) -> bool:
 def _no_event(target: str, name: str) -> UsageError:
     if name in _EVENTS:
         return UsageError(f"{target}: behind the colon of an event stands a number: how many come to one sample")
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, _EVENTS, 1)
-    remedy = f"Did you mean {near[0]}?" if near else f"The events are: {', '.join(_EVENTS)}."
-    return UsageError(f"there is no event {name}", remedy=remedy)
+    return UsageError(f"there is no event {name}", remedy=nearest(name, _EVENTS, "events"))
 
 
 def _refused(hook: Hook, number: int, frequency: int) -> SkepError:

@@ -12,12 +12,11 @@ import errno
 
 from skep._native import ffi, lib, messages
 from skep.base.errors import AttachError, HookMissingError
-from skep.kernel.link.common import checked, failure
+from skep.kernel.link.common import Attachment, failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from skep.base.errors import SkepError
-    from skep.kernel.link.common import Attachment
     from skep.kernel.program import Program
     from skep.spec.sections import Hook
     from skep.spec.targets import Targets
@@ -35,7 +34,7 @@ def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:  # noq
     if link == ffi.NULL:
         number = ffi.errno
         raise _refusal(hook, number, messages())
-    return checked(link, hook)
+    return Attachment(link)
 
 
 def _check_security_modules() -> None:
