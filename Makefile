@@ -4,10 +4,11 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 RESULTS := .results
 PYTEST = $(SUDO) env SKEP_RESULTS=$(abspath $(RESULTS)) .venv/bin/python -m pytest
 OBJECTS := $(patsubst %.c,%.o,$(wildcard src/skep/*/*.bpf.c src/skep/*/*/*.bpf.c tests/programs/*.bpf.c))
+GUESTS := test-6.12 test-6.1
 # What the tests probe: the virtual machines have no compiler.
 PROBED := tests/programs/probed
 
-.PHONY: help setup demo test test-all check docs bench wheel clean
+.PHONY: help setup demo test test-all $(GUESTS) check docs bench wheel clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
@@ -19,12 +20,14 @@ demo: setup ## trace the opens of a real command
 test: .venv/.test $(OBJECTS) $(PROBED) ## every test: here, and on the kernels under QEMU
 	rm -rf $(RESULTS) && mkdir $(RESULTS)
 	$(PYTEST) tests/unit tests/kernel tests/packaging
-	for kernel in 6.12 6.1; do \
-		$(SUDO) tests/vm/run --kernel $$kernel --timeout 1800 --collect $(RESULTS) -- \
-			.venv/bin/python -m pytest tests/kernel tests/vm || exit; \
-	done
+	$(MAKE) --jobs=2 --output-sync=target $(GUESTS)
 	.venv/bin/python tests/floors.py $(RESULTS)
 	.venv/bin/python tests/hooks.py --check $(RESULTS)
+
+# An emulated machine keeps one CPU busy: they run side by side. Called by `test`, which has set up what they need.
+$(GUESTS): test-%:
+	$(SUDO) tests/vm/run --kernel $* --timeout 1800 --collect $(RESULTS) -- \
+		.venv/bin/python -m pytest tests/kernel tests/vm
 
 test-all: export SKEP_ALL = 1
 test-all: test ## every test on every floor, however long it takes
