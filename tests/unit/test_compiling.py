@@ -275,6 +275,24 @@ def test_what_the_compiler_rejects_is_an_error_with_its_words_and_the_place(
     assert error.remedy is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("int x = " + "-~" * 50_000 + "1;", id="operators"),
+        pytest.param("int x = " + "1+" * 100_000 + "1;", id="terms"),
+        pytest.param("#if " + "!" * 100_000 + "1\nint x;\n#endif\n", id="a condition of the preprocessor"),
+        pytest.param("int " + "*" * 100_000 + "x;", id="pointers"),
+    ],
+)
+def test_a_source_that_nests_deeper_than_the_stack_of_a_compiler_is_an_error(text: str, project: Project) -> None:
+    project.source.write_text(text)
+
+    with pytest.raises(SkepError, match="was ended by signal 11") as raised:
+        project.compile()
+
+    assert "nests thousands of levels deep" in str(raised.value.remedy)
+
+
 def test_files_that_include_each_other_without_end_are_told_once(project: Project) -> None:
     (project.source.parent / "one.h").write_text('#include "two.h"\n')
     (project.source.parent / "two.h").write_text('#include "one.h"\n')

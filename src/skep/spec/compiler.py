@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from subprocess import CompletedProcess
 
-__all__ = ["Compiler", "file_identity", "find_compiler", "run"]
+__all__ = ["Compiler", "crash", "file_identity", "find_compiler", "run"]
 
 _INSTALL = "sudo apt install clang, or: pip install 'skep[compiler]'"
 
@@ -148,5 +148,18 @@ def run(compiler: Compiler, arguments: Sequence[str], text: bytes, folder: str) 
         # Ctrl-C comes to the compiler as it comes to us.
         raise KeyboardInterrupt
     if finished.returncode < 0:
-        raise SkepError(f"{compiler.path} was ended by signal {-finished.returncode}", remedy="Is there memory enough?")
+        raise crash(compiler.path, -finished.returncode)
     return finished
+
+
+def crash(program: str, number: int) -> SkepError:
+    """What to say of a program, or a library, that did not survive a source.
+
+    Args:
+        program: what it is called.
+        number: the signal that ended it.
+    """
+    return SkepError(
+        f"{program} was ended by signal {number}",
+        remedy="It may be that memory is short, or that the source nests thousands of levels deep: as in !!!!...x.",
+    )

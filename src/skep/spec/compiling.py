@@ -13,7 +13,8 @@ from _blake2 import blake2b
 
 from skep.base.errors import SourceNotFoundError
 from skep.spec import cache
-from skep.spec.compiler import Compiler, find_compiler, run
+from skep.spec.apart import apart
+from skep.spec.compiler import Compiler, crash, find_compiler, run
 from skep.spec.document import Document, wrap_source
 from skep.spec.precompiled import begins_with_header, precompile
 from skep.spec.rejection import is_conflict, rejection
@@ -22,8 +23,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from subprocess import CompletedProcess
-
-    from skep.spec.reading import Reading
 
 __all__ = ["INCLUDE", "Compiler", "compile_source", "find_compiler", "source_digest"]
 
@@ -178,15 +177,15 @@ def _compile(
     flags = _flags(header, defines, compiler)
     # A macro of the command line comes before the header, too.
     precompiled = os.path.join(header, "vmlinux.h") if not defines and begins_with_header(source, text) else None
-    finished, reading = _attempt(source, text, flags, compiler, events, precompiled)
+    finished, inputs = _attempt(source, text, flags, compiler, events, precompiled)
     # A source that declares for itself what our headers declare otherwise is compiled without that part of them.
     for folder, switch in (header, "-DBPF_NO_KFUNC_PROTOTYPES"), (INCLUDE, "-DSKEP_NO_COMPATIBILITY"):
         if finished.returncode and is_conflict(finished.stderr, folder):
             flags.append(switch)
-            finished, reading = _attempt(source, text, flags, compiler, events, precompiled)
+            finished, inputs = _attempt(source, text, flags, compiler, events, precompiled)
     if finished.returncode:
         raise rejection(source, finished.stderr, INCLUDE)
-    return finished.stdout, reading.inputs
+    return finished.stdout, inputs
 
 
 def _attempt(
@@ -196,15 +195,34 @@ def _attempt(
     compiler: Compiler,
     events: Mapping[str, Sequence[str]],
     header: str | None,
-) -> tuple[CompletedProcess[bytes], Reading]:
-    """What the compiler makes of a source, and what the source says; with `header` precompiled, if that is given."""
-    from skep.spec.reading import read_source
-
+) -> tuple[CompletedProcess[bytes], list[str]]:
+    """What the compiler makes of a source, and the files that it reads; with `header` precompiled, if that is given."""
     code = ["-g", "-O2", "-fno-stack-protector", *flags]
     for_compiler, for_libclang = precompile(compiler, header, code) if header else (None, None)
     # vmlinux.h, which is precompiled, is not looked for in these.
     code += _named_folders()
-    reading = read_source(source, text, code, for_libclang, events)
+    written, inputs = apart(
+        lambda: _read(source, text, code, for_libclang, events), lambda number: crash("libclang", number)
+    )
+    unit = os.fsencode(written)
+    command = [*code, "-x", "c", "-c", "-", "-o", "-"]
+    # The folder of the source is where its own #include "..." are looked for; standard input has none.
+    folder = os.path.dirname(source)
+    if for_compiler is not None:
+        finished = run(compiler, ["-include-pch", for_compiler, *command], unit, folder)
+        if not finished.returncode:
+            return finished, inputs
+    # Whatever is wrong, it is said of the source as it stands.
+    return run(compiler, command, unit, folder), inputs
+
+
+def _read(
+    source: str, text: bytes, arguments: Sequence[str], precompiled: str | None, events: Mapping[str, Sequence[str]]
+) -> tuple[str, list[str]]:
+    """The translation unit to compile, the source with what it says, and the files that it reads."""
+    from skep.spec.reading import read_source
+
+    reading = read_source(source, text, arguments, precompiled, events)
     document = Document(
         reading.events,
         reading.notes,
@@ -213,13 +231,4 @@ def _attempt(
         formats=reading.formats,
         declarations=reading.declarations,
     )
-    unit = wrap_source(source, text, document)
-    command = [*code, "-x", "c", "-c", "-", "-o", "-"]
-    # The folder of the source is where its own #include "..." are looked for; standard input has none.
-    folder = os.path.dirname(source)
-    if for_compiler is not None:
-        finished = run(compiler, ["-include-pch", for_compiler, *command], unit, folder)
-        if not finished.returncode:
-            return finished, reading
-    # Whatever is wrong, it is said of the source as it stands.
-    return run(compiler, command, unit, folder), reading
+    return os.fsdecode(wrap_source(source, text, document)), reading.inputs
