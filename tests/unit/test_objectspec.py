@@ -188,6 +188,22 @@ def test_a_perf_event_array_is_a_stream_and_no_ring(spec_of) -> None:
     assert spec.events["out"].schemas[0].name == "event"
 
 
+def test_maps_of_maps_know_what_they_hold(spec_of) -> None:
+    spec = spec_of(
+        "struct shard { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 4); __uint(map_flags, BPF_F_NO_PREALLOC);"
+        " __type(key, u32); __type(value, u64); };\n"
+        "struct { __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS); __uint(max_entries, 2); __type(key, u32);"
+        ' __array(values, struct shard); } shards SEC(".maps");\n'
+        'SEC("tp/a/b") int handle(void *ctx) { u32 key = 0; return !!bpf_map_lookup_elem(&shards, &key); }\n'
+    )
+    inner = spec.maps["shards"].inner
+
+    assert inner is not None
+    assert (inner.name, inner.type, inner.max_entries, inner.flags) == ("shards[]", 1, 4, 1)
+    assert (repr(inner.key), repr(inner.value), inner.inner) == ("<Type u32>", "<Type u64>", None)
+    assert (spec.maps["shards"].max_entries, spec.maps["shards"].flags) == (2, 0)
+
+
 def foreign(text: str) -> bytes:
     """An object of another builder: without a `.skep` section."""
     preamble = (

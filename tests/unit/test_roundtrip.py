@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from skep.base.schema import Schema
+from skep.base.encoding import encoder
+from skep.base.schema import Schema, Type, decoder
 from skep.spec.btf import STRUCT, Btf
 from skep.spec.elf import Elf
 
@@ -148,10 +149,35 @@ def read(source: str) -> tuple[Btf, Elf]:
 
 
 def row(btf: Btf, elf: Elf, number: int) -> Any:
+    """What the compiler wrote, as a row; which is written again to the same bytes, given in any way."""
     type_ = btf.type(btf.find(STRUCT, f"s{number}") or 0)
     symbol = next(symbol for symbol in elf.symbols if symbol.name == f"v{number}")
     # One of zeros may lie in .bss, which has no bytes.
-    return Schema("s", type_.size, type_.fields).decode(bytes(elf.data(symbol)) or bytes(symbol.size))
+    data = bytes(elf.data(symbol)) or bytes(symbol.size)
+    held = Schema("s", type_.size, type_.fields).decode(data)
+    encode, decode = encoder(type_), decoder(type_)
+    # Of a flexible array, a row holds nothing.
+    whole = data[: type_.size]
+    cleared = encode(held)
+    # What stands behind the NUL of a text is not in a row; all else is.
+    assert decode(cleared) == held
+    assert cleared == whole or "text" in kinds(type_)
+    assert encode(tuple(held)) == encode(named(type_, held)) == cleared
+    return held
+
+
+def kinds(type_: Type) -> set[str]:
+    inner = [field.type for field in type_.fields] + ([type_.element] if type_.element else [])
+    return {type_.kind}.union(*map(kinds, inner))
+
+
+def named(type_: Type, value: Any) -> Any:
+    """A row as dicts."""
+    if type_.fields:
+        return {field.name: named(field.type, item) for field, item in zip(type_.fields, value, strict=True)}
+    if type_.kind == "array" and type_.element:
+        return [named(type_.element, item) for item in value]
+    return value
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

@@ -296,7 +296,7 @@ def test_meanings_decide_how_a_value_is_written(type_, name, note, text, data, v
         pytest.param(BE16, "dport", "", "http", "takes a number", id="the name of a port"),
         pytest.param(DOUBLE, "limit", "", "nan", "takes a number (double)", id="no number"),
         pytest.param(DOUBLE, "limit", "", "1e999", "a finite number", id="infinite"),
-        pytest.param(FLOAT, "limit", "", "1e39", "a finite number", id="too large for a float"),
+        pytest.param(FLOAT, "limit", "", "1e39", "takes a float, not 1e+39", id="too large for a float"),
         pytest.param(DOUBLE, "limit", "", "1_0", "takes a number (double)", id="digits as Python groups them"),
         pytest.param(DOUBLE, "limit", "", "", "takes a number (double)", id="nothing for a float"),
         pytest.param(LONG_DOUBLE, "limit", "", "1", "cannot be given as text", id="a long double"),

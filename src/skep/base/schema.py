@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-__all__ = ["Field", "Schema", "Type"]
+__all__ = ["Field", "Schema", "Type", "decoder", "format_code"]
 
 _INTEGERS = {(1, True): "b", (1, False): "B", (2, True): "h", (2, False): "H"}
 _INTEGERS |= {(4, True): "i", (4, False): "I", (8, True): "q", (8, False): "Q"}
@@ -199,6 +199,40 @@ class Schema:
         return self._struct, self._decode
 
 
+def decoder(type: Type) -> Callable[[bytes | memoryview], Any]:  # noqa: A002
+    """A function from the bytes of a value of a type, alone, to the value: as it would stand in a row.
+
+    Args:
+        type: the type.
+    """
+    compiler = _Compiler()
+    expression = compiler.value(type, 0)
+    compiler.names["unpack"] = struct.Struct(compiler.finish(type.size)).unpack_from
+    if expression == "v[0]":
+        decode = eval("lambda data: unpack(data)[0]", compiler.names)  # noqa: S307
+    else:
+        decode = eval(f"lambda data: (lambda v: {expression})(unpack(data))", compiler.names)  # noqa: S307
+    return decode  # type: ignore[no-any-return]
+
+
+def format_code(type: Type) -> str | None:  # noqa: A002
+    """The code by which `struct` reads and writes a number of a type; None for what is no number, or too large for it.
+
+    Args:
+        type: the type.
+    """
+    match type.kind:
+        case "int" | "enum":
+            return _INTEGERS.get((type.size, type.signed))
+        case "pointer":
+            return _INTEGERS[type.size, False]
+        case "bool" if type.size == 1:
+            return "?"
+        case "float":
+            return _FLOATS.get(type.size)
+    return None
+
+
 def _text(raw: bytes) -> str:
     return raw.partition(b"\0")[0].decode("utf-8", "surrogateescape")
 
@@ -280,17 +314,12 @@ class _Compiler:
 
     def value(self, type: Type, base: int) -> str:  # noqa: A002
         size = type.size
+        code = format_code(type)
+        if code is not None:
+            return self.take(code, size)
         match type.kind:
-            case "int" | "enum" if (size, type.signed) in _INTEGERS:
-                return self.take(_INTEGERS[size, type.signed], size)
             case "int":
                 return f"from_bytes({self.take(f'{size}s', size)}, {sys.byteorder!r}, signed={type.signed})"
-            case "pointer":
-                return self.take(_INTEGERS[size, False], size)
-            case "bool" if size == 1:
-                return self.take("?", size)
-            case "float" if size in _FLOATS:
-                return self.take(_FLOATS[size], size)
             case "text":
                 return f"text({self.take(f'{size}s', size)})"
             case "struct" | "union":
@@ -304,7 +333,7 @@ class _Compiler:
                 return self.take(f"{size}s", size)
 
     def array(self, type: Type, element: Type) -> str:  # noqa: A002
-        code = _INTEGERS.get((element.size, element.signed)) if element.kind in {"int", "enum"} else None
+        code = format_code(element) if element.kind in {"int", "enum"} else None
         if code is not None:
             self.format.append(f"{type.count}{code}")
             self.end += type.size

@@ -81,9 +81,11 @@ class MapSpec:
         value: the type of its values, if it states one, or their size.
         note: its doc comment.
         key: the type of its keys, if it states one, or their size.
+        flags: of BPF_F_*, as it asks for them.
+        inner: what its values are like, if they are maps.
     """
 
-    __slots__ = ("key", "max_entries", "name", "note", "type", "value")
+    __slots__ = ("flags", "inner", "key", "max_entries", "name", "note", "type", "value")
 
     def __init__(
         self,
@@ -93,6 +95,9 @@ class MapSpec:
         value: Type | None,
         note: Note | None = None,
         key: Type | None = None,
+        *,
+        flags: int = 0,
+        inner: MapSpec | None = None,
     ) -> None:
         self.name = name
         self.type = type
@@ -100,6 +105,8 @@ class MapSpec:
         self.value = value
         self.note = note or Note("", {})
         self.key = key
+        self.flags = flags
+        self.inner = inner
 
     @property
     def is_stream(self) -> bool:
@@ -231,22 +238,33 @@ def _programs(elf: Elf, functions: Mapping[Place, Code], notes: Mapping[str, Not
 def _maps(btf: Btf, notes: Mapping[str, Note]) -> Iterable[MapSpec]:
     """The maps of section .maps: each variable's type is a struct whose members say what the map is."""
     # Each struct is read once, however many maps a hostile object makes of it.
-    known: dict[int, tuple[int, int, Type | None, Type | None]] = {}
+    known: dict[int, MapSpec] = {}
     for name, (_, variable) in btf.variables(".maps").items():
         number = btf.strip(variable)
         if number not in known:
-            known[number] = _map(btf, number)
-        type_, max_entries, key, value = known[number]
-        yield MapSpec(name, type_, max_entries, value, notes.get(name), key)
+            known[number] = _map(btf, number, name)
+        like = known[number]
+        yield MapSpec(
+            name,
+            like.type,
+            like.max_entries,
+            like.value,
+            notes.get(name),
+            like.key,
+            flags=like.flags,
+            inner=like.inner,
+        )
 
 
-def _map(btf: Btf, number: int) -> tuple[int, int, Type | None, Type | None]:
-    """Type, max_entries and the types of the keys and values of a map.
+def _map(btf: Btf, number: int, name: str, *, is_inner: bool = False) -> MapSpec:
+    """What a struct says of a map.
 
-    `__uint(name, N)` is a pointer to an array of N elements, `__type(name, T)` a pointer to T (libbpf's bpf_helpers.h).
+    `__uint(name, N)` is a pointer to an array of N elements, `__type(name, T)` a pointer to T, `__array(values, T)` an
+    array of pointers to T (libbpf's bpf_helpers.h).
     """
-    numbers = {"type": 0, "max_entries": 0, "key_size": 0, "value_size": 0}
+    numbers = {"type": 0, "max_entries": 0, "key_size": 0, "value_size": 0, "map_flags": 0}
     types: dict[str, Type] = {}
+    inner = None
     raw = btf.raw(number)
     for member, member_type, _ in btf.entries(raw, "III") if raw.kind == STRUCT else ():
         word = btf.string(member)
@@ -256,8 +274,19 @@ def _map(btf: Btf, number: int) -> tuple[int, int, Type | None, Type | None]:
             numbers[word] = btf.unpack(array, "III")[2] if array.kind == ARRAY else 0
         elif word in {"key", "value"} and target.kind == POINTER:
             types[word] = btf.type(target.size_or_type)
+        elif word == "values" and target.kind == ARRAY and not is_inner:
+            # Maps hold maps, but no deeper.
+            inner = _inner(btf, btf.unpack(target, "III")[0], name)
     key, value = (types.get(word) or _sized(numbers[f"{word}_size"]) for word in ("key", "value"))
-    return numbers["type"], numbers["max_entries"], key, value
+    flags, entries = numbers["map_flags"], numbers["max_entries"]
+    return MapSpec(name, numbers["type"], entries, value, key=key, flags=flags, inner=inner)
+
+
+def _inner(btf: Btf, pointer: int, name: str) -> MapSpec | None:
+    """The maps that a map holds; None where it holds programs."""
+    pointed = btf.raw(btf.strip(pointer))
+    number = btf.strip(pointed.size_or_type) if pointed.kind == POINTER else 0
+    return _map(btf, number, f"{name}[]", is_inner=True) if btf.raw(number).kind == STRUCT else None
 
 
 def _sized(size: int) -> Type | None:

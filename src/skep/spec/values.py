@@ -7,11 +7,11 @@ unit.
 
 from __future__ import annotations
 
-import operator
 import re
 import struct
 import sys
 
+from skep.base.encoding import MisfitError, encoder
 from skep.base.errors import UsageError
 from skep.spec.meanings import meaning_of
 
@@ -110,8 +110,6 @@ class Value:
         kind = self.type.kind
         if isinstance(value, str) and self._is_address:
             return self._address(value)
-        if isinstance(value, str) and kind == "enum":
-            return self._number(self._enumerator(value))
         if kind == "text" and not self._is_address:
             return self._text(value)
         if kind in _NUMBERS:
@@ -154,16 +152,6 @@ class Value:
     def _byte_order(self) -> Any:
         return "big" if self.meaning == "port_be" and self.type.size == 2 else sys.byteorder
 
-    def _enumerator(self, name: str) -> int:
-        names = {known: number for number, known in (self.type.enum or {}).items()}
-        if name not in names:
-            # Compilers before clang 15 keep no names of an enum of 64 bits.
-            takes = f"one of {', '.join(names)}, or a number" if names else "a number"
-            meant = next((known for known in names if known.lower() == name.lower()), None)
-            remedy = f"Did you mean {meant}?" if meant else None
-            raise UsageError(f"{self.name} takes {takes}, not {name!r}", remedy=remedy)
-        return names[name]
-
     def _address(self, text: str) -> bytes:
         from socket import AF_INET, AF_INET6, inet_pton  # costs 6 ms
 
@@ -192,37 +180,31 @@ class Value:
     def _text(self, value: object) -> bytes:
         if not isinstance(value, str):
             raise UsageError(f"{self.name} takes text, not {value!r}")
-        try:
-            data = value.encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError:
-            raise UsageError(f"{self.name} takes text, and half a character is none: {value!r}") from None
-        if len(data) >= self.type.size or b"\0" in data:
-            raise UsageError(f"{self.name} takes at most {self.type.size - 1} bytes of text without NUL, not {value!r}")
-        return data.ljust(self.type.size, b"\0")
+        data = self._encoded(value)
+        # Programs read up to the NUL: there has to be one.
+        if data[-1:] != b"\0":
+            raise UsageError(f"{self.name} takes at most {self.type.size - 1} bytes of text, not {value!r}")
+        return data
 
-    def _number(self, value: Any) -> bytes:
-        bits = 1 if self.type.kind == "bool" else self.type.size * 8
-        low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if self.type.signed else (0, (1 << bits) - 1)
-        try:
-            # It takes the integers of NumPy too, and no number with a fraction.
-            number = operator.index(value)
-        except TypeError:
-            number = None
-        if number is None or not low <= number <= high:
-            raise UsageError(f"{self.name} takes a {self.type.name}, {low} to {high}")
-        return number.to_bytes(self.type.size, self._byte_order, signed=self.type.signed)
+    def _number(self, value: object) -> bytes:
+        data = self._encoded(value)
+        # Bytes are what they are.
+        swapped = self._byte_order != sys.byteorder and not isinstance(value, bytes)
+        return data[::-1] if swapped else data
 
-    def _float(self, value: Any) -> bytes:
+    def _float(self, value: object) -> bytes:
         from math import isfinite
 
-        try:
-            number = float(value) if not isinstance(value, str) else float("nan")
-            data = struct.pack(_FLOATS[self.type.size], number)
-        except (TypeError, ValueError, OverflowError):
-            number, data = float("nan"), b""
-        if not isfinite(number):
+        data = self._encoded(value)
+        if not isfinite(struct.unpack(_FLOATS[self.type.size], data)[0]):
             raise UsageError(f"{self.name} takes a {self.type.name}, a finite number, not {value!r}")
         return data
+
+    def _encoded(self, value: object) -> bytes:
+        try:
+            return encoder(self.type)(value)
+        except MisfitError as error:
+            raise UsageError(error.told(self.name), remedy=error.remedy) from None
 
 
 def _address_text(data: bytes, *, either: bool) -> str:
