@@ -112,10 +112,14 @@ def _held(what: str) -> set[int]:
     return found
 
 
-def _settled(look: Callable[[], set[Any]], before: set[Any]) -> set[Any]:
+def _settled(what: str, look: Callable[[], set[Any]], before: set[Any]) -> set[Any]:
     """What is there that was not before. The kernel frees programs a moment after their last user has gone."""
+    held = {"programs": "prog", "links": "link"}.get(what)
     end = time.monotonic() + 2
-    while (left := look() - before) and time.monotonic() < end:
+    while left := look() - before:
+        left -= _held(held) if held else set()
+        if not left or time.monotonic() > end:
+            break
         time.sleep(0.01)
     return left
 
@@ -146,9 +150,7 @@ def _nothing_stays():
     before = {what: look() for what, look in looks.items()}
     yield
     gc.collect()
-    left = {what: _settled(look, before[what]) for what, look in looks.items()}
-    for what, name in (("programs", "prog"), ("links", "link")):
-        left[what] -= _held(name) if left[what] else set()
+    left = {what: _settled(what, look, before[what]) for what, look in looks.items()}
     for pid in left["children"]:
         os.kill(int(pid), signal.SIGKILL)
         os.waitpid(int(pid), 0)

@@ -121,6 +121,18 @@ def test_where_the_only_program_is_left_open_nothing_runs(program):
         pass
 
 
+@pytest.mark.parametrize(
+    ("only", "hook"), [("fields", "tp/syscalls/sys_enter_swapoff"), ("arguments", "raw_tp/sys_exit")]
+)
+def test_a_program_that_reads_more_than_its_tracepoint_has(program, only, hook):
+    other = {"fields", "arguments"} - {only}
+    with (
+        pytest.raises(AttachError, match=f"{hook}: the program reads more of it than it has"),
+        Run(program("greedy"), without=other),
+    ):
+        pass
+
+
 def test_a_section_that_names_no_hook_is_an_error(program):
     with pytest.raises(ProgramError, match=r"names no hook. Did you mean tracepoint\?"), Run(program("misspelt")):
         pass

@@ -8,7 +8,7 @@ from functools import partial
 
 from skep._native import ffi, lib, messages
 from skep.base.errors import AttachError, HookMissingError, SkepError
-from skep.kernel.features import beside, privilege_error
+from skep.kernel.features import beside, privilege_error, tracefs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +22,11 @@ __all__ = ["MISSING", "Attachment", "checked", "failure", "link_create", "linked
 
 # What perf_event_open(2) says of a kprobe on a name that several functions have. Since 6.6.
 _AMBIGUOUS = errno.EADDRNOTAVAIL
+# What the kernel says of a program that reads beyond the record, or the arguments, of its tracepoint
+# (kernel/events/core.c, perf_event_set_bpf_prog; kernel/trace/bpf_trace.c, __bpf_probe_register). perf_event_open(2)
+# says EACCES, too: libbpf tells which of the two calls failed.
+_BEYOND = {"tp": errno.EACCES, "raw_tp": errno.EINVAL, "raw_tp.w": errno.EINVAL}
+_NOT_OPENED = "perf event:"
 MISSING = {errno.ENOENT, errno.ESRCH, errno.ENODEV, _AMBIGUOUS}
 """What the kernel says where it lacks a hook."""
 
@@ -90,6 +95,13 @@ def failure(hook: Hook, number: int, log: str = "") -> SkepError:
     # libbpf finds kprobe.multi missing only in the kernel's answer to it.
     if not hook.in_binary and (number in MISSING or (number == errno.EOPNOTSUPP and ".multi" in hook.kind)):
         return HookMissingError(f"this kernel has {'several functions for' if number == _AMBIGUOUS else 'no'} {hook}")
+    if number == _BEYOND.get(hook.kind) and _NOT_OPENED not in log:
+        what = f"{tracefs()}/events/{hook.target}/format" if hook.kind == "tp" else "TP_PROTO of its definition"
+        return AttachError(
+            f"it cannot be attached to {hook}: the program reads more of it than it has",
+            number,
+            remedy=f"What it has is told by {what}.",
+        )
     if number in {errno.EPERM, errno.EACCES}:
         return privilege_error(f"attaching to {hook}", *beside(hook.kind))
     detail = log.strip().splitlines()[-1].removeprefix("libbpf: ") if log.strip() else os.strerror(number)
