@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 RESULTS := .results
-PYTEST = $(SUDO) env SKEP_RESULTS=$(abspath $(RESULTS)) .venv/bin/python -m pytest
+PYTEST = $(SUDO) env SKEP_RESULTS=$(abspath $(RESULTS)) .venv/bin/coverage run --data-file=$(RESULTS)/$(1).coverage -m pytest
 OBJECTS := $(patsubst %.c,%.o,$(wildcard src/skep/*/*.bpf.c src/skep/*/*/*.bpf.c tests/programs/*.bpf.c))
 GUESTS := test-6.12 test-6.1
 # What the tests probe: the virtual machines have no compiler.
@@ -19,10 +19,12 @@ demo: setup ## trace the opens of a real command
 
 test: .venv/.test $(OBJECTS) $(PROBED) ## every test: here, and on the kernels under QEMU
 	rm -rf $(RESULTS) && mkdir $(RESULTS)
-	$(PYTEST) tests/unit tests/kernel tests/packaging
+	$(call PYTEST,unit) tests/unit
+	$(call PYTEST,kernel) tests/kernel tests/packaging
 	$(MAKE) --jobs=2 --output-sync=target $(GUESTS)
 	.venv/bin/python tests/floors.py $(RESULTS)
 	.venv/bin/python tests/hooks.py --check $(RESULTS)
+	.venv/bin/python tests/covered.py $(RESULTS)
 
 # An emulated machine keeps one CPU busy: they run side by side. Called by `test`, which has set up what they need.
 $(GUESTS): test-%:
@@ -32,10 +34,12 @@ $(GUESTS): test-%:
 test-all: export SKEP_ALL = 1
 test-all: test ## every test on every floor, however long it takes
 
-check: .venv/.test ## style, types, import directions
+check: .venv/.test $(OBJECTS) ## style, types, spelling, import directions, licences; pre-commit runs the same
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/codespell
 	.venv/bin/mypy
+	.venv/bin/python -m pytest tests/unit/test_checks.py tests/unit/test_rooms.py
 
 docs: .venv/.docs $(OBJECTS) ## build/site/: the documentation; a warning or a dead link is an error
 	rm -rf build/docs build/site && mkdir -p build && cp -r docs build/docs

@@ -3,8 +3,8 @@
 A floor is a kernel that the tests run on: `host`, or `6.12` and `6.1` under QEMU. A test in tests/kernel runs on the
 host, and on the kernels that its mark `floors` names; one in tests/vm runs on those only. With SKEP_ALL=1 every test
 runs on every floor. What ran, was skipped and failed is written to $SKEP_RESULTS/FLOOR.json; tests/floors.py then fails
-if a test was skipped wherever it could have run. The kinds of hooks that were attached to by what passed are written to
-$SKEP_RESULTS/FLOOR.hooks, for tests/hooks.py.
+if a test was skipped wherever it could have run. How long that took is added up in $SKEP_RESULTS/FLOOR.seconds. The
+kinds of hooks that were attached to by what passed are written to $SKEP_RESULTS/FLOOR.hooks, for tests/hooks.py.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ FLOOR = os.environ.get("SKEP_VM_KERNEL", "host")
 PROGRAMS = Path(__file__).parent / "programs"
 ALL = os.environ.get("SKEP_ALL") == "1"
 
+_started = time.monotonic()
 _outcomes: dict[str, tuple[str, str]] = {}
 _hooks: set[str] = set()
 
@@ -57,12 +59,13 @@ def pytest_runtest_logreport(report):
 def pytest_sessionfinish():
     folder = os.environ.get("SKEP_RESULTS")
     if folder:
-        path = Path(folder) / f"{FLOOR}.json"
-        known = json.loads(path.read_text()) if path.exists() else {}
-        path.write_text(json.dumps(known | _outcomes, indent=1))
-        path = Path(folder) / f"{FLOOR}.hooks"
-        attached = set(path.read_text().split()) if path.exists() else set()
-        path.write_text("".join(f"{kind}\n" for kind in sorted(attached | _hooks)))
+        outcomes, seconds, hooks = (Path(folder) / f"{FLOOR}.{what}" for what in ("json", "seconds", "hooks"))
+        known = json.loads(outcomes.read_text()) if outcomes.exists() else {}
+        outcomes.write_text(json.dumps(known | _outcomes, indent=1))
+        before = float(seconds.read_text()) if seconds.exists() else 0
+        seconds.write_text(f"{before + time.monotonic() - _started:.1f}\n")
+        attached = set(hooks.read_text().split()) if hooks.exists() else set()
+        hooks.write_text("".join(f"{kind}\n" for kind in sorted(attached | _hooks)))
 
 
 @pytest.fixture(scope="session")

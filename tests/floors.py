@@ -1,6 +1,7 @@
 """Reads what the floors wrote (see tests/conftest.py): python tests/floors.py FOLDER
 
-Prints a line for each floor, and fails if a test was skipped on every floor that collected it: it then tests nothing.
+Prints a line for each floor, with how long its tests took, and fails if a test was skipped on every floor that
+collected it: it then tests nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ def main(folder: Path) -> int:
     for path in sorted(folder.glob("*.json")):
         outcomes = json.loads(path.read_text())
         counts = Counter(outcome for outcome, _ in outcomes.values())
-        print(f"{path.stem:6}{', '.join(f'{count} {outcome}' for outcome, count in sorted(counts.items()))}")
+        minutes, seconds = divmod(round(float(path.with_suffix(".seconds").read_text())), 60)
+        told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
+        print(f"{path.stem:6}{told} in {minutes} min {seconds} s")
         for test, (outcome, reason) in outcomes.items():
             if outcome == "skipped":
                 reasons.setdefault(test, []).append(f"{path.stem}: {reason}")

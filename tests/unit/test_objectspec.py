@@ -318,6 +318,17 @@ def test_the_only_struct_that_is_kept_for_nothing_is_the_record() -> None:
     assert [(schema.name, schema.size) for schema in event.schemas] == [("event__", 8)]
 
 
+def test_a_type_of_the_kernel_that_a_relocation_names_is_no_record() -> None:
+    text = "struct task { int pid; } __attribute__((preserve_access_index));\n" + RINGS
+    text += 'SEC("tp/a/b") int handle(void *ctx) { u64 e[4] = {}; struct task *task = ctx;\n'
+    text += "return output(&ring, e, 32, 0) + task->pid; }\n"
+
+    event = ObjectSpec.read(foreign(text), "x.o").events["ring"]
+
+    assert event.schemas[0].is_raw
+    assert "struct task" not in event.question
+
+
 def asked(*types: str, ring: str = "ring") -> Document:
     return Document({ring: list(types)}, {}, "")
 
@@ -459,7 +470,7 @@ def read_hostile(data: bytes) -> str:
         decode(ObjectSpec.read(data, "x.o"))
     except SkepError as error:
         message = str(error) or "nothing is said"
-    assert time.process_time() - start < 1
+    assert sys.gettrace() is not None or time.process_time() - start < 1
     return message
 
 
@@ -637,8 +648,14 @@ def test_hostile_objects_take_neither_time_nor_memory(make, message: str) -> Non
     """Those without a message are read: it is only that there is much of everything."""
     data = make()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # coverage.py would take its own time and memory.
+    tracer = sys.gettrace()
+    sys.settrace(None)
 
-    said = read_hostile(data)
+    try:
+        said = read_hostile(data)
+    finally:
+        sys.settrace(tracer)
 
     assert message in said
     assert bool(message) == bool(said)

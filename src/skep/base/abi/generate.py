@@ -11,7 +11,7 @@ import os
 import re
 import sys
 
-__all__ = ["read_syscalls"]
+__all__ = ["generate", "read_syscalls"]
 
 _HEADERS = {
     "x86_64": "x86-linux-any/asm/unistd_64.h",
@@ -46,14 +46,19 @@ def _module(architecture: str, version: str, table: dict[int, str]) -> str:
     )
 
 
-def _main() -> None:
-    folder = sys.argv[1]
-    numbers = re.findall(r"VERSION_(?:MAJOR|PATCHLEVEL) (\d+)", _read(folder, _VERSION))
+def generate(headers: str, tables: str) -> None:
+    """Writes the table of each architecture.
+
+    Args:
+        headers: INCLUDE.
+        tables: the folder that the tables go to.
+    """
+    numbers = re.findall(r"VERSION_(?:MAJOR|PATCHLEVEL) (\d+)", _read(headers, _VERSION))
     for architecture, header in _HEADERS.items():
-        path = os.path.join(os.path.dirname(__file__), f"syscalls_{architecture}.py")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(_module(architecture, ".".join(numbers), read_syscalls(_read(folder, header))))
+        text = _module(architecture, ".".join(numbers), read_syscalls(_read(headers, header)))
+        with open(os.path.join(tables, f"syscalls_{architecture}.py"), "w", encoding="utf-8") as file:
+            file.write(text)
 
 
 if __name__ == "__main__":
-    _main()
+    generate(sys.argv[1], os.path.dirname(__file__))
