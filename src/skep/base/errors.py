@@ -13,6 +13,7 @@ SkepError                       the base; str() is one sentence, .remedy says wh
 │   ├── HookMissingError        this kernel has not what a program attaches to  (LookupError)
 │   ├── PrivilegeError          a capability is missing                   (PermissionError)
 │   └── BtfError                the kernel's BTF is missing or unreadable
+├── ProfileError                a profile of the guard is damaged or of another version (ValueError) exit 1
 └── VmError                     a virtual machine did not do its work                    exit 1
 
 The exit codes are those of the command line. An error that has a builtin as its second parent can be caught as that.
@@ -33,6 +34,7 @@ __all__ = [
     "LoadError",
     "ObjectFormatError",
     "PrivilegeError",
+    "ProfileError",
     "ProgramError",
     "SkepError",
     "SourceNotFoundError",
@@ -214,6 +216,10 @@ class PrivilegeError(UnsupportedError, PermissionError):
 
 class BtfError(UnsupportedError):
     """The kernel's BTF (type information) is missing or unreadable."""
+
+
+class ProfileError(SkepError, ValueError):
+    """A profile of the guard is damaged, or was written by another version."""
 
 
 class VmError(SkepError):

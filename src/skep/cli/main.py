@@ -21,6 +21,7 @@ _VERBS = {
     "info": "tell what a kernel file is, without loading it",
     "new": "start a kernel file that runs at once",
     "tools": "list the tools that come with skep, or show the page of one",
+    "guard": "learn how a program behaves, and tell when it behaves otherwise",
     "doctor": "tell what skep needs of this machine, and what of it is there",
 }
 

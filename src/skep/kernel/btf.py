@@ -9,7 +9,6 @@ Minimum kernel: 5.4 for /sys/kernel/btf/vmlinux (CONFIG_DEBUG_INFO_BTF). Source:
 from __future__ import annotations
 
 import os
-import struct
 
 # As in skep.spec.compiling: hashlib would load OpenSSL.
 from _blake2 import blake2b
@@ -19,6 +18,7 @@ from skep.base.errors import BtfError
 from skep.spec import cache
 from skep.spec.compiling import compile_source, find_compiler, source_digest
 from skep.spec.document import embedded_digest
+from skep.spec.elf import find_build_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,17 +88,9 @@ def _no_btf(btf: str | None, why: str) -> BtfError:
 
 
 def _build_id() -> str | None:
-    """The GNU build id in the notes of the running kernel (elf(5), Nhdr)."""
+    """The build id of the running kernel."""
     notes = cache.read(_NOTES)
-    position = 0
-    while notes is not None and position + 12 <= len(notes):
-        name_size, size, kind = struct.unpack_from("=3I", notes, position)
-        name = position + 12
-        start = name + (name_size + 3 & ~3)
-        if kind == 3 and notes[name : name + name_size] == b"GNU\0":
-            return notes[start : start + size].hex()
-        position = start + (size + 3 & ~3)
-    return None
+    return None if notes is None else find_build_id(notes)
 
 
 def header_folder(header: str, btf: str | None = None) -> str:

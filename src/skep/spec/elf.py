@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Elf", "Section", "Symbol"]
+__all__ = ["Elf", "Section", "Symbol", "find_build_id"]
 
 # Bytes of the file's header.
 _HEADER = 64
@@ -229,3 +229,16 @@ class Elf:
         if end < 0:
             raise self.damaged("a name lies outside of the table of names")
         return table[offset:end].decode("utf-8", "replace")
+
+
+def find_build_id(notes: bytes) -> str | None:
+    """The GNU build id among notes in this machine's byte order; None if there is none (elf(5), Nhdr)."""
+    position = 0
+    while position + 12 <= len(notes):
+        name_size, size, kind = struct.unpack_from("=3I", notes, position)
+        name = position + 12
+        start = name + (name_size + 3 & ~3)
+        if kind == 3 and notes[name : name + name_size] == b"GNU\0":
+            return notes[start : start + size].hex()
+        position = start + (size + 3 & ~3)
+    return None

@@ -1,0 +1,180 @@
+"""Reads runs from files: numbers or names of calls, or behaviour events as `skep run -o json` writes them.
+
+A text file is one thread of which only the order of calls is known: the form of most published sets. A file of events
+has one JSON object a line with the fields of `BEHAVIOUR`; ``syscall`` is required, ``{"lost": N}`` alone marks a hole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from contextlib import suppress
+
+import numpy as np
+
+from skep.base.abi.errnos import ERRNOS
+from skep.base.abi.syscalls import syscalls
+from skep.base.errors import SourceNotFoundError, UsageError
+from skep.base.nearest import nearest
+from skep.guard.behaviour import UNKNOWN, Run, Trace, call_name, encode
+from skep.guard.paths import general_path, role_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+__all__ = ["ARCHITECTURES", "read_folder", "read_run", "read_runs"]
+
+ARCHITECTURES = ("x86_64", "i386", "aarch64")
+_LONGEST_NUMBER = 10
+_TYPES: dict[str, type] = dict.fromkeys(("ts", "tid", "ret", "depth"), int)
+_TYPES |= dict.fromkeys(("comm", "arguments", "path", "peer", "child"), str)
+
+
+def read_runs(paths: Iterable[str], architecture: str) -> list[Run]:
+    """The runs of files, and of all files below folders, in the order of their names.
+
+    Args:
+        paths: files and folders.
+        architecture: whose numbers and names the calls are: ``x86_64``, ``i386`` or ``aarch64``.
+
+    Raises:
+        UsageError: a path does not exist, or a file is no trace.
+    """
+    runs = []
+    for path in paths:
+        if os.path.isdir(path):
+            runs += read_folder(path, architecture)
+        else:
+            runs.append(read_run(path, architecture))
+    return runs
+
+
+def read_folder(folder: str, architecture: str) -> list[Run]:
+    """The runs of all files at any depth below a folder, by path.
+
+    Raises:
+        UsageError: there is no such folder, or no file in it, or a file is no trace.
+    """
+    if not os.path.isdir(folder):
+        raise SourceNotFoundError(f"{folder}: no such folder", remedy="It takes a folder with one trace in each file.")
+    files = sorted(os.path.join(place, name) for place, _, names in os.walk(folder) for name in names)
+    if not files:
+        raise UsageError(f"{folder} holds no files", remedy="It takes a folder with one trace in each file.")
+    return [read_run(path, architecture) for path in files]
+
+
+def read_run(path: str, architecture: str) -> Run:
+    """The run that a file holds.
+
+    Raises:
+        UsageError: it is neither text nor events, or has a call that the architecture does not have.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+            when = int(os.fstat(file.fileno()).st_mtime)
+    except FileNotFoundError:
+        raise SourceNotFoundError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise UsageError(f"{path} is a folder") from None
+    if b"\0" in data:
+        raise _no_trace(path)
+    if data.lstrip()[:1] == b"{":
+        return Run(path, _events(path, data, architecture), when)
+    return Run(path, [_sequence(path, data, architecture)], when)
+
+
+def _no_trace(path: str) -> UsageError:
+    return UsageError(
+        f"{path} is no trace",
+        remedy="A trace is text: numbers or names of system calls separated by blanks, or one JSON object a line.",
+    )
+
+
+def _sequence(path: str, data: bytes, architecture: str) -> Trace:
+    words = data.split()
+    codes = {word: _code(path, word, architecture) for word in set(words)}
+    return Trace(np.fromiter(map(codes.__getitem__, words), np.uint64, len(words)))
+
+
+def _code(path: str, word: bytes, architecture: str) -> int:
+    if word.removeprefix(b"-").isdigit():
+        # A tracer writes -1, or a number that no kernel has, where it could not tell the call.
+        return encode(int(word)) if len(word) <= _LONGEST_NUMBER else UNKNOWN
+    if not word.isascii() or not word.replace(b"_", b"").isalnum():
+        raise _no_trace(path)
+    names = _numbers(architecture)
+    name = word.decode()
+    if name in names:
+        return encode(names[name])
+    others = [other for other in ARCHITECTURES if name in _numbers(other)]
+    remedy = f"It is one of {others[0]}: --arch {others[0]}" if others else nearest(name, names, "system calls")
+    if len(remedy) > 200:
+        remedy = "A trace has numbers or names of system calls, separated by blanks."
+    raise UsageError(f"{path}: {name} is no system call of {architecture}", remedy=remedy)
+
+
+def _numbers(architecture: str) -> dict[str, int]:
+    return {name: number for number, name in syscalls(architecture).items()}
+
+
+def _events(path: str, data: bytes, architecture: str) -> list[Trace]:
+    threads: dict[int, list[tuple[dict[str, Any], int]]] = defaultdict(list)
+    lost = 0
+    missing: dict[int, int] = {}
+    for number, line in enumerate(data.splitlines(), 1):
+        if not line.strip():
+            continue
+        event = _event(f"{path}:{number}", line)
+        if "syscall" not in event:
+            lost += event["lost"]
+            continue
+        # Whose events they were, nobody knows: the hole is in every thread.
+        thread = event.get("tid", 0)
+        threads[thread].append((event, lost - missing.get(thread, 0)))
+        missing[thread] = lost
+    return [_thread(events, architecture) for events in threads.values()]
+
+
+def _event(place: str, line: bytes) -> dict[str, Any]:
+    event: Any = None
+    with suppress(ValueError, RecursionError):
+        event = json.loads(line)
+    known = isinstance(event, dict) and (
+        ("syscall" in event and type(event["syscall"]) is int)
+        or (type(event.get("lost")) is int and event["lost"] >= 0 and "syscall" not in event)
+    )
+    if not known or any(name in event and type(event[name]) is not kind for name, kind in _TYPES.items()):
+        raise UsageError(
+            f"{place}: no behaviour event",
+            remedy='It is an object such as {"tid": 7, "syscall": 257, "path": "/etc/hosts"}; a hole is {"lost": 3}.',
+        )
+    return dict(event)
+
+
+def _thread(events: list[tuple[dict[str, Any], int]], architecture: str) -> Trace:
+    rows = [event for event, _ in events]
+    codes = [encode(row["syscall"]) for row in rows]
+    items = []
+    for position, row in enumerate(rows):
+        name = call_name(codes[position], architecture)
+        items += [(position, kind, general_path(row[kind])) for kind in ("path", "child") if row.get(kind)]
+        if row.get("peer"):
+            items.append((position, "peer", row["peer"]))
+        if row.get("arguments"):
+            items.append((position, "arguments", f"{name} {row['arguments']}"))
+        if row.get("ret", 0) < 0:
+            items.append((position, "result", f"{name} {ERRNOS.get(-row['ret'], row['ret'])}"))
+    timed = all("ts" in row for row in rows)
+    deep = all("depth" in row for row in rows)
+    return Trace(
+        np.array(codes, np.uint64),
+        role_of(rows[-1].get("comm", "")),
+        times=np.array([row["ts"] for row in rows], np.float64) if timed else None,
+        lost=np.array([hole for _, hole in events], np.int64) if any(hole for _, hole in events) else None,
+        items=items,
+        depth=np.array([row["depth"] for row in rows], np.float64) if deep else None,
+    )

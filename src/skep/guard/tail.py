@@ -1,0 +1,98 @@
+"""How rare a value is: the share of held-out values at least as large, and beyond them an exponential tail."""
+
+from __future__ import annotations
+
+import numpy as np
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Array = np.ndarray[Any, Any]
+
+__all__ = ["Tail"]
+
+# Of more values than this, the lower ones are thinned out: only the upper tail decides.
+_EXACT = 1000
+_THINNED = 500
+# The share of the values by which the tail is fitted.
+_UPPER = 0.1
+
+
+class Tail:
+    """The distribution of one score over what was held out in training.
+
+    Args:
+        values: in any order; what is not finite was not heard, and does not count.
+        weights: how many values each one stands for; one if None.
+        step: the smallest difference that means something; the tail falls no faster than by 1/e for each.
+    """
+
+    __slots__ = ("_above", "_scale", "step", "values", "weights")
+
+    def __init__(self, values: Array, weights: Array | None = None, *, step: float) -> None:
+        given = np.asarray(values, np.float64)
+        order = np.argsort(given, kind="stable")
+        order = order[np.isfinite(given[order])]
+        self.values = given[order]
+        self.weights = np.ones(len(order)) if weights is None else np.asarray(weights, np.float64)[order]
+        self.step = step
+        self._above = np.append(np.cumsum(self.weights[::-1])[::-1], 0)
+        self._scale = _mean_excess(self.values, self._above, step)
+
+    @property
+    def total(self) -> float:
+        """How many values it stands for."""
+        return float(self._above[0])
+
+    def rarity(self, values: Array) -> Array:
+        """-log of the probability that a normal value is at least as large.
+
+        With n held-out values, of which k are as large: (k + 1) / (n + 1). Beyond the largest the probability falls
+        exponentially, at the rate of the upper tenth.
+        """
+        given = np.asarray(values, np.float64)
+        if not len(self.values):
+            return np.zeros(len(given))
+        above = self._above[np.searchsorted(self.values, given)]
+        excess = np.maximum(given - self.values[-1], 0)
+        rare: Array = np.log((self.total + 1) / (above + 1)) + excess / self._scale
+        return np.where(np.isfinite(given), rare, 0.0)
+
+    def own_rarity(self, values: Array) -> Array:
+        """The same for the values that it is made of, each judged by the others; as long as none is thinned out."""
+        heard = np.isfinite(values)
+        if len(self.values) < 2:
+            return np.zeros(len(values))
+        above = self._above[np.searchsorted(self.values, values)]
+        rare: Array = np.log(self.total / np.maximum(above, 1))
+        largest = heard & (values > self.values[-2])
+        scale = _mean_excess(self.values[:-1], self._above[1:-1], self.step)
+        rare[largest] += (values[largest] - self.values[-2]) / scale
+        return np.where(heard, rare, 0.0)
+
+    def thinned(self) -> Tail:
+        """The same with the upper values as they are, and the lower ones at even distances in rank."""
+        if len(self.values) <= _EXACT + _THINNED:
+            return self
+        upper = len(self.values) - _EXACT
+        ends = np.linspace(0, upper, _THINNED + 1).astype(np.int64)
+        below = np.append(0, np.cumsum(self.weights))
+        # Each stretch is counted at its largest value: the probability is never told too small.
+        values = np.append(self.values[ends[1:] - 1], self.values[upper:])
+        return Tail(values, np.append(np.diff(below[ends]), self.weights[upper:]), step=self.step)
+
+    def __add__(self, other: Tail) -> Tail:
+        values, weights = np.append(self.values, other.values), np.append(self.weights, other.weights)
+        return Tail(values, weights, step=self.step).thinned()
+
+
+def _mean_excess(values: Array, above: Array, step: float) -> float:
+    """By how much the upper tenth exceeds its smallest value, on average."""
+    if not len(values):
+        return step
+    first = int(np.searchsorted(-above[: len(values)], -above[0] * _UPPER))
+    first = min(first, len(values) - 1)
+    weights = above[first : len(values)] - np.append(above[first + 1 : len(values)], 0)
+    excess = float(np.average(values[first:] - values[first], weights=weights))
+    return max(excess, step)

@@ -1,0 +1,224 @@
+"""Traces as the guard reads them, good and bad."""
+
+from __future__ import annotations
+
+import json
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skep.base.abi.syscalls import syscalls
+from skep.base.errors import SkepError, SourceNotFoundError, UsageError
+from skep.guard.behaviour import BEHAVIOUR, UNKNOWN, call_name, encode
+from skep.guard.paths import general_path, role_of
+from skep.guard.reading import ARCHITECTURES, read_folder, read_run, read_runs
+
+
+def write(path, text):
+    path.write_text(text)
+    return str(path)
+
+
+def numbers(run):
+    return [int(code) - 1 for trace in run.traces for code in trace.calls]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_names_and_numbers_say_the_same(tmp_path, architecture):
+    table = syscalls(architecture)
+    names = write(tmp_path / "names", " ".join(table.values()))
+    given_numbers = write(tmp_path / "numbers", "\n".join(map(str, table)))
+
+    assert numbers(read_run(names, architecture)) == list(table)
+    assert numbers(read_run(given_numbers, architecture)) == list(table)
+
+
+def test_a_name_of_another_architecture_says_which(tmp_path):
+    path = write(tmp_path / "trace", "read waitpid")
+
+    with pytest.raises(UsageError, match="waitpid is no system call of x86_64") as caught:
+        read_run(path, "x86_64")
+
+    assert caught.value.remedy == "It is one of i386: --arch i386"
+
+
+def test_a_misspelt_name_comes_with_the_nearest(tmp_path):
+    with pytest.raises(UsageError, match="opennat") as caught:
+        read_run(write(tmp_path / "trace", "read opennat"), "x86_64")
+
+    assert caught.value.remedy == "Did you mean openat?"
+
+
+def test_unknown_numbers_are_calls_too(tmp_path):
+    run = read_run(write(tmp_path / "trace", "0 505 600 -1 99999999999999999999"), "x86_64")
+
+    assert [call_name(int(code), "x86_64") for code in run.traces[0].calls] == [
+        "read",
+        "syscall_505",
+        "unknown",
+        "unknown",
+        "unknown",
+    ]
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x7fELF\0\0\1", b"3 4 \xff\xfe 5", "3 4 \N{SNOWMAN}".encode(), b"3, 4, 5", b"3 4\0"]
+)
+def test_what_is_no_text_is_refused(tmp_path, data):
+    path = tmp_path / "trace"
+    path.write_bytes(data)
+
+    with pytest.raises(UsageError, match="no trace") as caught:
+        read_run(str(path), "x86_64")
+
+    assert "numbers or names" in str(caught.value.remedy)
+
+
+def test_a_file_or_folder_that_is_not_there(tmp_path):
+    with pytest.raises(SourceNotFoundError):
+        read_run(str(tmp_path / "none"), "x86_64")
+    with pytest.raises(SourceNotFoundError):
+        read_folder(str(tmp_path / "none"), "x86_64")
+    with pytest.raises(UsageError, match="holds no files"):
+        read_folder(str(tmp_path), "x86_64")
+    with pytest.raises(UsageError, match="is a folder"):
+        read_run(str(tmp_path), "x86_64")
+
+
+def test_folders_are_read_in_the_order_of_names(tmp_path):
+    (tmp_path / "set" / "inner").mkdir(parents=True)
+    for name in ("b", "a", "inner/c"):
+        write(tmp_path / "set" / name, "3")
+    alone = write(tmp_path / "alone", "4")
+
+    runs = read_runs([str(tmp_path / "set"), alone], "x86_64")
+
+    assert [run.name.removeprefix(str(tmp_path)) for run in runs] == ["/set/a", "/set/b", "/set/inner/c", "/alone"]
+
+
+def listed(array):
+    return array.tolist()
+
+
+def lines(*events):
+    return "\n".join(json.dumps(event) for event in events)
+
+
+def test_events_become_threads_items_and_holes(tmp_path):
+    text = lines(
+        {"ts": 1_000, "pid": 7, "tid": 7, "comm": "server", "syscall": 257, "path": "/proc/4711/stat", "depth": 0},
+        {"ts": 2_000, "pid": 7, "tid": 8, "comm": "worker-3", "syscall": 0, "depth": 1},
+        {"lost": 5},
+        {
+            "ts": 3_000,
+            "pid": 7,
+            "tid": 7,
+            "comm": "server",
+            "syscall": 42,
+            "peer": "10.0.0.1:80",
+            "ret": -111,
+            "depth": 0,
+        },
+        {
+            "ts": 4_000,
+            "pid": 7,
+            "tid": 7,
+            "comm": "server",
+            "syscall": 59,
+            "child": "/bin/sh",
+            "arguments": "x",
+            "depth": 0,
+        },
+    )
+
+    run = read_run(write(tmp_path / "events", text), "x86_64")
+    server, worker = run.traces
+
+    assert (server.role, worker.role) == ("server", "worker-*")
+    assert server.items == (
+        (0, "path", "/proc/*/stat"),
+        (1, "peer", "10.0.0.1:80"),
+        (1, "result", "connect ECONNREFUSED"),
+        (2, "child", "/bin/sh"),
+        (2, "arguments", "execve x"),
+    )
+    assert listed(server.times) == [1_000, 3_000, 4_000]
+    assert listed(server.depth) == [0, 0, 0]
+    assert listed(server.lost) == [0, 5, 0]
+    assert (worker.lost, run.lost, run.calls) == (None, 5, 4)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"tid": 7}',
+        '{"syscall": "read"}',
+        '{"syscall": 1, "path": 7}',
+        '{"lost": -1}',
+        "{",
+        "[" * 100_000,
+        '{"lost": true}',
+    ],
+)
+def test_an_event_that_is_none_is_refused_with_its_line(tmp_path, line):
+    path = write(tmp_path / "events", lines({"syscall": 1}) + "\n" + line)
+
+    with pytest.raises(UsageError, match="events:2: no behaviour event"):
+        read_run(path, "x86_64")
+
+
+@given(data=st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("any") / "trace"
+    for head in (b"", b'{"syscall": 3, '):
+        path.write_bytes(head + data)
+        try:
+            run = read_run(str(path), "x86_64")
+        except SkepError:
+            continue
+        assert all(0 < code <= UNKNOWN for trace in run.traces for code in trace.calls.tolist())
+
+
+def test_codes_hold_nine_bits():
+    assert {encode(number) for number in (-5, 510, 511, 1 << 40)} == {UNKNOWN}
+    assert encode(509) == 510
+
+
+@pytest.mark.parametrize(
+    ("path", "general"),
+    [
+        ("/proc/1234/fd/7", "/proc/*/fd/*"),
+        ("/usr/lib/x86_64-linux-gnu/libssl.so.3", "/usr/lib/x86_64-linux-gnu/libssl.so.3"),
+        ("/usr/lib/python3.11/encodings/utf_8.py", "/usr/lib/python3.11/encodings/utf_8.py"),
+        ("/tmp/tmpa8_x2kq1/out", "/tmp/*/out"),
+        ("/tmp/ccTm4Q0x.s", "/tmp/*.s"),
+        ("/var/cache/3f786850e387550fdab836ed7e6dc881de23001b/meta", "/var/cache/*/meta"),
+        ("/run/user/123e4567-e89b-12d3-a456-426614174000.sock", "/run/user/*.sock"),
+        ("/var/log/app-20260102.log", "/var/log/app-*.log"),
+        ("/etc/ld.so.cache", "/etc/ld.so.cache"),
+        ("/etc/defaced", "/etc/defaced"),
+        ("/usr/share/GeoIP/README", "/usr/share/GeoIP/README"),
+        ("", ""),
+    ],
+)
+def test_what_is_random_in_a_path_is_taken_out(path, general):
+    assert general_path(path) == general
+
+
+@given(st.text(string.printable, max_size=40))
+def test_a_general_path_stays_as_it_is(path):
+    assert general_path(general_path(path)) == general_path(path)
+
+
+def test_roles_have_no_numbers():
+    assert role_of("kworker/3:1") == "kworker/*:*"
+
+
+def test_the_schema_of_behaviour_has_what_the_reader_takes():
+    names = {field.name for field in BEHAVIOUR.fields}
+
+    assert names == {"ts", "pid", "tid", "ret", "syscall", "depth", "comm", "arguments", "path", "peer", "child"}
+    assert sum(field.size for field in BEHAVIOUR.fields) == BEHAVIOUR.size
+    assert all(field.offset % min(field.size, 8) == 0 for field in BEHAVIOUR.fields)
