@@ -31,7 +31,7 @@ def _batch(records: list[bytes]) -> Batch:
         offsets.append(offsets[-1] + len(record))
     sizes = {len(record) for record in records}
     return Batch(
-        memoryview(b"".join(records)),
+        memoryview(bytearray(b"".join(records))),
         len(records),
         stride=sizes.pop() if len(sizes) == 1 else None,
         offsets=memoryview(offsets),
@@ -65,6 +65,29 @@ def test_rows_and_array_agree(records):
     assert batch.array.tolist() == [(1, -1, b"one"), (2, -2, b"two")]
 
 
+def test_what_lies_behind_the_end_of_a_text_does_not_show():
+    records = [_record(1, -1, b"one\0left"), _record(2, -2, b"\0left ov"), _record(3, -3, b"12345678")]
+    texts = [b"one", b"", b"12345678"]
+
+    assert _batch(records).array["text"].tolist() == texts
+    assert _batch(records).to_arrow()["text"].to_pylist() == [text.decode() for text in texts]
+    assert [row.text.encode() for row in _batch(records).rows()] == texts
+
+
+@given(st.lists(st.binary(max_size=21), min_size=1), st.integers(0, 3))
+def test_texts_of_all_sizes_end_at_their_first_nul(texts, offset):
+    longest = max(1, *map(len, texts))
+    field = Field("text", offset, longest, Type("text", longest, "text", count=longest))
+    batch = _batch([bytes([7] * offset) + text.ljust(longest, b"\0") + b"\7" for text in texts])
+    batch.schema = Schema("event", offset + longest + 1, (field,))
+
+    assert batch.array["text"].tolist() == [text.partition(b"\0")[0] for text in texts]
+    assert [row.text for row in batch.rows()] == [
+        text.partition(b"\0")[0].decode("utf-8", "surrogateescape") for text in texts
+    ]
+    assert all(record[:offset] == bytes([7] * offset) for record in map(bytes, map(batch._record, range(len(texts)))))
+
+
 def test_the_array_of_whole_records_is_no_copy():
     batch = _batch(WHOLE)
 
@@ -80,6 +103,20 @@ def test_arrow_and_pandas_hold_what_rows_hold():
         {"pid": 2, "number": -2, "text": "\\xff"},
     ]
     assert batch.to_pandas()["pid"].tolist() == [1, 2]
+
+
+def test_tuples_are_what_the_kernel_wrote():
+    assert list(_batch(WHOLE).tuples()) == [(1, -1, b"one\0\0\0\0\0"), (2, -2, b"two\0\0\0\0\0")]
+    assert list(_batch([WHOLE[0][:11]]).tuples()) == [(1, -1, b"one\0\0\0\0\0")]
+
+
+def test_no_record_is_selected_that_is_not_there():
+    with pytest.raises(IndexError, match="has none at 2"):
+        _batch(WHOLE).select([0, 2])
+
+
+def test_a_record_may_be_selected_twice():
+    assert [row.pid for row in _batch(WHOLE).select([1, 1, 1, 0]).rows()] == [2, 2, 2, 1]
 
 
 def test_an_empty_batch_has_no_rows():

@@ -23,12 +23,12 @@ BUSY, DISCARDED = 1 << 31, 1 << 30
 class Ring:
     """A ring of one page of data, and the C reader over it."""
 
-    def __init__(self, start: int = 0):
+    def __init__(self, start: int = 0, ahead: int = 0):
         self.fd = os.memfd_create("ring")
         os.ftruncate(self.fd, 2 * PAGE + 2 * SIZE)
         self.memory = mmap.mmap(self.fd, 2 * PAGE + 2 * SIZE)
         self.position = start
-        self.set_positions(start, start)
+        self.set_positions(start, (start + ahead) % 2**64)
         self.handle = lib.skep_ring_open(self.fd, SIZE)
         assert self.handle != ffi.NULL
 
@@ -60,7 +60,8 @@ class Ring:
         buffer = bytearray(capacity)
         offsets = ffi.new("uint32_t[]", limit + 1)
         drained = ffi.new("struct skep_drained *")
-        error = lib.skep_drain(self.handle, ffi.from_buffer(buffer), capacity, offsets, limit, drained)
+        handles = ffi.new("struct skep_source *[]", [self.handle])
+        error = lib.skep_drain(handles, 1, 0, ffi.from_buffer(buffer), capacity, offsets, limit, drained)
         records = [bytes(buffer[offsets[index] : offsets[index + 1]]) for index in range(drained.count)]
         return error, records, drained
 
@@ -171,6 +172,15 @@ def test_a_record_that_claims_too_much_is_an_error(ring, size):
     assert ring.drain()[0] == -5  # EIO
 
 
+def test_another_reader_of_the_ring_is_an_error(ring):
+    ring.put(b"first...")
+    ring.put(b"second..")
+    # The other one took the first.
+    ring.set_positions(16, ring.position)
+
+    assert ring.drain()[0] == -116  # ESTALE
+
+
 def test_a_producer_that_is_further_ahead_than_the_ring_is_long_is_an_error(ring):
     ring.set_positions(0, SIZE + 8)
 
@@ -180,12 +190,10 @@ def test_a_producer_that_is_further_ahead_than_the_ring_is_long_is_an_error(ring
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=SIZE), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
 def test_no_contents_and_no_positions_break_it(data, consumer, ahead):
-    ring = Ring()
+    ring = Ring(consumer & ~7, ahead % (SIZE * 2))
     try:
         ring.memory[2 * PAGE : 2 * PAGE + len(data)] = data
         ring.memory[2 * PAGE + SIZE : 2 * PAGE + SIZE + len(data)] = data
-        consumer &= ~7
-        ring.set_positions(consumer, (consumer + ahead % (SIZE * 2)) % 2**64)
 
         error, records, drained = ring.drain()
 

@@ -142,7 +142,7 @@ ffi.set_source(
     #include "native.h"
     """,
     # Relative to the folder of setup.py, as setuptools wants them.
-    sources=[f"src/skep/_native/{name}.c" for name in ("messages", "object", "drain")],
+    sources=[f"src/skep/_native/{name}.c" for name in ("messages", "object", "drain", "ring", "perf", "records")],
     include_dirs=[_FOLDER],
     libraries=["bpf"],
     define_macros=[("_GNU_SOURCE", None)],

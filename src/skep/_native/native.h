@@ -1,6 +1,8 @@
 /*
  * What Python calls, beyond libbpf itself. build.py gives this file to cffi as it stands, so it holds declarations only.
  */
+struct btf;
+struct bpf_link;
 
 /* messages.c: what libbpf says is kept, by thread, until it is asked for. */
 void skep_messages_install(void);
@@ -11,7 +13,7 @@ void skep_free(void *memory);
 int skep_write_header(const struct btf *btf, int fd);                /* vmlinux.h; 0 or -errno */
 void skep_detach(struct bpf_link **links, size_t count);             /* all at once, each in a thread */
 
-/* drain.c: ring buffers and per-CPU perf buffers, read in batches into the caller's memory. */
+/* drain.c, ring.c, perf.c: ring buffers and per-CPU perf buffers, read in batches into the caller's memory. */
 struct skep_source;
 
 struct skep_drained {
@@ -21,17 +23,56 @@ struct skep_drained {
 	uint64_t lost;    /* records dropped before one of these (perf buffers only) */
 	size_t needed;    /* not 0: the next record has this size and the buffer cannot hold it even empty */
 	int more;         /* not 0: records were left for want of room */
+	int held;         /* not 0: records were left since they are too young */
 };
 
 struct skep_source *skep_ring_open(int map_fd, size_t size);         /* NULL: see errno */
-struct skep_source *skep_perf_open(int map_fd, int cpu, size_t size);
+struct skep_source *skep_perf_open(int map_fd, int cpu, size_t size, int timed);
 int skep_source_fd(const struct skep_source *source);                /* readable when records wait */
 int64_t skep_source_lost(const struct skep_source *source);          /* dropped so far; -1 where the kernel does not tell */
 void skep_source_close(struct skep_source *source);
 
 /*
- * Moves what is complete into buffer. offsets has room for limit + 1 numbers; record i lies at offsets[i] to
- * offsets[i + 1]. Returns 0, or -EIO where the buffer's bookkeeping makes no sense.
+ * Moves what is complete into buffer: of one ring buffer, or of perf buffers; of several that were opened timed in the
+ * order of their times, up to `until` on CLOCK_MONOTONIC. offsets has room for limit + 1 numbers; record i lies at
+ * offsets[i] to offsets[i + 1]. Returns 0; -EIO where a buffer's bookkeeping makes no sense; -ESTALE where another reader
+ * takes records from the same ring.
  */
-int skep_drain(struct skep_source *source, void *buffer, size_t capacity, uint32_t *offsets, uint32_t limit,
-	       struct skep_drained *drained);
+int skep_drain(struct skep_source **sources, size_t count, uint64_t until, void *buffer, size_t capacity,
+	       uint32_t *offsets, uint32_t limit, struct skep_drained *drained);
+
+/*
+ * records.c: batches taken apart and put together. Record i lies at offsets[i] to offsets[i + 1]; where offsets is NULL,
+ * at i * stride, and is stride bytes long.
+ */
+struct skep_records { const void *data; const uint32_t *offsets; uint32_t stride; };
+
+/* What tells a record's kind: the size that records of it are sent with, and that of its type. */
+struct skep_kind { uint32_t sent, size; };
+/* A value of the tag and the kind that it stands for. */
+struct skep_tag { uint64_t value; uint32_t kind; };
+struct skep_tags { uint32_t offset, size, count; const struct skep_tag *tags; };
+
+/* Tells the kind of each of count records: by its tag, else by its size. The kinds stand by rising size. */
+void skep_tell(const struct skep_records *records, uint32_t count, const struct skep_kind *kinds, uint32_t kind_count,
+	       const struct skep_tags *tags, uint32_t *told);
+
+/* Where each run of one kind ends, among count records. Returns how many runs there are. */
+uint32_t skep_runs(const uint32_t *told, uint32_t count, uint32_t *ends);
+
+/* The positions of count records by kind, those of one kind in their order; those of kind k end at ends[k]. */
+void skep_group(const uint32_t *told, uint32_t count, uint32_t kind_count, uint32_t *positions, uint32_t *ends);
+
+/*
+ * Copies the chosen ones of the records, or the first count where chosen is NULL. Back to back, their ends in offsets; or,
+ * where stride is not 0, each into so many bytes, cut off or filled up with zeros. Returns the bytes written, or, where
+ * target is NULL, those that it would write.
+ */
+size_t skep_gather(const struct skep_records *records, const uint32_t *chosen, uint32_t count, void *target,
+		   uint32_t *offsets, uint32_t stride);
+
+/* The size of each of count records, if all have the same; else 0. */
+uint32_t skep_stride(const uint32_t *offsets, uint32_t count);
+
+/* Fills texts with zeros from their first NUL on. texts: the offset and size of each, in pairs. */
+void skep_clean(void *data, uint32_t stride, uint32_t count, const uint32_t *texts, uint32_t text_count);

@@ -28,6 +28,11 @@ __all__ = ["Field", "Schema", "Type", "decoder", "format_code"]
 _INTEGERS = {(1, True): "b", (1, False): "B", (2, True): "h", (2, False): "H"}
 _INTEGERS |= {(4, True): "i", (4, False): "I", (8, True): "q", (8, False): "Q"}
 _FLOATS = {2: "e", 4: "f", 8: "d"}
+# So many texts are kept at most, and none that has more bytes.
+_KNOWN_TEXTS = 4096
+_SHORT_TEXT = 64
+# An array of more numbers is unpacked by itself.
+_SHORT_ARRAY = 16
 
 
 class Type:
@@ -122,14 +127,17 @@ class Schema:
         fields: its members; those of anonymous structs and unions stand among them.
     """
 
-    __slots__ = ("_decode", "_row", "_struct", "fields", "name", "size")
+    __slots__ = ("_decode", "_decode_all", "_dtype", "_row", "_struct", "_texts", "fields", "name", "size")
 
     def __init__(self, name: str, size: int, fields: tuple[Field, ...]) -> None:
         self.name = name
         self.size = size
         self.fields = fields
         self._struct: struct.Struct | None = None
-        self._decode: Callable[[tuple[Any, ...]], Any] | None = None
+        self._decode: Callable[..., Any] | None = None
+        self._decode_all: Callable[[Iterator[tuple[Any, ...]]], Iterator[Any]] | None = None
+        self._dtype: np.dtype[Any] | None = None
+        self._texts: tuple[tuple[int, int], ...] | None = None
         self._row: type[Any] | None = None
 
     def __repr__(self) -> str:
@@ -169,34 +177,60 @@ class Schema:
         """
         if self.is_raw:
             return self.row(_text(bytes(record)) if self.is_text else bytes(record))
-        unpack, build = self._compiled()
+        layout, build, _ = self._compiled()
         if len(record) < self.size:
             record = bytes(record) + bytes(self.size - len(record))
-        return build(unpack.unpack_from(record))
+        return build(*layout.unpack_from(record))
 
     def decode_all(self, records: memoryview) -> Iterator[Any]:
         """Records that lie one after the other, each of exactly this size, as rows."""
-        unpack, build = self._compiled()
-        return map(build, unpack.iter_unpack(records))
+        layout, _, build_all = self._compiled()
+        return build_all(layout.iter_unpack(records))
+
+    def items(self, records: memoryview) -> Iterator[tuple[Any, ...]]:
+        """The same, undecoded: as plain tuples of numbers and bytes, those of nested structs among them."""
+        return self._compiled()[0].iter_unpack(records)
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The NumPy structured dtype of a record, offsets exact. Imports NumPy."""
-        import numpy as np
+        if self._dtype is None:
+            import numpy as np
 
-        dtype: np.dtype[Any] = np.dtype(_dtype(self.fields, self.size))
-        return dtype
+            self._dtype = np.dtype(_dtype(self.fields, self.size))
+        return self._dtype
 
-    def _compiled(self) -> tuple[struct.Struct, Callable[[tuple[Any, ...]], Any]]:
-        if self._struct is None or self._decode is None:
+    @property
+    def texts(self) -> tuple[tuple[int, int], ...]:
+        """Offset and size of each text in a record, those within structs and arrays among them; none of a union's."""
+        if self._texts is None:
+            self._texts = tuple(_texts(self.fields, 0))
+        return self._texts
+
+    def _compiled(self) -> tuple[struct.Struct, Callable[..., Any], Callable[[Iterator[Any]], Iterator[Any]]]:
+        if self._struct is None or self._decode is None or self._decode_all is None:
             if self.size == 0:
                 raise ValueError(f"struct {self.name} has no size: its records cannot be read")
             compiler = _Compiler()
             expression = compiler.members(self.row, self.fields, 0)
             self._struct = struct.Struct(compiler.finish(self.size))
             # The expression is made of field positions and numbers only, never of text from the object.
-            self._decode = eval(f"lambda v: {expression}", compiler.names)  # noqa: S307
-        return self._struct, self._decode
+            self._decode = eval(f"lambda {compiler.variables}: {expression}", compiler.names)  # noqa: S307
+            of_each = f"for ({compiler.variables}) in items"
+            self._decode_all = eval(f"lambda items: ({expression} {of_each})", compiler.names)  # noqa: S307
+        return self._struct, self._decode, self._decode_all
+
+
+class _Known(dict[bytes, str]):
+    """Texts that were seen before: those of events repeat, and looking one up is faster than decoding it."""
+
+    __slots__ = ()
+
+    def __missing__(self, raw: bytes) -> str:
+        if len(self) >= _KNOWN_TEXTS:
+            self.clear()
+        text = self[raw] = _text(raw)
+        return text
 
 
 def decoder(type: Type) -> Callable[[bytes | memoryview], Any]:  # noqa: A002
@@ -208,10 +242,11 @@ def decoder(type: Type) -> Callable[[bytes | memoryview], Any]:  # noqa: A002
     compiler = _Compiler()
     expression = compiler.value(type, 0)
     compiler.names["unpack"] = struct.Struct(compiler.finish(type.size)).unpack_from
-    if expression == "v[0]":
+    if expression == "v0":
         decode = eval("lambda data: unpack(data)[0]", compiler.names)  # noqa: S307
     else:
-        decode = eval(f"lambda data: (lambda v: {expression})(unpack(data))", compiler.names)  # noqa: S307
+        build = f"lambda {compiler.variables}: {expression}"
+        decode = eval(f"lambda data: ({build})(*unpack(data))", compiler.names)  # noqa: S307
     return decode  # type: ignore[no-any-return]
 
 
@@ -251,7 +286,8 @@ class _Compiler:
         self.format = ["="]
         self.end = 0  # bytes that the format covers
         self.items = 0  # elements that it yields
-        self.names: dict[str, Any] = {"text": _text, "bits": _bits, "from_bytes": int.from_bytes}
+        self.names: dict[str, Any] = {"text": _text, "known": _Known(), "bits": _bits, "from_bytes": int.from_bytes}
+        self.names["new"] = tuple.__new__
 
     def finish(self, size: int) -> str:
         self.pad_to(size)
@@ -266,7 +302,12 @@ class _Compiler:
         self.format.append(code)
         self.end += size
         self.items += 1
-        return f"v[{self.items - 1}]"
+        return f"v{self.items - 1}"
+
+    @property
+    def variables(self) -> str:
+        """What the elements are called in the expression."""
+        return "".join(f"v{number}, " for number in range(self.items))
 
     def name(self, value: Any) -> str:
         self.names[f"n{len(self.names)}"] = value
@@ -291,7 +332,7 @@ class _Compiler:
                 self.group(fields, group, base, group_end, parts)
             if field is not None:
                 group, group_end = [index], field.offset + field.size
-        return f"{self.name(row)}._make(({''.join(part + ',' for part in parts)}))"
+        return f"new({self.name(row)}, ({''.join(part + ',' for part in parts)}))"
 
     def group(self, fields: tuple[Field, ...], group: list[int], base: int, end: int, parts: list[str]) -> None:
         start = fields[group[0]].offset
@@ -321,7 +362,8 @@ class _Compiler:
             case "int":
                 return f"from_bytes({self.take(f'{size}s', size)}, {sys.byteorder!r}, signed={type.signed})"
             case "text":
-                return f"text({self.take(f'{size}s', size)})"
+                taken = self.take(f"{size}s", size)
+                return f"known[{taken}]" if size <= _SHORT_TEXT else f"text({taken})"
             case "struct" | "union":
                 row = Schema(type.name.rpartition(" ")[2], size, type.fields).row
                 return self.members(row, type.fields, base)
@@ -334,14 +376,35 @@ class _Compiler:
 
     def array(self, type: Type, element: Type) -> str:  # noqa: A002
         code = format_code(element) if element.kind in {"int", "enum"} else None
+        if code is not None and type.count <= _SHORT_ARRAY:
+            return f"({''.join(f'{self.take(code, element.size)}, ' for _ in range(type.count))})"
         if code is not None:
-            self.format.append(f"{type.count}{code}")
-            self.end += type.size
-            self.items += type.count
-            return f"v[{self.items - type.count}:{self.items}]"
+            numbers = struct.Struct(f"={type.count}{code}")
+            return f"{self.name(numbers.unpack)}({self.take(f'{type.size}s', type.size)})"
         decoder = Schema("", element.size, (Field("element", 0, element.size, element),))
         name = self.name(lambda raw: tuple(row[0] for row in decoder.decode_all(memoryview(raw))))
         return f"{name}({self.take(f'{type.size}s', type.size)})"
+
+
+def _texts(fields: tuple[Field, ...], base: int) -> Iterator[tuple[int, int]]:
+    for field in fields:
+        # What shares its bytes with a text may be what is meant.
+        if not any(other is not field and _overlap(field, other) for other in fields):
+            yield from _texts_of(field.type, base + field.offset)
+
+
+def _overlap(one: Field, other: Field) -> bool:
+    return one.offset < other.offset + other.size and other.offset < one.offset + one.size
+
+
+def _texts_of(type: Type, base: int) -> Iterator[tuple[int, int]]:  # noqa: A002
+    if type.kind == "text" and type.size:
+        yield base, type.size
+    elif type.kind == "struct":
+        yield from _texts(type.fields, base)
+    elif type.kind == "array" and type.element is not None:
+        for index in range(type.count):
+            yield from _texts_of(type.element, base + index * type.element.size)
 
 
 def _dtype(fields: tuple[Field, ...], size: int) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from skep.kernel.object import Object as KernelObject
-from skep.stream.reader import Reader
+from skep.stream.reader import BATCH, LINGER, Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,16 +36,38 @@ class Object(KernelObject):
         self._links = ref(links)
         return links
 
-    def batches(self, timeout: float | None = None) -> Iterator[Batch]:
+    def batches(
+        self,
+        timeout: float | None = None,
+        *,
+        size: int = BATCH,
+        linger: float = LINGER,
+        copy: bool = True,
+        merge: bool = False,
+    ) -> Iterator[Batch]:
         """The records of all rings, in batches, as they come; then what the attached iterators find, once.
 
-        Where nothing but iterators is attached there is nothing to wait for.
+        Records of several types on one ring come as one batch a type, each with the `order` of its records. Where
+        nothing but iterators is attached there is nothing to wait for.
 
         Args:
             timeout: ends the wait for records after so many seconds; None for never.
+            size: records that are read together at most.
+            linger: seconds to wait for more once there is nothing, before going to sleep. A ring wakes a reader that
+                sleeps, at the cost of the traced program; while the reader lingers, nobody pays.
+            copy: gives each batch memory of its own. Else it is lent: it holds until the next batch is asked for.
+            merge: the perf buffers of all CPUs as one, in the order of time.
+
+        Raises:
+            UsageError: a batch of no records is asked for.
+            LoadError: a buffer cannot be mapped.
+            SkepError: another reader takes records from the same ring.
         """
+        return self._batches(timeout, size=size, linger=linger, copy=copy, merge=merge, grouped=True)
+
+    def _batches(self, timeout: float | None, **options: Any) -> Iterator[Batch]:
         links = self._links() if self._links is not None else None
-        with Reader(self) as reader:
+        with Reader(self, **options) as reader:
             waits = links is None or self.waits(links)
             yield from reader.batches(timeout) if waits else reader.rest()
         if links is not None:
@@ -57,7 +79,7 @@ class Object(KernelObject):
         Args:
             timeout: ends the wait for records after so many seconds; None for never.
         """
-        for batch in self.batches(timeout):
+        for batch in self._batches(timeout):
             yield from batch.rows()
 
     def waits(self, links: Links) -> bool:

@@ -62,7 +62,7 @@ class EventSpec:
         question: what the user has to say so that the layout is known; "" where it is.
     """
 
-    __slots__ = ("_by_size", "_padded", "map", "question", "schemas", "tag")
+    __slots__ = ("_padded", "map", "question", "schemas", "tag")
 
     def __init__(
         self,
@@ -78,21 +78,14 @@ class EventSpec:
         self.tag = tag
         self.question = question
         self._padded = padded
-        self._by_size: dict[int, Schema] = {}
 
-    def schema_of(self, size: int) -> Schema:
-        """The layout of a record, told by its size.
+    def sent_size(self, schema: Schema) -> int:
+        """How many bytes a whole record has when it arrives.
 
         Args:
-            size: in bytes. A record may be cut short, or padded.
+            schema: one of these.
         """
-        if len(self.schemas) == 1:
-            return self.schemas[0]
-        if size not in self._by_size:
-            whole = [schema for schema in self.schemas if size == _sent_size(schema, padded=self._padded)]
-            cut = sorted((schema for schema in self.schemas if schema.size > size), key=lambda schema: schema.size)
-            self._by_size[size] = (whole or cut or [max(self.schemas, key=lambda schema: schema.size)])[0]
-        return self._by_size[size]
+        return _sent_size(schema, padded=self._padded)
 
 
 def _sent_size(schema: Schema, *, padded: bool) -> int:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
+from contextlib import contextmanager
+
+from skep._native import ffi, lib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,14 +32,18 @@ class Batch:
         buffer: the records, back to back.
         count: how many.
         stride: the size of each in bytes, if all have the same; else None.
-        offsets: count + 1 unsigned 32-bit numbers: record i lies at offsets[i] to offsets[i + 1].
+        offsets: count + 1 unsigned 32-bit numbers: record i lies at offsets[i] to offsets[i + 1]. None where the stride
+            tells.
         schema: their layout. A record may be shorter (a truncated tail) or longer (padding).
         lost: records of this source that the kernel dropped since the batch before.
         source: the map that they came from.
-        cpu: the CPU whose buffer they came from; None where the CPUs share one.
+        cpu: the CPU whose buffer they came from; None where the CPUs share one, or their records were merged.
+
+    `order` is None, or, where the source has several types of records and they were grouped by type, the place of each
+    record among all that were read together: unsigned 32-bit numbers.
     """
 
-    __slots__ = ("buffer", "count", "cpu", "lost", "offsets", "schema", "source", "stride")
+    __slots__ = ("_array", "buffer", "count", "cpu", "lost", "offsets", "order", "schema", "source", "stride")
 
     def __init__(
         self,
@@ -44,7 +51,7 @@ class Batch:
         count: int,
         *,
         stride: int | None,
-        offsets: memoryview,
+        offsets: memoryview | None,
         schema: Schema,
         lost: int,
         source: str,
@@ -58,6 +65,8 @@ class Batch:
         self.lost = lost
         self.source = source
         self.cpu = cpu
+        self.order: memoryview | None = None
+        self._array: np.ndarray[Any, Any] | None = None
 
     def __len__(self) -> int:
         return self.count
@@ -69,8 +78,18 @@ class Batch:
         """The records as rows (see `skep.base.schema`)."""
         if self.schema.size and self.stride == self.schema.size:
             return self.schema.decode_all(self.buffer)
-        decode, buffer, offsets = self.schema.decode, self.buffer, self.offsets
-        return (decode(buffer[offsets[index] : offsets[index + 1]]) for index in range(self.count))
+        if self.schema.is_raw:
+            return map(self.schema.decode, map(self._record, range(self.count)))
+        return self.schema.decode_all(memoryview(self._whole()))
+
+    def tuples(self) -> Iterator[tuple[Any, ...]]:
+        """The records as plain tuples of what the kernel wrote, the quickest way to Python's own objects.
+
+        Numbers are numbers, texts are bytes with all that stands behind their NUL, the members of structs stand among
+        the others, and members that overlap are the bytes of all of them.
+        """
+        whole = self.stride == self.schema.size
+        return self.schema.items(self.buffer if whole else memoryview(self._whole()))
 
     def numbers(self, field: Field) -> list[int]:
         """The values of one integer field, as unsigned numbers, without decoding the others.
@@ -87,7 +106,16 @@ class Batch:
         ]
 
     def _record(self, index: int) -> memoryview:
-        return self.buffer[self.offsets[index] : self.offsets[index + 1]]
+        if self.offsets is not None:
+            return self.buffer[self.offsets[index] : self.offsets[index + 1]]
+        assert self.stride is not None, "a batch has a stride or offsets"
+        return self.buffer[index * self.stride : (index + 1) * self.stride]
+
+    @contextmanager
+    def records(self) -> Iterator[Any]:
+        """The records as C takes them, while the context lasts."""
+        places = ffi.NULL if self.offsets is None else ffi.from_buffer("uint32_t[]", self.offsets)
+        yield ffi.new("struct skep_records *", (ffi.from_buffer(self.buffer), places, self.stride or 0))
 
     def select(self, chosen: Sequence[int], schema: Schema | None = None) -> Batch:
         """A batch of some of the records.
@@ -96,16 +124,49 @@ class Batch:
             chosen: their positions in this one.
             schema: their layout, if it is another.
         """
-        parts = [self._record(index) for index in chosen]
-        sizes = {len(part) for part in parts}
-        places = array("I", [0])
-        for part in parts:
-            places.append(places[-1] + len(part))
+        positions = chosen if isinstance(chosen, memoryview) else array("I", chosen)
+        count = len(positions)
+        if count and max(positions) >= self.count:
+            raise IndexError(f"a batch of {self.count} records has none at {max(positions)}")
+        chosen_ = ffi.from_buffer("uint32_t[]", positions)
+        offsets = ffi.new("uint32_t[]", count + 1)
+        with self.records() as records:
+            copy = bytearray(lib.skep_gather(records, chosen_, count, ffi.NULL, ffi.NULL, 0))
+            lib.skep_gather(records, chosen_, count, ffi.from_buffer(copy), offsets, 0)
+        stride = self.stride or lib.skep_stride(offsets, count)
+        return self._like(
+            memoryview(copy),
+            count,
+            stride=stride or None,
+            offsets=None if stride else memoryview(ffi.buffer(offsets)).cast("I"),
+            schema=schema,
+        )
+
+    def part(self, start: int, end: int, schema: Schema | None = None) -> Batch:
+        """A batch of some of the records, over the same memory.
+
+        Args:
+            start: the position of the first.
+            end: that after the last.
+            schema: their layout, if it is another.
+        """
+        if self.offsets is None:
+            assert self.stride is not None, "a batch has a stride or offsets"
+            part = self.buffer[start * self.stride : end * self.stride]
+            return self._like(part, end - start, stride=self.stride, offsets=None, schema=schema)
+        places = self.offsets[start : end + 1]
+        stride = lib.skep_stride(ffi.from_buffer("uint32_t[]", places), end - start)
+        part = self.buffer[places[0] : places[end - start]] if stride else self.buffer
+        return self._like(part, end - start, stride=stride or None, offsets=None if stride else places, schema=schema)
+
+    def _like(
+        self, buffer: memoryview, count: int, *, stride: int | None, offsets: memoryview | None, schema: Schema | None
+    ) -> Batch:
         return Batch(
-            memoryview(b"".join(parts)),
-            len(parts),
-            stride=sizes.pop() if len(sizes) == 1 else None,
-            offsets=memoryview(places),
+            buffer,
+            count,
+            stride=stride,
+            offsets=offsets,
             schema=schema or self.schema,
             lost=self.lost,
             source=self.source,
@@ -114,39 +175,59 @@ class Batch:
 
     @property
     def array(self) -> np.ndarray[Any, Any]:
-        """The records as a NumPy structured array: over the buffer itself where all are whole, else a copy."""
+        """The records as a NumPy structured array: over the buffer itself where all are whole, else a copy.
+
+        What a program left behind the NUL of a text is zeros here, since NumPy's texts end at their last byte that is
+        none. What a record that was cut short lacks is zeros.
+        """
+        if self._array is None:
+            self._array = self._as_array()
+        return self._array
+
+    def _as_array(self) -> np.ndarray[Any, Any]:
         import numpy as np
 
-        size, dtype = self.schema.size, self.schema.dtype
+        size, dtype, texts = self.schema.size, self.schema.dtype, self.schema.texts
         if self.schema.is_raw:
             # As long as the longest; NumPy knows no elements without a size.
             size = max([1, *(len(self._record(index)) for index in range(self.count))])
             kind = "S" if self.schema.is_text else "V"
             dtype = np.dtype([(field.name, f"{kind}{size}") for field in self.schema.fields])
-        if self.stride is not None and self.stride >= size:
-            return np.ndarray(self.count, dtype, self.buffer, strides=(self.stride,))
+        stride, buffer = self.stride or 0, self.buffer
+        if stride < size or (texts and buffer.readonly):
+            stride, buffer = size, memoryview(self._whole(size))
+        if texts:
+            places = ffi.new("uint32_t[]", [number for text in texts for number in text])
+            lib.skep_clean(ffi.from_buffer(buffer), stride, self.count, places, len(texts))
+        return np.ndarray(self.count, dtype, buffer, strides=(stride,))
+
+    def _whole(self, size: int = 0) -> bytearray:
+        """The records in places of one size: cut off, or filled up with zeros."""
+        size = size or self.schema.size
         whole = bytearray(self.count * size)
-        for index in range(self.count):
-            record = self._record(index)[:size]
-            whole[index * size : index * size + len(record)] = record
-        return np.frombuffer(whole, dtype)
+        with self.records() as records:
+            lib.skep_gather(records, ffi.NULL, self.count, ffi.from_buffer(whole), ffi.NULL, size)
+        return whole
 
     def to_arrow(self) -> pa.Table:
-        """The records as an Arrow table, one column a field; structs and arrays keep their shape. Imports pyarrow."""
+        """The records as an Arrow table, one column a field. Imports pyarrow.
+
+        Texts are dictionary-encoded, moments are timestamps in UTC (null where they are zero), spans of time durations,
+        addresses of the network bytes in network order; structs and arrays keep their shape. What no Arrow type holds
+        stays what it is in rows.
+        """
+        from skep.base.arrow import texts_to_arrow, to_table
+        from skep.stream.resolve import clocks
+
+        if not self.schema.is_raw:
+            return to_table(self.schema, self.array, clocks())
         import pyarrow as pa
 
-        return pa.Table.from_pylist([_plain(row) for row in self.rows()])
+        records = [bytes(self._record(index)) for index in range(self.count)]
+        column = texts_to_arrow(records) if self.schema.is_text else pa.array(records, pa.binary())
+        return pa.table({self.schema.fields[0].name: column})
 
     def to_pandas(self) -> pd.DataFrame:
         """The records as a data frame. Imports pyarrow and pandas."""
         frame: pd.DataFrame = self.to_arrow().to_pandas()
         return frame
-
-
-def _plain(value: Any) -> Any:
-    """A row as a dict, and those within it; text that is not UTF-8 is escaped, since Arrow's strings have to be."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    if hasattr(value, "_fields"):
-        return {name: _plain(inner) for name, inner in zip(value._fields, value, strict=True)}
-    return [_plain(inner) for inner in value] if isinstance(value, tuple) else value

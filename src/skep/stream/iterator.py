@@ -17,7 +17,7 @@ from itertools import accumulate
 from skep._native import lib
 from skep.base.errors import SkepError
 from skep.stream.batch import Batch
-from skep.stream.reader import by_schema
+from skep.stream.kinds import Kinds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -136,4 +136,4 @@ def _batches(records: bytes, ends: list[int], event: EventSpec) -> Iterator[Batc
         source=event.map,
         cpu=None,
     )
-    yield from by_schema(batch, event)
+    yield from Kinds(event).runs(batch)

@@ -9,15 +9,16 @@ Minimum kernel: 5.8 for ring buffers, 4.3 for perf buffers. Source: kernel/bpf/r
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import time
-from itertools import groupby
 
 from skep._native import ffi, lib
-from skep.base.errors import LoadError, SkepError
+from skep.base.errors import LoadError, SkepError, UsageError
 from skep.kernel.features import online_cpus
 from skep.stream.batch import Batch
+from skep.stream.kinds import Kinds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,22 +30,34 @@ if TYPE_CHECKING:
     from skep.spec.events import EventSpec
     from skep.stream.printk import Printk
 
-__all__ = ["LINGER", "Reader", "by_schema"]
+__all__ = ["BATCH", "LINGER", "Reader"]
 
-LINGER = 0.001  # seconds
-# A batch has at most so many bytes (more only where one record alone has) and records.
+LINGER = 0.001
+"""Seconds: under load, half the wake-ups and a sixth of the CPU time of a reader that does not wait."""
+BATCH = 16 * 1024
+"""Records that a batch has at most."""
+
+# ... and bytes, unless one record alone has more.
 _BUFFER = 256 * 1024
-_RECORDS = 16 * 1024
 # Bytes of a perf buffer, for each CPU.
 _PERF_BUFFER = 256 * 1024
+# Where files that include skep.h count what could not be sent (src/skep/spec/include/skep.h).
+_LOST = "skep_lost_count"
+
+# malloc hands freed memory out again as it is; a bytearray of this size would be filled with zeros first.
+_allocate = ffi.new_allocator(should_clear_after_alloc=False)
 
 
 class _Source:
-    __slots__ = ("cpu", "event", "handle", "lost")
+    """What is drained together: a ring, the perf buffer of one CPU, or those of all CPUs, merged."""
 
-    def __init__(self, handle: Any, event: EventSpec, cpu: int | None) -> None:
-        self.handle = handle
+    __slots__ = ("count", "cpu", "event", "handles", "kinds", "lost")
+
+    def __init__(self, handles: list[Any], event: EventSpec, cpu: int | None) -> None:
+        self.handles = ffi.new("struct skep_source *[]", handles)
+        self.count = len(handles)
         self.event = event
+        self.kinds = Kinds(event)
         self.cpu = cpu
         self.lost = 0
 
@@ -54,21 +67,54 @@ class Reader:
 
     Args:
         loaded: the object.
+        size: records that a batch has at most.
+        linger: seconds to wait for more once there is nothing, before the reader goes to sleep.
+        copy: gives each batch memory of its own; else it lends the reader's, until the next batch.
+        merge: perf buffers of several CPUs as one stream, in the order of time; costs each record 8 bytes and a reading
+            of the clock, and a record is shown only once those before it must have come: a round of the reader later.
+        grouped: of several types on one ring, one batch a type with the `order` of its records; else each run of
+            records of one type is a batch.
 
     Raises:
+        UsageError: a batch of no records is asked for.
         LoadError: a buffer cannot be mapped.
     """
 
-    def __init__(self, loaded: Object) -> None:
+    def __init__(
+        self,
+        loaded: Object,
+        *,
+        size: int = BATCH,
+        linger: float = LINGER,
+        copy: bool = True,
+        merge: bool = False,
+        grouped: bool = False,
+    ) -> None:
+        if size < 1:
+            raise UsageError(f"a batch of {size} records", remedy="A batch has one record at least.")
+        if linger < 0:
+            raise UsageError(f"a linger of {linger} s", remedy="It is a time in seconds, or 0.")
+        self._loaded = loaded
+        self._size = size
+        self._linger = linger
+        self._copy = copy
+        self._merge = merge
+        self._split = Kinds.groups if grouped else Kinds.runs
         self._sources: list[_Source] = []
         self._streams: list[Printk] = []
+        self._counts = loaded.spec.counts_losses(_LOST)
+        self._counted = 0
         self._more = False
+        self._held = False
+        # What was sent before the round before this one has arrived.
+        self._rounds = [0, 0]
         # A full batch takes a ring forward by half of _BUFFER at least: so often at most until it is empty.
         self._passes = 64
         self._poll = select.epoll()
         self._drained = ffi.new("struct skep_drained *")
-        self._offsets = bytearray(4 * (_RECORDS + 1))
-        self._buffer = bytearray(_BUFFER)
+        self._offsets = ffi.new("uint32_t[]", size + 1)
+        self._capacity = _BUFFER
+        self._buffer = _allocate("char[]", _BUFFER)
         try:
             for event in loaded.spec.events.values():
                 if event.map in loaded.maps:
@@ -80,19 +126,26 @@ class Reader:
     def _open(self, loaded: Object, event: EventSpec) -> None:
         map_ = loaded.maps[event.map]
         if map_.spec.is_ring:
-            self._passes = max(self._passes, 2 * map_.max_entries // _BUFFER + 2)
-            self._add(lib.skep_ring_open(map_.fd, map_.max_entries), event, None)
+            # Each record takes 8 bytes at least.
+            self._passes = max(self._passes, 2 * map_.max_entries // min(_BUFFER, 8 * self._size) + 2)
+            self._add([lib.skep_ring_open(map_.fd, map_.max_entries)], event, None)
             return
-        for cpu in online_cpus():
-            # The map may have been made for fewer CPUs than are online; programs on the others send to nobody.
-            if cpu < map_.max_entries:
-                self._add(lib.skep_perf_open(map_.fd, cpu, _PERF_BUFFER), event, cpu)
+        # The map may have been made for fewer CPUs than are online; programs on the others send to nobody.
+        cpus = [cpu for cpu in online_cpus() if cpu < map_.max_entries]
+        opened = [lib.skep_perf_open(map_.fd, cpu, _PERF_BUFFER, self._merge) for cpu in cpus]
+        if self._merge:
+            self._add(opened, event, None)
+        else:
+            for cpu, handle in zip(cpus, opened, strict=True):
+                self._add([handle], event, cpu)
 
-    def _add(self, handle: Any, event: EventSpec, cpu: int | None) -> None:
-        if handle == ffi.NULL:
+    def _add(self, handles: list[Any], event: EventSpec, cpu: int | None) -> None:
+        opened = [handle for handle in handles if handle != ffi.NULL]
+        self._sources.append(_Source(opened, event, cpu))
+        if len(opened) < len(handles):
             raise LoadError(f"the buffer of {event.map} cannot be mapped: {os.strerror(ffi.errno)}", ffi.errno)
-        self._sources.append(_Source(handle, event, cpu))
-        self._poll.register(lib.skep_source_fd(handle), select.EPOLLIN)
+        for handle in opened:
+            self._poll.register(lib.skep_source_fd(handle), select.EPOLLIN)
 
     def __enter__(self) -> Self:
         return self
@@ -104,10 +157,13 @@ class Reader:
 
     def close(self) -> None:
         """Unmaps the buffers."""
-        for source in self._sources:
-            lib.skep_source_close(source.handle)
+        for handle in self._handles():
+            lib.skep_source_close(handle)
         self._sources = []
         self._poll.close()
+
+    def _handles(self) -> Iterator[Any]:
+        return (handle for source in self._sources for handle in source.handles)
 
     def add(self, stream: Printk) -> None:
         """Reads another stream along with the rings."""
@@ -129,12 +185,16 @@ class Reader:
 
     def drain(self) -> Iterator[Batch]:
         """What is there now, up to one full batch of each source. No batch: there was nothing."""
-        self._more = False
+        self._more = self._held = False
+        lost = self._lost_of_rings()
+        self._rounds = [self._rounds[1], time.monotonic_ns()]
         for source in self._sources:
-            batch = self._batch(source)
+            batch = self._batch(source, self._rounds[0])
             if batch is not None:
-                self._more |= bool(self._drained.more)
-                yield from by_schema(batch, source.event)
+                batch.lost += lost
+                lost = 0
+                yield from self._split(source.kinds, batch)
+        self._counted -= lost
         for stream in self._streams:
             yield from stream.drain()
             self._more |= stream.more
@@ -143,17 +203,27 @@ class Reader:
         """What is there now, all of it; but not what a producer that keeps up with us still adds."""
         for _ in range(self._passes):
             yield from self.drain()
-            if not self._more:
+            # What is held back is let go in the round after the next.
+            if not self._more and not self._held:
                 return
+
+    def _lost_of_rings(self) -> int:
+        """How many more records the kernel file says that it could not send."""
+        if not self._counts:
+            return 0
+        counted = self._loaded.counter(_LOST) or 0
+        lost, self._counted = counted - self._counted, counted
+        return lost
 
     @property
     def lost(self) -> int:
         """Records of perf buffers, and printed lines, dropped so far. Of ring buffers the kernel does not tell."""
-        totals = [int(lib.skep_source_lost(source.handle)) for source in self._sources]
-        counted = sum(total for total in totals if total >= 0)
-        # Before Linux 6.0 a loss is told only with the next record of the same buffer.
-        told = sum(source.lost for source, total in zip(self._sources, totals, strict=True) if total < 0)
-        return counted + told + sum(stream.lost for stream in self._streams)
+        lost = sum(stream.lost for stream in self._streams)
+        for source in self._sources:
+            totals = [int(lib.skep_source_lost(handle)) for handle in source.handles]
+            # Before Linux 6.0 a loss is told only with the next record of the same buffer.
+            lost += source.lost if -1 in totals else sum(totals)
+        return lost
 
     def batches(self, timeout: float | None = None, ended: Callable[[], bool] = lambda: False) -> Iterator[Batch]:
         """Batches as they come.
@@ -173,62 +243,64 @@ class Reader:
             for batch in self.drain():
                 empty = False
                 yield batch
-            if empty and lingered:
+            if empty and lingered and not self._held:
                 self.wait(remaining)
             elif empty:
-                time.sleep(LINGER)
+                time.sleep(self._linger)
             lingered = empty and not lingered
 
-    def _batch(self, source: _Source) -> Batch | None:
+    def _batch(self, source: _Source, until: int) -> Batch | None:
         drained = self._drained
         while True:
             error = lib.skep_drain(
-                source.handle,
-                ffi.from_buffer(self._buffer),
-                len(self._buffer),
-                ffi.from_buffer("uint32_t[]", self._offsets),
-                _RECORDS,
+                source.handles,
+                source.count,
+                until,
+                self._buffer,
+                self._capacity,
+                self._offsets,
+                self._size,
                 drained,
             )
             if error:
-                raise SkepError(f"the buffer of {source.event.map} is corrupt", remedy="Please report this.")
+                raise _error(source.event.map, -error)
             if not drained.needed:
                 break
-            self._buffer = bytearray(drained.needed)
+            self._capacity = drained.needed
+            self._buffer = _allocate("char[]", self._capacity)
         source.lost += drained.lost
+        self._more |= bool(drained.more)
+        self._held |= bool(drained.held)
         if not drained.count and not drained.lost:
             return None
+        offsets = None if drained.stride else ffi.buffer(self._offsets, 4 * (drained.count + 1))
         return Batch(
-            # Copied: the next drain writes to the same memory.
-            memoryview(bytes(memoryview(self._buffer)[: drained.bytes])),
+            self._take(drained.bytes),
             drained.count,
             stride=drained.stride or None,
-            offsets=memoryview(bytes(memoryview(self._offsets)[: 4 * (drained.count + 1)])).cast("I"),
-            schema=source.event.schema_of(drained.stride),
+            offsets=offsets and memoryview(bytes(offsets) if self._copy else offsets).cast("I"),
+            schema=source.event.schemas[0],
             lost=drained.lost,
             source=source.event.map,
             cpu=source.cpu,
         )
 
+    def _take(self, size: int) -> memoryview:
+        """What was drained, so that the next drain leaves it alone, unless it is only lent."""
+        drained = ffi.buffer(self._buffer, size)
+        if not self._copy:
+            return memoryview(drained)
+        if size < self._capacity // 2:
+            return memoryview(bytearray(drained))
+        # No copy of what fills it: the batch keeps this memory, and the next gets other.
+        self._buffer = _allocate("char[]", self._capacity)
+        return memoryview(drained)
 
-def by_schema(batch: Batch, event: EventSpec) -> Iterator[Batch]:
-    """Batches of one schema each, in order; what was lost goes with the first.
 
-    Args:
-        batch: of several schemas.
-        event: what tells them apart.
-    """
-    if len(event.schemas) == 1 or not batch.count or (event.tag is None and batch.stride is not None):
-        yield batch
-        return
-    # By size: what a tag does not tell has a value that no program sets, or was cut short before it.
-    schemas = [event.schema_of(batch.offsets[index + 1] - batch.offsets[index]) for index in range(batch.count)]
-    if event.tag is not None:
-        schemas = list(map(event.tag.schemas.get, batch.numbers(event.tag.field), schemas))
-    if len(set(schemas)) == 1:
-        batch.schema = schemas[0]
-        yield batch
-        return
-    for schema, positions in groupby(range(batch.count), schemas.__getitem__):
-        yield batch.select(list(positions), schema)
-        batch.lost = 0
+def _error(ring: str, number: int) -> SkepError:
+    if number == errno.ESTALE:
+        return SkepError(
+            f"another reader takes records from ring buffer {ring}",
+            remedy="A ring buffer has one reader: each record goes to whoever comes first. Close the other one.",
+        )
+    return SkepError(f"the buffer of {ring} is corrupt", remedy="Please report this.")

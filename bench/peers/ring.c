@@ -1,0 +1,76 @@
+/*
+ * The peer of `bench/run ring`: libbpf's ring_buffer, whose callback copies each record to an array.
+ *
+ *   ring OBJECT COUNT RUNS    loads ring.bpf.o, fills its ring, and prints the nanoseconds of CPU time that each record took
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+static char records[256 * 1024];
+static size_t used;
+static unsigned long count;
+
+static int copy(void *unused, void *data, size_t size)
+{
+	(void)unused;
+	if (used + size > sizeof(records))
+		used = 0;
+	memcpy(records + used, data, size);
+	used += size;
+	count++;
+	return 0;
+}
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+	return time.tv_sec * 1e9 + time.tv_nsec;
+}
+
+int main(int argc, char **argv)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, run);
+	struct bpf_object *object;
+	struct bpf_map *variables;
+	struct ring_buffer *ring;
+	uint32_t wanted;
+	size_t size;
+	char line[8];
+
+	if (argc != 3)
+		return 2;
+	wanted = atoi(argv[2]);
+	object = bpf_object__open(argv[1]);
+	if (!object)
+		return 1;
+	variables = bpf_object__find_map_by_name(object, ".rodata");
+	memcpy((void *)bpf_map__initial_value(variables, &size), &wanted, sizeof(wanted));
+	if (bpf_object__load(object))
+		return 1;
+	ring = ring_buffer__new(bpf_object__find_map_fd_by_name(object, "events"), copy, NULL, NULL);
+	if (!ring)
+		return 1;
+	/* A line on standard input is a round. */
+	while (fgets(line, sizeof(line), stdin)) {
+		double started;
+
+		if (bpf_prog_test_run_opts(bpf_program__fd(bpf_object__find_program_by_name(object, "produce")), &run))
+			return 1;
+		count = 0;
+		started = now();
+		ring_buffer__consume(ring);
+		printf("%.2f\n", (now() - started) / count);
+		fflush(stdout);
+	}
+	ring_buffer__free(ring);
+	bpf_object__close(object);
+	return 0;
+}
