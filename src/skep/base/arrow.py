@@ -122,11 +122,10 @@ def _bits(values: Values, field: Field) -> Values:
         octets[:, 8 - field.size :] = raw
     else:
         octets[:, : field.size] = raw
-    numbers = octets.view(np.uint64)[:, 0] >> np.uint64(shift) & np.uint64((1 << width) - 1)
+    numbers: Values = octets.view(np.uint64)[:, 0] >> np.uint64(shift) & np.uint64((1 << width) - 1)
     if field.type.kind == "bool":
-        return numbers != 0
+        return numbers.astype(np.bool_)
     if field.type.signed:
         top = np.uint64(64 - width)
-        signed: Values = (numbers << top).view(np.int64) >> top.astype(np.int64)
-        return signed
+        numbers = (numbers << top).view(np.int64) >> top.astype(np.int64)
     return numbers

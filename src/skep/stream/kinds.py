@@ -59,10 +59,11 @@ class Kinds:
         told = self._tell(batch)
         positions, ends = ffi.new("uint32_t[]", batch.count), ffi.new("uint32_t[]", len(self._schemas))
         lib.skep_group(told, batch.count, len(self._schemas), positions, ends)
+        places = memoryview(ffi.buffer(positions)).cast("I")
         start, lost = 0, batch.lost
         for schema, end in zip(self._schemas, ends, strict=True):
             if end > start:
-                order = memoryview(ffi.buffer(positions + start, 4 * (end - start))).cast("I")
+                order = places[start:end]
                 group = batch.select(order, schema)
                 group.order = order
                 group.lost, lost = lost, 0
