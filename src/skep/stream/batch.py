@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
-from contextlib import contextmanager
 
 from skep._native import ffi, lib
 
@@ -111,11 +110,10 @@ class Batch:
         assert self.stride is not None, "a batch has a stride or offsets"
         return self.buffer[index * self.stride : (index + 1) * self.stride]
 
-    @contextmanager
-    def records(self) -> Iterator[Any]:
-        """The records as C takes them, while the context lasts."""
+    def records(self) -> Any:
+        """The records as C takes them, for as long as this batch lives."""
         places = ffi.NULL if self.offsets is None else ffi.from_buffer("uint32_t[]", self.offsets)
-        yield ffi.new("struct skep_records *", (ffi.from_buffer(self.buffer), places, self.stride or 0))
+        return ffi.new("struct skep_records *", (ffi.from_buffer(self.buffer), places, self.stride or 0))
 
     def select(self, chosen: Sequence[int], schema: Schema | None = None) -> Batch:
         """A batch of some of the records.
@@ -130,9 +128,9 @@ class Batch:
             raise IndexError(f"a batch of {self.count} records has none at {max(positions)}")
         chosen_ = ffi.from_buffer("uint32_t[]", positions)
         offsets = ffi.new("uint32_t[]", count + 1)
-        with self.records() as records:
-            copy = bytearray(lib.skep_gather(records, chosen_, count, ffi.NULL, ffi.NULL, 0))
-            lib.skep_gather(records, chosen_, count, ffi.from_buffer(copy), offsets, 0)
+        records = self.records()
+        copy = bytearray(lib.skep_gather(records, chosen_, count, ffi.NULL, ffi.NULL, 0))
+        lib.skep_gather(records, chosen_, count, ffi.from_buffer(copy), offsets, 0)
         stride = self.stride or lib.skep_stride(offsets, count)
         return self._like(
             memoryview(copy),
@@ -205,8 +203,7 @@ class Batch:
         """The records in places of one size: cut off, or filled up with zeros."""
         size = size or self.schema.size
         whole = bytearray(self.count * size)
-        with self.records() as records:
-            lib.skep_gather(records, ffi.NULL, self.count, ffi.from_buffer(whole), ffi.NULL, size)
+        lib.skep_gather(self.records(), ffi.NULL, self.count, ffi.from_buffer(whole), ffi.NULL, size)
         return whole
 
     def to_arrow(self) -> pa.Table:

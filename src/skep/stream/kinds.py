@@ -72,6 +72,5 @@ class Kinds:
 
     def _tell(self, batch: Batch) -> Any:
         told = ffi.new("uint32_t[]", batch.count)
-        with batch.records() as records:
-            lib.skep_tell(records, batch.count, self._kinds, len(self._schemas), self._tags, told)
+        lib.skep_tell(batch.records(), batch.count, self._kinds, len(self._schemas), self._tags, told)
         return told
