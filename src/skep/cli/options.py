@@ -10,6 +10,7 @@ from argparse import SUPPRESS, BooleanOptionalAction
 from skep.cli.parser import EVENT, Parser, duration, positive
 from skep.spec.targets import open_words
 from skep.spec.words import WORDS, questions, words_of
+from skep.view.outputs import OUTPUTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def run_parser(spec: ObjectSpec | None = None) -> tuple[Parser, list[Action]]:
     parser.usage = "skep run SOURCE [options] [-- COMMAND ...]"
     add = parser.add_argument
     actions = [
-        add("-o", "--output", choices=["table", "json"], default="table", help="how to show events (default: table)"),
+        add("-o", "--output", choices=OUTPUTS, default="table", help="how to show events (default: table)"),
         add("-p", "--pid", type=positive, action="append", default=[], help=words.pop("pid", _PID)),
         add("--system", action="store_true", help="the events of all processes, with a command or --pid too"),
         add("--duration", type=duration, metavar="TIME", help="end after this time (10s, 5m)"),

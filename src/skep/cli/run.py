@@ -16,6 +16,7 @@ from skep.spec.targets import Targets, open_words
 from skep.spec.trust import stranger
 from skep.spec.words import WORDS, questions, words_of
 from skep.stream.resolve import resolve
+from skep.view.outputs import OUTPUTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
     from skep.cli.parser import Parser
     from skep.session.api import Spec
     from skep.spec.fills import Fill
-    from skep.view.ndjson import Ndjson
-    from skep.view.table import Table
+    from skep.view.outputs import View
 
 __all__ = ["main"]
 
@@ -232,16 +232,10 @@ def _catch_signals(stop: Stop) -> None:
             signal.signal(number, end)
 
 
-def _view(spec: Spec, options: Namespace) -> Table | Ndjson:
+def _view(spec: Spec, options: Namespace) -> View:
     labelled = sum(len(event.schemas) for event in spec.events.values()) + spec.prints > 1
-    if options.output == "json":
-        from skep.view.ndjson import Ndjson
-
-        return Ndjson(resolve(), labelled=labelled)
-    from skep.view.table import Table
-
     width = os.get_terminal_size(1).columns if os.isatty(1) else None
-    return Table(resolve(), width=width, labelled=labelled)
+    return OUTPUTS[options.output](resolve(), width, labelled)
 
 
 def _say(options: Namespace, text: str) -> None:

@@ -1,0 +1,42 @@
+"""What `-o` offers: words, and the view that each stands for.
+
+A view is made for one run. Its `render(schema, rows)` gives the text of some rows, which may be "".
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any, Protocol
+
+    from skep.base.schema import Schema
+    from skep.stream.names import Names
+
+    class View(Protocol):
+        """What every view can do."""
+
+        def render(self, schema: Schema, rows: Iterable[Any]) -> str:
+            """The text of some rows of one schema."""
+
+
+__all__ = ["OUTPUTS"]
+
+
+def _table(names: Names, width: int | None, labelled: bool) -> View:  # noqa: FBT001 - one call, of all of them
+    from skep.view.table import Table
+
+    return Table(names, width=width, labelled=labelled)
+
+
+def _json(names: Names, width: int | None, labelled: bool) -> View:  # noqa: ARG001, FBT001
+    from skep.view.ndjson import Ndjson
+
+    return Ndjson(names, labelled=labelled)
+
+
+OUTPUTS: dict[str, Callable[[Names, int | None, bool], View]] = {
+    "table": _table,
+    "json": _json,
+}
+"""Word -> what makes the view: of the run's names, the terminal's width, and whether the run has several schemas."""
