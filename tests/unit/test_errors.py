@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from skep.base import errors
-from skep.base.errors import Diagnostic, LoadError, SkepError, SourceNotFoundError
+from skep.base.errors import Diagnostic, EntryMissingError, LoadError, SkepError, SourceNotFoundError
 
 
 def _all_errors():
@@ -28,6 +28,9 @@ def test_the_tree_in_the_docstring_is_the_tree():
     [
         ("UsageError", 2, Exception),
         ("SourceNotFoundError", 2, FileNotFoundError),
+        ("ClosedError", 2, ValueError),
+        ("EntryMissingError", 2, KeyError),
+        ("MapError", 2, OSError),
         ("CompileError", 1, Exception),
         ("ObjectFormatError", 1, ValueError),
         ("LoadError", 1, OSError),
@@ -51,6 +54,7 @@ def test_an_error_reads_as_its_sentence_whatever_its_parents():
     assert str(SourceNotFoundError("no such file")) == "no such file"
     assert str(LoadError("refused", 7, log="all of it")) == "refused"
     assert LoadError("refused", 7).errno == 7
+    assert str(EntryMissingError("no such entry")) == "no such entry"
 
 
 @pytest.mark.parametrize(

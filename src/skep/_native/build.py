@@ -99,9 +99,19 @@ long syscall(long number, ...);
 int libbpf_num_possible_cpus(void);
 int bpf_map_lookup_elem(int fd, const void *key, void *value);
 int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags);
+int bpf_map_lookup_and_delete_elem(int fd, const void *key, void *value);
+int bpf_map_delete_elem(int fd, const void *key);
+int bpf_map_freeze(int fd);
 int bpf_map_get_next_key(int fd, const void *key, void *next);
 int bpf_map_get_fd_by_id(uint32_t id);
 int bpf_obj_get(const char *path);
+
+enum bpf_map_type { BPF_MAP_TYPE_UNSPEC, ... };
+struct bpf_map_create_opts { size_t sz; uint32_t map_flags; ...; };
+int bpf_map_create(enum bpf_map_type type, const char *name, uint32_t key_size, uint32_t value_size,
+                   uint32_t max_entries, const struct bpf_map_create_opts *opts);
+struct bpf_map_info { uint32_t type; uint32_t id; uint32_t key_size; uint32_t value_size; uint32_t max_entries;
+                      uint32_t map_flags; char name[16]; uint32_t btf_id; ...; };
 
 struct bpf_insn;
 struct bpf_prog_load_opts { size_t sz; int expected_attach_type; uint32_t attach_btf_id; uint32_t prog_flags; ...; };

@@ -2,7 +2,10 @@
 
 SkepError                       the base; str() is one sentence, .remedy says what to do
 ├── UsageError                  the request is wrong                                     exit 2
-│   └── SourceNotFoundError     no such file or tool                    (FileNotFoundError)
+│   ├── SourceNotFoundError     no such file or tool                    (FileNotFoundError)
+│   ├── ClosedError             used after it was closed, or in a fork         (ValueError)
+│   ├── EntryMissingError       a map has no such entry                          (KeyError)
+│   └── MapError                the kernel refuses what is asked of a map         (OSError)
 ├── ProgramError                the kernel file is wrong                                 exit 1
 │   ├── CompileError            the compiler or the annotations reject it
 │   ├── ObjectFormatError       not an eBPF object, or a damaged one           (ValueError)
@@ -28,10 +31,13 @@ if TYPE_CHECKING:
 __all__ = [
     "AttachError",
     "BtfError",
+    "ClosedError",
     "CompileError",
     "Diagnostic",
+    "EntryMissingError",
     "HookMissingError",
     "LoadError",
+    "MapError",
     "ObjectFormatError",
     "PrivilegeError",
     "ProfileError",
@@ -143,6 +149,28 @@ class UsageError(SkepError):
 
 class SourceNotFoundError(UsageError, FileNotFoundError):
     """No such file, and no tool of that name."""
+
+
+class ClosedError(UsageError, ValueError):
+    """Something of the kernel's is used after it was closed, or in a fork of the process that it belongs to."""
+
+
+class EntryMissingError(UsageError, KeyError):
+    """A map has no such entry, or is empty."""
+
+
+class MapError(UsageError, OSError):
+    """The kernel refuses what is asked of a map: it is full, frozen, or of another kind.
+
+    Args:
+        message: one sentence.
+        number: the errno.
+        remedy: what the user can do about it.
+    """
+
+    def __init__(self, message: str, number: int, *, remedy: str | None = None) -> None:
+        super().__init__(message, remedy=remedy)
+        self.errno = number
 
 
 class ProgramError(SkepError):

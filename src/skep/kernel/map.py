@@ -1,79 +1,206 @@
-"""`Map`: a map in the kernel; and the sizes of those whose source leaves them to user space."""
+"""`Map`: a map in the kernel. What can be done with it depends on its kind: one file a kind, in `skep.kernel.maps`."""
 
 from __future__ import annotations
 
-from skep._native import lib
-from skep.base.errors import UsageError
-from skep.spec.objectspec import PERF_EVENT_ARRAY, RINGBUF
-from skep.spec.sizes import STACK_DEPTH, default_entries, has_entries, one_per_cpu
+import os
+
+from skep._native import ffi, lib
+from skep.base.abi.maps import MAP_TYPES
+from skep.base.errors import ClosedError
+from skep.base.schema import Type
+from skep.kernel.maps.failures import failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from types import TracebackType
+    from typing import Any, Self
 
+    from skep.base.errors import SkepError
     from skep.spec.objectspec import MapSpec
 
-__all__ = ["Map", "set_sizes"]
+__all__ = ["Map", "MapInfo", "open_map"]
 
-# enum bpf_map_type, include/uapi/linux/bpf.h
-_STACK_TRACE = 7
-_LPM_TRIE = 11
-# The kernel makes such a map in no other way (BPF_F_NO_PREALLOC).
-_NO_PREALLOC = 1
+# Kind -> the file in skep.kernel.maps, and the class in it. What is not here carries records, or is the kernel's own.
+_KINDS = {
+    "hash": ("table", "Table"),
+    "lru_hash": ("table", "Table"),
+    "cgroup_storage": ("table", "Table"),
+    "devmap_hash": ("table", "Table"),
+    "array": ("table", "Array"),
+    "devmap": ("slots", "Slots"),
+    "cpumap": ("slots", "Slots"),
+    "prog_array": ("slots", "ProgramArray"),
+    "perf_event_array": ("slots", "DescriptorArray"),
+    "cgroup_array": ("slots", "CgroupArray"),
+    "sockmap": ("slots", "Sockets"),
+    "sockhash": ("slots", "Sockets"),
+    "reuseport_sockarray": ("slots", "Sockets"),
+    "xskmap": ("slots", "DescriptorArray"),
+    "array_of_maps": ("nested", "MapOfMaps"),
+    "hash_of_maps": ("nested", "MapOfMaps"),
+    "percpu_hash": ("percpu", "PerCpuTable"),
+    "lru_percpu_hash": ("percpu", "PerCpuTable"),
+    "percpu_cgroup_storage": ("percpu", "PerCpuTable"),
+    "percpu_array": ("percpu", "PerCpuArray"),
+    "lpm_trie": ("lpm_trie", "LpmTrie"),
+    "stack_trace": ("stack_trace", "StackTraces"),
+    "queue": ("queue", "Queue"),
+    "stack": ("queue", "Queue"),
+    "bloom_filter": ("queue", "BloomFilter"),
+    "task_storage": ("storage", "TaskStorage"),
+    "inode_storage": ("storage", "InodeStorage"),
+    "sk_storage": ("storage", "SocketStorage"),
+    "cgrp_storage": ("storage", "CgroupStorage"),
+}
+_NUMBER = Type("int", 4, "u32")
+
+
+class MapInfo:
+    """What the kernel says of a map.
+
+    Args:
+        id: its number, by which anybody with CAP_SYS_ADMIN can open it.
+        name: its name, of which the kernel keeps 15 characters.
+        type: number of enum bpf_map_type.
+        key_size: in bytes.
+        value_size: in bytes; of a map with a value for each CPU, of one of them.
+        max_entries: entries, or bytes for a ring buffer.
+        flags: of BPF_F_*.
+        btf: the number of the BTF object that describes its keys and values; 0 where none does.
+        frozen: whether user space may not write to it any more.
+    """
+
+    __slots__ = ("btf", "flags", "frozen", "id", "key_size", "max_entries", "name", "type", "value_size")
+
+    def __init__(self, fd: int) -> None:
+        info = ffi.new("struct bpf_map_info *")
+        if lib.bpf_obj_get_info_by_fd(fd, info, ffi.new("uint32_t *", ffi.sizeof("struct bpf_map_info"))):
+            raise OSError(ffi.errno, os.strerror(ffi.errno))
+        self.id = int(info.id)
+        self.name = ffi.string(info.name).decode()
+        self.type = int(info.type)
+        self.key_size = int(info.key_size)
+        self.value_size = int(info.value_size)
+        self.max_entries = int(info.max_entries)
+        self.flags = int(info.map_flags)
+        self.btf = int(info.btf_id)
+        with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
+            self.frozen = "frozen:\t1" in file.read()
+
+    def __repr__(self) -> str:
+        return f"<MapInfo {self.id}: {MAP_TYPES.get(self.type, self.type)} {self.name!r}>"
 
 
 class Map:
-    """A map in the kernel. Its file descriptor belongs to the object.
+    """A map in the kernel. Those of an object are closed with it; one that was opened by itself, with its last user.
+
+    Args:
+        spec: what the source declares.
+        fd: file descriptor; -1 once it is closed.
+        max_entries: as the kernel has it: entries, or bytes for a ring buffer.
+        owned: whether the file descriptor is this map's own to close.
+    """
+
+    def __init__(self, spec: MapSpec, fd: int, max_entries: int, *, owned: bool = False) -> None:
+        self.spec = spec
+        self.fd = fd
+        self.max_entries = max_entries
+        self._owned = owned
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_owned", False):
+            self.close()
+
+    def close(self) -> None:
+        """Ends the use of it. In the kernel it lives on as long as anybody else has it: a program, a pin, a map."""
+        if self._owned and self.fd >= 0:
+            os.close(self.fd)
+        self.fd = -1
+
+    @property
+    def name(self) -> str:
+        """As the source calls it."""
+        return self.spec.name
+
+    @property
+    def kind(self) -> str:
+        """What kind of map it is, such as ``hash``."""
+        return MAP_TYPES.get(self.spec.type, f"type {self.spec.type}")
+
+    @property
+    def key_type(self) -> Type:
+        """The type of its keys."""
+        return self.spec.key or _NUMBER
+
+    @property
+    def value_type(self) -> Type:
+        """The type of its values."""
+        return self.spec.value or _NUMBER
+
+    @property
+    def info(self) -> MapInfo:
+        """What the kernel says of it.
+
+        Raises:
+            ClosedError: it is closed.
+        """
+        if self.fd < 0:
+            raise ClosedError(f"map {self.name} is closed")
+        return MapInfo(self.fd)
+
+    def freeze(self) -> None:
+        """Lets user space write to it no more, for good. Programs may.
+
+        Raises:
+            MapError: the kernel refuses it.
+
+        Minimum kernel: 5.2. Source: kernel/bpf/syscall.c (map_freeze).
+        """
+        if lib.bpf_map_freeze(self.fd):
+            raise self._failure("freeze")
+
+    def __repr__(self) -> str:
+        what = " ".join(filter(None, (self.kind, self._types())))
+        state = "closed" if self.fd < 0 else self._size()
+        return f"<Map {self.name!r} {what}{state and ', '}{state}>"
+
+    def _types(self) -> str:
+        """What it holds, for people."""
+        return ""
+
+    def _size(self) -> str:
+        """How much it holds, for people."""
+        return f"{self.max_entries} bytes" if self.spec.is_ring else f"room for {self.max_entries}"
+
+    def _failure(self, doing: str, key: object = None) -> SkepError:
+        """The error for what the kernel has just refused.
+
+        Args:
+            doing: what was asked for: ``read``, ``write``, ``delete`` ...
+            key: of which entry.
+        """
+        return failure(self, ffi.errno, doing, key)
+
+
+def open_map(spec: MapSpec, fd: int, max_entries: int, *, owned: bool = False) -> Any:
+    """A map, with what can be done with one of its kind.
 
     Args:
         spec: what the source declares.
         fd: file descriptor.
-        max_entries: as the kernel has it: entries, or bytes for a ring buffer.
+        max_entries: as the kernel has it.
+        owned: whether the file descriptor is the map's own to close.
     """
+    from importlib import import_module
 
-    __slots__ = ("fd", "max_entries", "spec")
-
-    def __init__(self, spec: MapSpec, fd: int, max_entries: int) -> None:
-        self.spec = spec
-        self.fd = fd
-        self.max_entries = max_entries
-
-
-def set_sizes(handle: Any, spec: MapSpec, entries: int | None) -> int:
-    """Sets what the kernel wants and the source leaves open, before the map is made.
-
-    Args:
-        handle: libbpf's.
-        spec: what the source declares.
-        entries: how many entries (bytes, for a ring buffer) the user asks for; None: what the source says.
-
-    Returns:
-        0, or a negative errno.
-
-    Raises:
-        UsageError: the map has no size, or is of a kind that takes none.
-    """
-    error = 0
-    if spec.type == RINGBUF:
-        # A value type only tells what the records are: the kernel wants no value size here.
-        error = lib.bpf_map__set_value_size(handle, 0)
-    elif spec.type == PERF_EVENT_ARRAY:
-        # CPU -> file descriptor, whatever the source says of the records.
-        error = lib.bpf_map__set_key_size(handle, 4) or lib.bpf_map__set_value_size(handle, 4)
-    elif spec.type == _STACK_TRACE:
-        error = lib.bpf_map__set_key_size(handle, 4)
-        if not lib.bpf_map__value_size(handle):
-            error = error or lib.bpf_map__set_value_size(handle, 8 * STACK_DEPTH)
-    elif spec.type == _LPM_TRIE:
-        error = lib.bpf_map__set_map_flags(handle, lib.bpf_map__map_flags(handle) | _NO_PREALLOC)
-    if entries and not has_entries(spec.type):
-        raise UsageError(f"map {spec.name} takes no size: it grows with what it belongs to")
-    wanted = entries or lib.bpf_map__max_entries(handle) or default_entries(spec.type)
-    if wanted == 0 and one_per_cpu(spec.type):
-        wanted = lib.libbpf_num_possible_cpus()
-    if wanted is None:
-        raise UsageError(
-            f"the source leaves open how many entries {spec.name} has",
-            remedy=f"Say it: --map {spec.name}.max_entries=N",
-        )
-    return int(error or (lib.bpf_map__set_max_entries(handle, wanted) if wanted else 0))
+    file, name = _KINDS.get(MAP_TYPES.get(spec.type, ""), ("", ""))
+    kind = getattr(import_module(f"skep.kernel.maps.{file}"), name) if file else Map
+    return kind(spec, fd, max_entries, owned=owned)

@@ -26,8 +26,9 @@ from skep.kernel.alternatives import Plan
 from skep.kernel.features import privilege_error
 from skep.kernel.handlers import PROBES
 from skep.kernel.link import Links, attach
-from skep.kernel.map import Map, set_sizes
+from skep.kernel.map import open_map
 from skep.kernel.program import Program
+from skep.kernel.sizes import set_sizes
 from skep.spec.objectspec import SCOPED, TREE
 from skep.spec.targets import Targets
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
+    from skep.kernel.map import Map
     from skep.spec.fills import Entry, Fill
     from skep.spec.objectspec import ObjectSpec
 
@@ -113,7 +115,7 @@ class Object:
                 self.close()
                 raise
         self.maps = {
-            name: Map(spec.maps[name], lib.bpf_map__fd(map_), lib.bpf_map__max_entries(map_))
+            name: open_map(spec.maps[name], lib.bpf_map__fd(map_), lib.bpf_map__max_entries(map_))
             for name, map_ in self._each_map()
             if name in spec.maps
         }
@@ -142,6 +144,8 @@ class Object:
         """Closes the maps and programs; what is still attached stays in the kernel as long as its link."""
         if self._handle != ffi.NULL:
             # Their file descriptors and libbpf's handles end here: nobody may use them any more.
+            for map_ in self.maps.values():
+                map_.close()
             self.maps = {}
             self.programs = {}
             lib.bpf_object__close(self._handle)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Fill: TypeAlias = Mapping[str, Mapping[object, object] | Sequence[object]]
 
-__all__ = ["PROG_ARRAY", "Entry", "entries", "read_fill"]
+__all__ = ["PROG_ARRAY", "Entry", "entries", "prefix", "read_fill"]
 
 # enum bpf_map_type, include/uapi/linux/bpf.h
 PROG_ARRAY = 3
@@ -113,7 +113,7 @@ def _entry(map_: MapSpec, key: object, value: object) -> Entry:
             raise UsageError(f"map {name} takes {_WHAT[map_.type]}: {name}=0:{_WHAT[map_.type].split()[-1].upper()}")
         return Entry(name, _bytes(f"the key of {name}", map_.key, key), b"", value)
     if map_.type == _LPM_TRIE and isinstance(key, str):
-        place = _prefix(map_, key)
+        place = prefix(map_, key)
     else:
         place = _bytes(f"the key of {name}", map_.key, key)
     if value is None:
@@ -148,8 +148,16 @@ def _address(type_: Type, text: str) -> str | None:
     return "ipv6" if type_.size == 16 and octets else None
 
 
-def _prefix(map_: MapSpec, text: str) -> bytes:
-    """The key of an LPM trie, struct bpf_lpm_trie_key: how many bits count, and the address."""
+def prefix(map_: MapSpec, text: str) -> bytes:
+    """The key of an LPM trie, struct bpf_lpm_trie_key: how many bits count, and the address.
+
+    Args:
+        map_: what the source declares.
+        text: an address, and the number of bits behind a slash; all of them where there is none.
+
+    Raises:
+        UsageError: it is none, or the key holds something else.
+    """
     size = 0 if map_.key is None else map_.key.size - 4
     if size not in {4, 16}:
         raise UsageError(f"the key of {map_.name} holds no address alone: it is set from Python, as bytes")

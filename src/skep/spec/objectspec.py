@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from skep.spec.elf import Symbol
     from skep.spec.sections import Hook
 
-__all__ = ["EventSpec", "MapSpec", "ObjectSpec", "ProgramSpec"]
+__all__ = ["EventSpec", "MapSpec", "ObjectSpec", "ProgramSpec", "sized"]
 
 # enum bpf_map_type, include/uapi/linux/bpf.h
 PERF_EVENT_ARRAY = 4
@@ -277,7 +277,7 @@ def _map(btf: Btf, number: int, name: str, *, is_inner: bool = False) -> MapSpec
         elif word == "values" and target.kind == ARRAY and not is_inner:
             # Maps hold maps, but no deeper.
             inner = _inner(btf, btf.unpack(target, "III")[0], name)
-    key, value = (types.get(word) or _sized(numbers[f"{word}_size"]) for word in ("key", "value"))
+    key, value = (types.get(word) or sized(numbers[f"{word}_size"]) for word in ("key", "value"))
     flags, entries = numbers["map_flags"], numbers["max_entries"]
     return MapSpec(name, numbers["type"], entries, value, key=key, flags=flags, inner=inner)
 
@@ -289,8 +289,12 @@ def _inner(btf: Btf, pointer: int, name: str) -> MapSpec | None:
     return _map(btf, number, f"{name}[]", is_inner=True) if btf.raw(number).kind == STRUCT else None
 
 
-def _sized(size: int) -> Type | None:
-    """The type of a key or value of which only the size is stated."""
+def sized(size: int) -> Type | None:
+    """The type of a key or value of which only the size is stated.
+
+    Args:
+        size: in bytes.
+    """
     if size in {1, 2, 4, 8}:
         return Type("int", size, f"u{size * 8}")
     return Type("bytes", size, f"{size} bytes") if size else None
