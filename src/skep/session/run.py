@@ -374,10 +374,13 @@ class Run:
             field = batch.schema.process
             if field is not None and (self._tree is not None or self._ignore):
                 numbers = batch.numbers(field)
-                inside = {number for number in set(numbers) if self._wanted(number)}
-                chosen = [index for index, number in enumerate(numbers) if number in inside]
-                self._out_of_scope += sum(number not in inside and number not in self._ignore for number in numbers)
-                shown = batch if len(chosen) == batch.count else batch.select(chosen)
+                distinct = set(numbers)
+                inside = {number for number in distinct if self._wanted(number)}
+                shown = batch
+                if len(inside) < len(distinct):
+                    shown = batch.select([index for index, number in enumerate(numbers) if number in inside])
+                    outside = distinct - inside - self._ignore
+                    self._out_of_scope += sum(number in outside for number in numbers)
             else:
                 shown = batch
             if shown.count:

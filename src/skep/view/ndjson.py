@@ -21,7 +21,6 @@ Members that start with an underscore are left out (as are ``pad`` and ``padding
 
 from __future__ import annotations
 
-from operator import itemgetter
 from time import gmtime
 
 from skep.base.meaning import MEANINGS
@@ -40,6 +39,9 @@ __all__ = ["Ndjson"]
 
 # Of the years 1 to 9999, in seconds since the epoch: what ISO 8601 writes without agreement between the parties.
 _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
+# So many values of a field are kept as written at most, and no text that has more bytes.
+_KNOWN = 4096
+_SHORT = 64
 
 
 class Ndjson:
@@ -53,7 +55,7 @@ class Ndjson:
     def __init__(self, names: Names, *, labelled: bool = False) -> None:
         self._names = names
         self._labelled = labelled
-        self._objects: dict[Schema, Callable[[Any], str]] = {}
+        self._objects: dict[Schema, Callable[[Iterable[Any]], list[str]]] = {}
 
     def render(self, schema: Schema, rows: Iterable[Any]) -> str:
         """The lines of some rows, each ended by a newline.
@@ -65,32 +67,80 @@ class Ndjson:
         write = self._objects.get(schema)
         if write is None:
             label = f'"_event": {_quote(schema.name)}' if self._labelled else ""
-            write = self._objects[schema] = _object(schema.fields, self._names, label)
-        return "".join([f"{write(row)}\n" for row in rows])
+            write = self._objects[schema] = _objects(schema.fields, self._names, label, end="\n")
+        return "".join(write(rows))
 
 
-def _object(fields: tuple[Field, ...], names: Names, label: str = "") -> Callable[[Any], str]:
+class _Known(dict[object, str]):
+    """What was written before, by its value: those of events repeat."""
+
+    __slots__ = ("_final", "_write")
+
+    def __init__(self, write: Callable[[Any], str], *, final: bool) -> None:
+        super().__init__()
+        self._write = write
+        # Else what has no name may get one.
+        self._final = final
+
+    def __missing__(self, value: object) -> str:
+        if len(self) >= _KNOWN:
+            self.clear()
+        text = self._write(value)
+        if self._final or text != "null":
+            self[value] = text
+        return text
+
+
+def _objects(
+    fields: tuple[Field, ...], names: Names, label: str = "", end: str = ""
+) -> Callable[[Iterable[Any]], list[str]]:
+    """A function from rows to their objects: one expression, made once a schema."""
     parts = [label.replace("%", "%%")] if label else []
-    cells: list[Callable[[Any], Any]] = []
+    used: dict[str, Any] = {}
+
+    def add(key: str, cell: str) -> None:
+        parts.append(f"{_quote(key).replace('%', '%%')}: %s")
+        cells.append(cell)
+
+    def call(function: Callable[[Any], str], argument: str, *, known: bool = False, final: bool = True) -> str:
+        name = f"n{len(used)}"
+        used[name] = _Known(function, final=final) if known else function
+        return f"{name}[{argument}]" if known else f"{name}({argument})"
+
+    cells: list[str] = []
+    row = "".join(f"r{index}, " for index in range(len(fields)))
     taken = {field.name for field in fields}
     for index, field in enumerate(fields):
         if hidden(field):
             continue
-        parts.append(f"{_quote(field.name).replace('%', '%%')}: %s")
-        cells.append(_own(index, field, names))
+        if field.type.kind in {"int", "enum", "pointer"}:
+            add(field.name, f"r{index}")  # `%s` writes the number
+        else:
+            value = _value(field.type, field.meaning, names)
+            short = field.type.kind == "text" and field.type.size <= _SHORT
+            add(field.name, call(value, f"r{index}", known=short))
         second = _second(fields, index, names)
         if second is not None and f"{field.name}_{second[0]}" not in taken:
-            parts.append(f"{_quote(f'{field.name}_{second[0]}').replace('%', '%%')}: %s")
-            cells.append(second[1])
-    template = f"{{{', '.join(parts)}}}"
-    return lambda row: template % tuple([cell(row) for cell in cells])
+            suffix, write, of_row = second
+            known = not of_row and suffix == "name" and field.type.kind != "array"
+            add(
+                f"{field.name}_{suffix}",
+                call(
+                    write, f"({row})" if of_row else f"r{index}", known=known, final=field.meaning not in {"uid", "gid"}
+                ),
+            )
+    used["template"] = f"{{{', '.join(parts)}}}{end.replace('%', '%%')}"
+    # Made of positions only, never of text from the object.
+    expression = f"template % ({''.join(f'{cell}, ' for cell in cells)})"
+    write_all: Callable[[Iterable[Any]], list[str]] = eval(  # noqa: S307
+        f"lambda rows: [{expression} for ({row}) in rows]", used
+    )
+    return write_all
 
 
-def _own(index: int, field: Field, names: Names) -> Callable[[Any], Any]:
-    if field.type.kind in {"int", "enum", "pointer"}:
-        return itemgetter(index)  # `%s` writes the number
-    value = _value(field.type, field.meaning, names)
-    return lambda row: value(row[index])
+def _object(fields: tuple[Field, ...], names: Names) -> Callable[[Any], str]:
+    write = _objects(fields, names)
+    return lambda row: write((row,))[0]
 
 
 def _value(held: Type, meaning: str | None, names: Names) -> Callable[[Any], str]:
@@ -112,14 +162,14 @@ def _value(held: Type, meaning: str | None, names: Names) -> Callable[[Any], str
             return lambda value: f'"{value.hex()}"' if isinstance(value, bytes) else str(value)
 
 
-def _second(fields: tuple[Field, ...], index: int, names: Names) -> tuple[str, Callable[[Any], str]] | None:
-    # (suffix of the second key, row -> its value), if the field has one.
+def _second(fields: tuple[Field, ...], index: int, names: Names) -> tuple[str, Callable[[Any], str], bool] | None:
+    # (suffix of the second key, what writes its value, whether from the whole row), if the field has one.
     field = fields[index]
     address = address_of(fields, index, names)
     if address is not None:
-        return "ip", lambda row: f'"{text}"' if (text := address(row)) else "null"
+        return "ip", lambda row: f'"{text}"' if (text := address(row)) else "null", True
     named = _named(field.type, field.meaning, names)
-    return named and (named[0], lambda row: named[1](row[index]))
+    return named and (*named, False)
 
 
 def _named(
@@ -130,7 +180,7 @@ def _named(
     if meaning is not None and applies(held, meaning):
         write = FORMATTERS[meaning]
         if meaning in CLOCKS:
-            return "iso", lambda value: _moment(value, getattr(names, CLOCKS[meaning]), names.utc_offset)
+            return "iso", _Moments(names, CLOCKS[meaning])
         if meaning == "port_be":
             return "port", lambda value: write(value, names)
         if meaning in {"ipv4", "ipv6", "ip"}:  # an element of an array of addresses
@@ -151,16 +201,39 @@ def _name(text: str, value: int) -> str:
     return "null" if text == str(value) else _quote(text)
 
 
-def _moment(value: int, offset: int, utc_offset: int) -> str:
-    seconds, nanoseconds = divmod(value + offset, 1_000_000_000)
+class _Moments:
+    """Writes moments. Those of events are close together: the second is written once."""
+
+    __slots__ = ("_clock", "_names", "_parts")
+
+    def __init__(self, names: Names, clock: str) -> None:
+        self._names = names
+        self._clock = clock
+        self._parts: tuple[int, str, str] | None = None
+
+    def __call__(self, value: int) -> str:
+        seconds, nanoseconds = divmod(value + getattr(self._names, self._clock), 1_000_000_000)
+        parts = self._parts
+        if parts is None or parts[0] != seconds:
+            written = _second_of(seconds, self._names.utc_offset)
+            if written is None:
+                return "null"
+            parts = self._parts = (seconds, *written)
+        if value == 0:
+            return "null"  # never set
+        return f"{parts[1]}{nanoseconds // 1000:06}{parts[2]}"
+
+
+def _second_of(seconds: int, utc_offset: int) -> tuple[str, str] | None:
+    """What stands before the decimals of a moment, and what behind them."""
     seconds += utc_offset
-    if value == 0 or not _FIRST_SECOND <= seconds <= _LAST_SECOND:
-        return "null"  # zero: never set
+    if not _FIRST_SECOND <= seconds <= _LAST_SECOND:
+        return None
     sign = "-" if utc_offset < 0 else "+"
     hours, minutes = divmod(abs(utc_offset) // 60, 60)
     year, month, day, hour, minute, second = gmtime(seconds)[:6]
     date = f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
-    return f'"{date}.{nanoseconds // 1000:06}{sign}{hours:02}:{minutes:02}"'
+    return f'"{date}.', f'{sign}{hours:02}:{minutes:02}"'
 
 
 def _quote(text: str) -> str:
