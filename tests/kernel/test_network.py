@@ -483,3 +483,82 @@ def test_tcingress_is_silent_about_what_goes_the_other_way(network, tool):
                 tool("tcingress", "--iface", "near", code="socket.socket(type=2).sendto(b'', ('10.99.0.2', 4321))")
                 == []
             )
+
+
+# To one that is connected on the loopback device of our namespace.
+@pytest.mark.floors("6.12", "6.1")
+@pytest.mark.parametrize(
+    ("names", "is_sender"),
+    [
+        pytest.param(["sent"], True, id="sk_msg"),
+        pytest.param(["whole", "got"], False, id="sk_skb/stream_parser and stream_verdict"),
+        pytest.param(["got_too"], False, id="sk_skb"),
+        pytest.param(["decided"], False, id="sk_skb/verdict"),
+    ],
+)
+def test_a_program_sees_what_the_sockets_of_a_map_send_or_get(network, program, names, is_sender):
+    spec = program("sockets")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        spec.load(without=spec.programs.keys() - set(names)) as loaded,
+        loaded.attach() as links,
+        socket.create_connection(server.getsockname()) as client,
+        server.accept()[0] as accepted,
+    ):
+        key, value = ffi.new("uint32_t *"), ffi.new("uint64_t *", (client if is_sender else accepted).fileno())
+        assert not lib.bpf_map_update_elem(loaded.maps["sockets"].fd, key, value, 0)
+        client.sendall(b"twelve bytes")
+
+        assert accepted.recv(100) == b"twelve bytes"
+        assert next(loaded.events(60)).length == 12
+        assert list(links) == names
+
+
+@pytest.mark.floors("6.12", "6.1")
+def test_a_map_of_sockets_that_is_held_is_told(network, program):
+    spec = program("sockets")
+    with (
+        spec.load(without=spec.programs.keys() - {"decided"}) as loaded,
+        loaded.attach(),
+        open(f"/proc/self/fdinfo/{loaded.maps['sockets'].fd}") as file,
+    ):
+        number = re.search(r"map_id:\s+(\d+)", file.read())
+        assert number is not None
+        targets = Targets(attach={"got": number[1]})
+        with (
+            pytest.raises(AttachError, match="one that excludes it, is attached to the map"),
+            Run(program("sockets"), without=spec.programs.keys() - {"got"}, targets=targets),
+        ):
+            pass
+
+
+def test_a_map_without_sockets_is_told(network, program):
+    spec = program("sockets")
+    with (
+        pytest.raises(AttachError, match="the map holds no sockets, or not of this kind"),
+        Run(spec, without=spec.programs.keys() - {"sent"}, targets=Targets(attach={"sent": "packets"})),
+    ):
+        pass
+
+
+@pytest.mark.floors("6.12", "6.1")
+def test_a_program_chooses_the_socket_of_what_comes(network, program):
+    spec = program("sockets")
+    with Run(spec, without=spec.programs.keys() - {"chosen"}) as run:
+        network.receive()
+
+        assert packets(run) == [(socket.if_nametoindex("near"), 4321)]
+        assert run.attached == ["chosen"]
+
+
+@pytest.mark.floors("6.12", "6.1")
+def test_a_program_takes_packets_apart_alone(network, program):
+    spec = program("sockets")
+    others = spec.programs.keys() - {"taken_apart"}
+    with Run(spec, without=others) as run:
+        assert run.attached == ["taken_apart"]
+        with (
+            pytest.raises(AttachError, match="somebody else's program is attached to this network namespace"),
+            Run(program("sockets"), without=others),
+        ):
+            pass

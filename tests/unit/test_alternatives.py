@@ -231,7 +231,8 @@ def test_of_a_group_that_the_kernel_has_nothing_of_nothing_is_loaded():
         pytest.param("kprobe/dummy_kprobe", "needs a target function: --function NAME", id="a placeholder"),
         pytest.param("uprobe", "needs a binary: --binary PATH", id="a uprobe"),
         pytest.param("uprobe//bin/bash", "needs a target function: --function NAME", id="a uprobe without a function"),
-        pytest.param("sk_msg", "nothing in skep attaches this kind yet", id="what nobody attaches"),
+        pytest.param("sk_msg", "needs a map of sockets: --attach PROGRAM=MAP", id="a map"),
+        pytest.param("sk_reuseport", "nothing in skep attaches this kind yet", id="what nobody attaches"),
     ],
 )
 def test_what_a_section_leaves_open_is_loaded_and_named(section, needs):

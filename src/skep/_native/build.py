@@ -36,6 +36,7 @@ uint32_t bpf_map__max_entries(const struct bpf_map *map);
 int bpf_map__set_max_entries(struct bpf_map *map, uint32_t count);
 uint32_t bpf_map__value_size(const struct bpf_map *map);
 uint32_t bpf_map__map_flags(const struct bpf_map *map);
+struct bpf_link *bpf_map__attach_struct_ops(const struct bpf_map *map);
 int bpf_map__set_map_flags(struct bpf_map *map, uint32_t flags);
 int bpf_map__set_key_size(struct bpf_map *map, uint32_t size);
 int bpf_map__set_value_size(struct bpf_map *map, uint32_t size);
@@ -130,6 +131,7 @@ int bpf_link_get_next_id(uint32_t start, uint32_t *next);
 
 struct btf *btf__load_vmlinux_btf(void);
 struct btf *btf__parse(const char *path, void *extension);
+int32_t btf__find_by_name_kind(const struct btf *btf, const char *name, uint32_t kind);
 void btf__free(struct btf *btf);
 const char *libbpf_version_string(void);
 

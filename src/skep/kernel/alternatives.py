@@ -177,6 +177,8 @@ class Plan:
         elif not known_to_libbpf(known):
             self.left_out[name] = no_hook(known)
             self._wrong.append(name)
+        elif hook.kind == "struct_ops" and not self._spec.programs[name].struct:
+            self.left_out[name] = "it is in no struct of operations"
         elif not hook.loads:
             self.left_out[name] = hook.needs
         elif hook.needs:

@@ -59,8 +59,16 @@ def attempt(kind: str) -> list[int]:
     return opened
 
 
-def _load(opened: list[int], program_type: int, attach_type: int = 0, *, function: bytes = b"", flags: int = 0) -> int:
-    number = lib.libbpf_find_vmlinux_btf_id(function, attach_type) if function else 0
+def _load(
+    opened: list[int],
+    program_type: int,
+    attach_type: int = 0,
+    *,
+    function: bytes = b"",
+    btf_id: int = 0,
+    flags: int = 0,
+) -> int:
+    number = lib.libbpf_find_vmlinux_btf_id(function, attach_type) if function else btf_id
     if number < 0:
         messages()
         raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
@@ -171,6 +179,17 @@ def _tcx(opened: list[int]) -> None:
             raise
 
 
+def _struct_ops(opened: list[int]) -> None:
+    """As a member of one of the structs: what it is loaded for is its type in BTF, and its place among the members."""
+    btf = lib.btf__load_vmlinux_btf()
+    number = lib.btf__find_by_name_kind(btf, b"tcp_congestion_ops", 4)  # BTF_KIND_STRUCT
+    lib.btf__free(btf)
+    messages()
+    if number < 0:
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+    _load(opened, 27, btf_id=number)
+
+
 def _packet_socket(opened: list[int]) -> None:
     from socket import AF_PACKET, SOCK_RAW, socket
 
@@ -224,6 +243,11 @@ KINDS: dict[str, Callable[[list[int]], None]] = {
     "tc": _loaded(3),
     "tcx": _tcx,
     "netfilter": _loaded(32, 45),
+    "sk_lookup": _loaded(30, 36),
+    "flow_dissector": _loaded(22, 17),
+    "sk_msg": _loaded(16, 7),
+    "sk_skb": _loaded(14),
+    "struct_ops": _struct_ops,
     "socket": _packet_socket,
     "cgroup": _loaded(9, 2),
     "bpf_printk": _instance,

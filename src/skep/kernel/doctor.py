@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Report", "examine", "needed_for"]
 
-_NETWORK = ("xdp", "tc", "tcx", "netfilter", "cgroup")
+_NETWORK = ("xdp", "tc", "tcx", "netfilter", "cgroup", "sk_lookup", "flow_dissector", "sk_msg", "sk_skb")
 # What networks need beside the two; the others: `skep.kernel.features.beside`.
 _BESIDE = {
     "socket": ["CAP_NET_RAW"],
@@ -50,6 +50,9 @@ _BUILT_WITH = {
     "syscall": "CONFIG_BPF_SYSCALL (5.14)",
     "tcx": "CONFIG_NET_XGRESS (6.6)",
     "netfilter": "CONFIG_NETFILTER_BPF_LINK (6.4)",
+    **dict.fromkeys(("sk_lookup", "flow_dissector"), "CONFIG_NET (5.9, 4.20)"),
+    **dict.fromkeys(("sk_msg", "sk_skb"), "CONFIG_NET_SOCK_MSG (4.17)"),
+    "struct_ops": "CONFIG_BPF_JIT and CONFIG_DEBUG_INFO_BTF (5.6)",
     "cgroup": "CONFIG_CGROUP_BPF",
     "bpf_printk": "tracefs mounted, and instances in it",
     "run counts": "5.8",
@@ -225,6 +228,8 @@ def _kind(kind: str) -> str:
         return "cgroup"
     if kind.startswith(("tc/", "tcx/")):
         return "tcx"
+    if kind.startswith("sk_skb"):
+        return "sk_skb"
     if kind in {"classifier", "action"}:
         return "tc"
     if kind == "usdt":

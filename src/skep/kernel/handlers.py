@@ -9,10 +9,10 @@ import os
 
 from skep._native import ffi, lib, messages
 
-__all__ = ["PROBES", "UNIX_CALLS", "known_to_libbpf"]
+__all__ = ["PROBES", "UNIX_CALLS", "known_to_libbpf", "readable"]
 
 # enum bpf_prog_type, include/uapi/linux/bpf.h
-_KPROBE, _SCHED_CLS, _PERF_EVENT, _SOCK_ADDR, _NETFILTER = 2, 3, 7, 18, 32
+_KPROBE, _SCHED_CLS, _PERF_EVENT, _SK_SKB, _SOCK_ADDR, _NETFILTER = 2, 3, 7, 14, 18, 32
 UNIX_CALLS = {"connect": 49, "sendmsg": 50, "recvmsg": 51, "getpeername": 52, "getsockname": 53}
 """The calls on Unix sockets that cgroup programs are on, and their attach types. Since 6.7."""
 PROBES = {
@@ -30,6 +30,7 @@ _HANDLERS = (
     ("tcx/ingress", _SCHED_CLS, 46),
     ("tcx/egress", _SCHED_CLS, 47),
     ("netfilter+", _NETFILTER, 45),
+    ("sk_skb/verdict", _SK_SKB, 38),
     *((f"cgroup/{call}_unix", _SOCK_ADDR, number) for call, number in UNIX_CALLS.items()),
     # With an event behind the slash it is skep's own.
     ("perf_event+", _PERF_EVENT, 0),
@@ -54,6 +55,17 @@ def known_to_libbpf(section: str) -> bool:
             options.sz = ffi.sizeof("struct libbpf_prog_handler_opts")
             return bool(lib.libbpf_register_prog_handler(name.encode(), program_type, attach_type, options) >= 0)
     return False
+
+
+def readable(data: bytes) -> bytes:
+    """An object as this libbpf reads it.
+
+    libbpf before 1.2 does not know ``.struct_ops.link``. In the tables of names, what is behind the NUL is not read.
+
+    Args:
+        data: the object.
+    """
+    return data.replace(b".struct_ops.link\0", b".struct_ops\0link\0")
 
 
 def _is_known(section: str) -> bool:

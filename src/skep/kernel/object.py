@@ -24,7 +24,7 @@ from skep.base.errors import (
 )
 from skep.kernel.alternatives import Plan
 from skep.kernel.features import privilege_error
-from skep.kernel.handlers import PROBES
+from skep.kernel.handlers import PROBES, readable
 from skep.kernel.link import Links, attach
 from skep.kernel.map import open_map
 from skep.kernel.program import Program
@@ -97,7 +97,7 @@ class Object:
         self.maps: dict[str, Map] = {}
         self.programs: dict[str, Program] = {}
         # libbpf reads the object where it lies: it has to live as long as the handle.
-        self._data = ffi.from_buffer(spec.data)
+        self._data = ffi.from_buffer(readable(spec.data))
         while self._handle == ffi.NULL:
             try:
                 self._open(btf)
@@ -119,8 +119,16 @@ class Object:
             for name, map_ in self._each_map()
             if name in spec.maps
         }
+        # Each goes to the first of its programs, which registers it.
+        structs = dict(self._each_map()) if any(program.struct for program in spec.programs.values()) else {}
         self.programs = {
-            name: Program(spec.programs[name], lib.bpf_program__fd(program), program, self.maps)
+            name: Program(
+                spec.programs[name],
+                lib.bpf_program__fd(program),
+                program,
+                self.maps,
+                structs.pop(spec.programs[name].struct, None),
+            )
             for name, program in self._each_program()
             if name in spec.programs
         }
@@ -213,7 +221,7 @@ class Object:
         options.sz = ffi.sizeof("struct bpf_object_open_opts")
         options.object_name = name
         options.btf_custom_path = path
-        handle = lib.bpf_object__open_mem(self._data, len(self.spec.data), options)
+        handle = lib.bpf_object__open_mem(self._data, len(self._data), options)
         if handle == ffi.NULL:
             number = ffi.errno
             why = _last(messages()) or os.strerror(number)
@@ -245,6 +253,12 @@ class Object:
                 lib.bpf_program__set_attach_target(program, 0, os.fsencode(hook.target))
             if hook.family == "probe" and hook.kind != declared_hook.kind:
                 lib.bpf_program__set_expected_attach_type(program, PROBES.get(hook.kind, 0))
+        structs = {program.struct for program in self.spec.programs.values() if program.struct}
+        if structs:
+            from skep.kernel.link.struct_ops import STRUCT_LINK, takes_links
+
+            # What a link registers goes with it, even if we are killed.
+            flags = STRUCT_LINK if takes_links() else 0
         for name, map_ in self._each_map():
             declared = self.spec.maps.get(name)
             error = 0
@@ -255,6 +269,8 @@ class Object:
                 error = lib.bpf_map__set_max_entries(map_, 1)
             elif declared is not None:
                 error = set_sizes(map_, declared, sizes.get(name))
+            elif name in structs:
+                error = lib.bpf_map__set_map_flags(map_, flags)
             elif name.endswith(".rodata"):
                 self._write_variables(map_)
             if error:

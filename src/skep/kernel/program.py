@@ -24,15 +24,17 @@ class Program:
         fd: file descriptor.
         handle: libbpf's.
         maps: of its object, by name.
+        struct: libbpf's handle of the struct of operations that is registered with it; None for other programs.
     """
 
-    __slots__ = ("fd", "handle", "maps", "spec")
+    __slots__ = ("fd", "handle", "maps", "spec", "struct")
 
-    def __init__(self, spec: ProgramSpec, fd: int, handle: Any, maps: Mapping[str, Map]) -> None:
+    def __init__(self, spec: ProgramSpec, fd: int, handle: Any, maps: Mapping[str, Map], struct: Any = None) -> None:
         self.spec = spec
         self.fd = fd
         self.handle = handle
         self.maps = maps
+        self.struct = struct
 
     def run_count(self) -> int:
         """How often it ran since statistics were enabled (`Object.enable_statistics`)."""

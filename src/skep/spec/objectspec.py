@@ -39,6 +39,9 @@ NO_PROGRAM = 'it has no program: SEC("tp/...") before a function makes it one'
 TREE = "skep_tree"
 SCOPED = "skep_scoped"
 
+# Where structs of operations lie that programs are the members of; what has a link since Linux 6.4 is in the second.
+STRUCT_SECTIONS = (".struct_ops", ".struct_ops.link")
+
 # Helpers that print to the trace pipe: bpf_trace_printk, bpf_trace_vprintk.
 _PRINTK = {6, 177}
 
@@ -52,18 +55,27 @@ class ProgramSpec:
         helpers: numbers of the helpers that it calls, itself or in its subprograms.
         symbols: names of the maps and variables that it uses, itself or in its subprograms.
         note: its doc comment.
+        struct: the struct of operations that it is a member of (struct_ops).
     """
 
-    __slots__ = ("helpers", "name", "note", "section", "symbols")
+    __slots__ = ("helpers", "name", "note", "section", "struct", "symbols")
 
     def __init__(
-        self, name: str, section: str, helpers: frozenset[int], symbols: frozenset[str], note: Note | None = None
+        self,
+        name: str,
+        section: str,
+        helpers: frozenset[int],
+        symbols: frozenset[str],
+        note: Note | None = None,
+        *,
+        struct: str = "",
     ) -> None:
         self.name = name
         self.section = section
         self.helpers = helpers
         self.symbols = symbols
         self.note = note or Note("", {})
+        self.struct = struct
 
     @property
     def hook(self) -> Hook:
@@ -227,12 +239,32 @@ class ObjectSpec:
 
 
 def _programs(elf: Elf, functions: Mapping[Place, Code], notes: Mapping[str, Note]) -> Iterable[ProgramSpec]:
+    structs = _structs(elf)
     for symbol in elf.symbols:
         place, section = (symbol.section, symbol.value), elf.sections[symbol.section].name
         # Functions in .text are called by programs; they are none themselves.
         if symbol.type == STT_FUNC and symbol.is_global and place in functions and section != ".text":
             used = used_from(place, functions)
-            yield ProgramSpec(symbol.name, section, used.helpers, used.names, notes.get(symbol.name))
+            yield ProgramSpec(
+                symbol.name,
+                section,
+                used.helpers,
+                used.names,
+                notes.get(symbol.name),
+                struct=structs.get(symbol.name, ""),
+            )
+
+
+def _structs(elf: Elf) -> Mapping[str, str]:
+    """Of each program that stands in a struct of operations, which one that is."""
+    homes = {elf.by_name[name].index for name in STRUCT_SECTIONS if name in elf.by_name}
+    structs = [symbol for symbol in elf.symbols if symbol.section in homes] if homes else []
+    return {
+        program: symbol.name
+        for home, offset, program, _, _ in (elf.references() if structs else ())
+        for symbol in structs
+        if symbol.section == home and symbol.value <= offset < symbol.value + symbol.size
+    }
 
 
 def _maps(btf: Btf, notes: Mapping[str, Note]) -> Iterable[MapSpec]:

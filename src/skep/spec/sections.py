@@ -18,7 +18,7 @@ NOTHING_ATTACHES = "nothing in skep attaches this kind yet"
 
 _FUNCTION, _BINARY, _INTERFACE, _CGROUP = "a target function", "a binary", "an interface", "a cgroup"
 _TRACEPOINT, _CALL, _STACK = "a tracepoint", "a system call", "a place in the network stack"
-_MAP, _PROBE = "a map to walk over", "a probe"
+_MAP, _PROBE, _SOCKETS = "a map to walk over", "a probe", "a map of sockets"
 # How targets begin that stand for one which user space chooses.
 _PLACEHOLDER = "dummy"
 # What says it, on the command line; for what is not here, --attach.
@@ -32,6 +32,7 @@ _OPTIONS = {
     _STACK: "--attach PROGRAM=ipv4/local_in, or another",
     _TRACEPOINT: "--attach PROGRAM=CATEGORY/NAME",
     _MAP: "--attach PROGRAM=MAP",
+    _SOCKETS: "--attach PROGRAM=MAP",
 }
 
 # Two names of one kind.
@@ -68,7 +69,8 @@ _LEFT_OPEN: Mapping[str, str | None] = {
     "freplace": None,
     "lsm_cgroup": _CGROUP,
     "iter": "",
-    "struct_ops": None,
+    # Its target is a member of the struct, which says where it is registered.
+    "struct_ops": "",
     # Behind its slash stands an event; without one, samples are taken by the clock.
     "perf_event": "",
 }
@@ -80,8 +82,10 @@ _OVER_TASKS = {"task", "task_file", "task_vma"}
 _WHOLE: Mapping[str, str | None] = {
     **dict.fromkeys(("xdp", "xdp.frags", "tc", "classifier", "action"), _INTERFACE),
     **dict.fromkeys(("xdp/devmap", "xdp.frags/devmap", "xdp/cpumap", "xdp.frags/cpumap"), None),
-    **dict.fromkeys(("sk_skb", "sk_skb/stream_parser", "sk_skb/stream_verdict", "sk_msg"), None),
-    **dict.fromkeys(("sk_reuseport", "sk_reuseport/migrate", "sk_lookup", "flow_dissector"), None),
+    **dict.fromkeys(("sk_skb", "sk_skb/stream_parser", "sk_skb/stream_verdict", "sk_msg"), _SOCKETS),
+    **dict.fromkeys(("sk_reuseport", "sk_reuseport/migrate"), None),
+    # Of the network namespace that skep runs in.
+    **dict.fromkeys(("sk_lookup", "flow_dissector"), ""),
     **dict.fromkeys(("lwt_in", "lwt_out", "lwt_xmit", "lwt_seg6local", "lirc_mode2"), None),
     "socket": _INTERFACE,
     **dict.fromkeys(("sockops", "cgroup_skb/ingress", "cgroup_skb/egress"), _CGROUP),
@@ -97,7 +101,8 @@ _WHOLE: Mapping[str, str | None] = {
     "syscall": "",
     # Unknown to libbpf 1.1.
     **dict.fromkeys(("tc/ingress", "tc/egress", "tcx/ingress", "tcx/egress"), _INTERFACE),
-    **dict.fromkeys(("netkit/primary", "netkit/peer", "sk_skb/verdict"), None),
+    **dict.fromkeys(("netkit/primary", "netkit/peer"), None),
+    "sk_skb/verdict": _SOCKETS,
 }
 # Kinds with a form that may sleep (.s); libbpf 1.1 lacks that of some.
 _MAY_SLEEP = {"uprobe", "uretprobe", "fentry", "fexit", "fmod_ret", "lsm", "iter"}
@@ -116,6 +121,8 @@ _FAMILIES = {
 }
 # Kinds whose target is a type in the kernel's BTF, found when a program is loaded.
 _BY_TYPE = {"tp_btf", "fentry", "fexit", "fmod_ret", "lsm", "lsm_cgroup", "iter", "freplace"}
+# Kinds that are in the network stack of a namespace.
+_IN_STACK = {"netfilter", "sk_lookup", "flow_dissector"}
 # Kinds of programs that came late: loading fails where the kernel does not know them.
 _LATE = {"netfilter", "syscall", *(kind for kind in _WHOLE if kind.endswith("_unix"))}
 
@@ -130,7 +137,8 @@ class Hook:
         sleepable: whether the program may sleep.
         lacks: what it has to be told before it can be attached: ``an interface``; "" if nothing; None where skep does
             not attach this kind yet.
-        map: the map that an iterator walks over: its name in the kernel file, its number, or the path of its pin.
+        map: the map that an iterator walks over, or whose sockets are meant: its name in the kernel file, its number,
+            or the path of its pin.
     """
 
     __slots__ = ("kind", "lacks", "map", "sleepable", "target")
@@ -163,7 +171,7 @@ class Hook:
         return Hook(self.kind, self.target or place, sleepable=self.sleepable, lacks="")
 
     def over(self, map: str) -> Hook:  # noqa: A002
-        """The same iterator, over a map.
+        """The same hook, on a map.
 
         Args:
             map: as the user says it.
@@ -174,6 +182,11 @@ class Hook:
     def walks_map(self) -> bool:
         """Whether it is an iterator over what one map holds."""
         return self.kind == "iter" and self.target in _OVER_A_MAP
+
+    @property
+    def on_sockets(self) -> bool:
+        """Whether it is on what the sockets of one map send or get."""
+        return _WHOLE.get(self.kind) == _SOCKETS
 
     @property
     def walks_tasks(self) -> bool:
@@ -219,7 +232,7 @@ class Hook:
     @property
     def on_network(self) -> bool:
         """Whether it is on an interface, on a cgroup or in the network stack: its program takes CAP_NET_ADMIN."""
-        return _WHOLE.get(self.kind) in {_INTERFACE, _CGROUP} or self.kind == "netfilter"
+        return _WHOLE.get(self.kind) in {_INTERFACE, _CGROUP, _SOCKETS} or self.kind in _IN_STACK
 
     @property
     def either_way(self) -> bool:

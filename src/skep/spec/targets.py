@@ -13,7 +13,8 @@ The words are the options of ``skep run``:
     --freq N              samples a second of perf_event
     --attach PROG=TARGET  of one program, what stands behind the slash of its section; with a kind in front of it, the
                           whole section: PROG=kretprobe/do_unlinkat; of perf_event, an event and its period:
-                          PROG=page-faults:1; of an iterator over a map, the map: its name, number, or pin;
+                          PROG=page-faults:1; of an iterator over a map, or of a program on a map's sockets, the
+                          map: its name, number, or pin;
                           of a program on an interface or a cgroup, that: PROG=eth0; of netfilter, a place and a
                           priority: PROG=ipv4/local_in/10
 """
@@ -46,9 +47,10 @@ _WORDS = {
 }
 
 
-# The kinds of maps (enum bpf_map_type) that iterators over a map walk over: hashes and arrays, storage of sockets, maps
-# of sockets.
-_WALKED = {"bpf_map_elem": {1, 2, 5, 6, 9, 10}, "bpf_sk_storage_map": {24}, "sockmap": {15, 18}}
+# The kinds of maps (enum bpf_map_type) that hold sockets, and those that iterators over a map walk over: hashes and
+# arrays, storage of sockets, maps of sockets.
+_SOCKETS = {15, 18}
+_WALKED = {"bpf_map_elem": {1, 2, 5, 6, 9, 10}, "bpf_sk_storage_map": {24}, "sockmap": _SOCKETS}
 
 
 # What is told by its name alone, and whether that has a slash.
@@ -152,8 +154,8 @@ def hook_of(program: ProgramSpec, targets: Targets, maps: Mapping[str, MapSpec])
         UsageError: a target is none for such a program.
     """
     stated = targets.attach.get(program.name)
-    if program.hook.walks_map:
-        return _over_map(program, stated, maps)
+    if program.hook.walks_map or program.hook.on_sockets:
+        return _on_map(program, stated, maps)
     hook = program.hook if stated is None else _stated(program, stated)
     if hook.in_binary:
         return _of_several(_in_binary(hook, targets))
@@ -180,11 +182,12 @@ def _stated(program: ProgramSpec, target: str) -> Hook:
     return hook
 
 
-def _over_map(program: ProgramSpec, stated: str | None, maps: Mapping[str, MapSpec]) -> Hook:
-    """An iterator over the map that is stated, or the only one that it can walk over and does not use itself."""
+def _on_map(program: ProgramSpec, stated: str | None, maps: Mapping[str, MapSpec]) -> Hook:
+    """On the map that is stated, or the only one that it can be on; an iterator walks over none that it uses itself."""
     hook = program.hook
-    types = _WALKED[hook.target]
-    fitting = [map_.name for map_ in maps.values() if map_.type in types and map_.name not in program.symbols | {TREE}]
+    types = _SOCKETS if hook.on_sockets else _WALKED[hook.target]
+    used = set() if hook.on_sockets else program.symbols | {TREE}
+    fitting = [map_.name for map_ in maps.values() if map_.type in types and map_.name not in used]
     if stated is None:
         return hook.over(fitting[0]) if len(fitting) == 1 else hook
     if stated not in maps and not stated.isdecimal() and not stated.startswith("/"):

@@ -71,7 +71,7 @@ def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:
     kind = f"cgroup_skb/{targets.direction or 'ingress'}" if hook.kind == "cgroup/skb" else hook.kind
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        link = link_create(program, folder, _TYPES[kind])
+        link = link_create(program.fd, folder, _TYPES[kind])
     except OSError as error:
         raise _failure(kind, path, error.errno or 0) from None
     finally:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from skep.kernel.program import Program
     from skep.spec.sections import Hook
 
-__all__ = ["MISSING", "Attachment", "checked", "failure", "link_create", "linked"]
+__all__ = ["MISSING", "Attachment", "checked", "failure", "link_create", "linked", "open_map"]
 
 # What perf_event_open(2) says of a kprobe on a name that several functions have. Since 6.6.
 _AMBIGUOUS = errno.EADDRNOTAVAIL
@@ -48,7 +48,7 @@ class Attachment:
     def __init__(
         self,
         *links: Any,
-        closers: tuple[Callable[[], None], ...] = (),
+        closers: tuple[Callable[[], object], ...] = (),
         lost: Callable[[], str] | None = None,
         notice: str = "",
     ) -> None:
@@ -108,11 +108,11 @@ def failure(hook: Hook, number: int, log: str = "") -> SkepError:
     return AttachError(f"it cannot be attached to {hook}: {detail}", number)
 
 
-def link_create(program: Program, target: int, attach_type: int, *, flags: int = 0, extra: bytes = b"") -> int:
+def link_create(fd: int, target: int, attach_type: int, *, flags: int = 0, extra: bytes = b"") -> int:
     """Makes a link that libbpf 1.1 has no function for.
 
     Args:
-        program: which is attached.
+        fd: of the program that is attached, or of a map that holds a struct of operations.
         target: what it is attached to: a file descriptor or an index.
         attach_type: of enum bpf_attach_type.
         flags: of the link.
@@ -127,10 +127,28 @@ def link_create(program: Program, target: int, attach_type: int, *, flags: int =
     Minimum kernel: 5.7. Source: include/uapi/linux/bpf.h (BPF_LINK_CREATE).
     """
     attributes = ffi.new("uint32_t[]", 16)
-    attributes[0:4] = [program.fd, target, attach_type, flags]
+    attributes[0:4] = [fd, target, attach_type, flags]
     ffi.memmove(attributes + 4, extra, len(extra))
     size = ffi.cast("unsigned int", 16 + len(extra))
-    fd = lib.syscall(lib.SYS_bpf, ffi.cast("int", _LINK_CREATE), attributes, size)
-    if fd < 0:
+    link = lib.syscall(lib.SYS_bpf, ffi.cast("int", _LINK_CREATE), attributes, size)
+    if link < 0:
         raise OSError(ffi.errno, os.strerror(ffi.errno))
+    return int(link)
+
+
+def open_map(program: Program, name: str) -> int:
+    """A file descriptor of a map, to be closed.
+
+    Args:
+        program: of the object whose maps have names.
+        name: of a map, or its number, or the path of its pin.
+
+    Raises:
+        AttachError: there is no such map, or it is not permitted.
+    """
+    if name in program.maps:
+        return os.dup(program.maps[name].fd)
+    fd = lib.bpf_map_get_fd_by_id(int(name)) if name.isdecimal() else lib.bpf_obj_get(os.fsencode(name))
+    if fd < 0:
+        raise AttachError(f"map {name} cannot be opened: {os.strerror(-fd)}", -fd)
     return int(fd)

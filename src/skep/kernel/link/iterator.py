@@ -15,7 +15,7 @@ import os
 
 from skep._native import ffi, lib, messages
 from skep.base.errors import AttachError
-from skep.kernel.link.common import Attachment, failure
+from skep.kernel.link.common import Attachment, failure, open_map
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _DESCENDANTS = 2
 
 def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:
     """Attaches a program to a walk, which `bpf_iter_create` begins."""
-    fd = _open_map(program, hook.map) if hook.map else -1
+    fd = open_map(program, hook.map) if hook.map else -1
     try:
         attachment = _attach(program, hook, _told(hook, targets, fd))
     finally:
@@ -75,18 +75,3 @@ def _told(hook: Hook, targets: Targets, fd: int) -> list[int]:
         halves = ffi.cast("uint32_t *", ffi.new("uint64_t *", number))
         return [_DESCENDANTS, 0, halves[0], halves[1]]
     return []
-
-
-def _open_map(program: Program, name: str) -> int:
-    """A file descriptor of a map, to be closed.
-
-    Args:
-        program: of the object whose maps have names.
-        name: of a map, or its number, or the path of its pin.
-    """
-    if name in program.maps:
-        return os.dup(program.maps[name].fd)
-    fd = lib.bpf_map_get_fd_by_id(int(name)) if name.isdecimal() else lib.bpf_obj_get(os.fsencode(name))
-    if fd < 0:
-        raise AttachError(f"map {name} cannot be opened: {os.strerror(-fd)}", -fd)
-    return int(fd)

@@ -76,6 +76,6 @@ def _attach(program: Program, hook: Hook, functions: Sequence[str]) -> int:
     flags = _RETURN if hook.is_return else 0
     extra = struct.pack("=2I3Q", flags, len(names), int(ffi.cast("uintptr_t", table)), 0, 0)
     try:
-        return link_create(program, 0, PROBES[hook.kind], extra=extra)
+        return link_create(program.fd, 0, PROBES[hook.kind], extra=extra)
     except OSError as error:
         return -(error.errno or errno.EIO)

@@ -38,7 +38,7 @@ def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:  # noq
     """Attaches a program to a place; its priority is 0, that of filters, unless the target has one."""
     place = _read(hook.target)
     try:
-        return linked(link_create(program, 0, _NETFILTER, extra=struct.pack("=IIiI", *place, 0)))
+        return linked(link_create(program.fd, 0, _NETFILTER, extra=struct.pack("=IIiI", *place, 0)))
     except OSError as error:
         raise _failure(hook, place, error.errno or 0) from None
 

@@ -35,7 +35,7 @@ def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:
     name, index = find_interface(hook.target)
     kind, _, direction = hook.kind.partition("/")
     try:
-        link = link_create(program, index, _TYPES[direction])
+        link = link_create(program.fd, index, _TYPES[direction])
     except OSError as error:
         # As long as the interface is there, this is said of the place.
         if error.errno == errno.EINVAL and kind == "tc":

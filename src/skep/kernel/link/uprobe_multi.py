@@ -42,7 +42,7 @@ def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:
     flags = _RETURN if hook.is_return else 0
     extra = struct.pack("=4Q3I", *addresses, 0, 0, len(offsets), flags, targets.pid or 0)
     try:
-        return linked(link_create(program, 0, PROBES[hook.kind], extra=extra))
+        return linked(link_create(program.fd, 0, PROBES[hook.kind], extra=extra))
     except OSError as error:
         number = error.errno or 0
     if number not in _UNKNOWN:

@@ -43,7 +43,7 @@ def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:
     if targets.xdp_mode:
         flags = _MODES[targets.xdp_mode]
     try:
-        link = link_create(program, index, _XDP, flags=flags)
+        link = link_create(program.fd, index, _XDP, flags=flags)
     except OSError as error:
         raise _failure(name, index, flags, error.errno or 0) from None
     return linked(link, partial(lost_interface, index))

@@ -1,0 +1,64 @@
+"""Structs of operations: congestion controls of TCP, used by connections of the tests' own."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from skep.base.errors import AttachError
+from skep.session.run import Run
+
+AVAILABLE = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
+pytestmark = pytest.mark.floors("6.12", "6.1")
+
+
+@pytest.mark.parametrize(("name", "control"), [("struct_ops", "skep_written"), ("struct_ops_link", "skep_linked")])
+def test_the_programs_of_a_struct_run(program, name, control):
+    with (
+        Run(program(name)) as run,
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM) as client,
+    ):
+        assert control in AVAILABLE.read_text().split()
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, control.encode())
+        client.connect(server.getsockname())
+        ports = [row.port for batch in run.batches(count=1, duration=60) for row in batch.rows()]
+
+        assert ports == [client.getsockname()[1]]
+        assert run.attached == ["begins", "threshold", "undone", "avoids"]
+    assert control not in AVAILABLE.read_text().split()
+
+
+def test_a_struct_that_is_registered_already_is_told(program):
+    with (
+        Run(program("struct_ops")),
+        pytest.raises(AttachError, match="struct written cannot be registered: one of its name is registered already"),
+        Run(program("struct_ops")),
+    ):
+        pass
+
+
+def test_a_struct_with_a_link_goes_with_the_process(skep, program):
+    with program("struct_ops_link").load() as loaded, loaded.attach() as links:
+        linked = bool(links._attachments["begins"].closers)
+    if not linked:
+        pytest.skip("this kernel has no links for structs: they came with Linux 6.4")
+    process = subprocess.Popen(
+        [*skep, "run", "tests/programs/struct_ops_link.bpf.o"], stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    while "attached" not in process.stderr.readline():
+        pass
+    assert "skep_linked" in AVAILABLE.read_text()
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    end = time.monotonic() + 10
+    while "skep_linked" in AVAILABLE.read_text() and time.monotonic() < end:
+        time.sleep(0.01)
+
+    assert "skep_linked" not in AVAILABLE.read_text()
