@@ -3,7 +3,7 @@
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 RESULTS := .results
 PYTEST = $(SUDO) env SKEP_RESULTS=$(abspath $(RESULTS)) .venv/bin/coverage run --data-file=$(RESULTS)/$(1).coverage -m pytest
-OBJECTS := $(patsubst %.c,%.o,$(wildcard src/skep/*/*.bpf.c src/skep/*/*/*.bpf.c tests/programs/*.bpf.c))
+OBJECTS := $(patsubst %.c,%.o,$(wildcard src/skep/*/*.bpf.c src/skep/*/*/*.bpf.c tests/programs/*.bpf.c tests/programs/*/*.bpf.c))
 GUESTS := test-6.12 test-6.1
 # What the tests probe: the virtual machines have no compiler.
 PROBED := tests/programs/probed

@@ -70,17 +70,17 @@ def test_a_function_in_the_section_of_its_program_is_none_of_the_others_there(
 
 
 def test_functions_that_call_each_other_are_used_once() -> None:
-    first = Code(frozenset({1}), frozenset({"a"}), frozenset({(1, 8)}))
-    second = Code(frozenset({2}), frozenset({"b"}), frozenset({(1, 0), (9, 9)}))
+    first = Code(frozenset({1}), frozenset({"a"}), ((1, 8),))
+    second = Code(frozenset({2}), frozenset({"b"}), ((1, 0), (9, 9)))
 
     found = used_from((1, 0), {(1, 0): first, (1, 8): second})
 
     assert found.helpers == {1, 2}
     assert found.names == {"a", "b"}
-    assert found.calls == {(1, 0), (1, 8)}
+    assert found.calls == ((1, 0), (1, 8))
 
 
 def test_no_more_functions_are_followed_than_a_kernel_takes() -> None:
-    chain = {(1, at): Code(frozenset({at}), frozenset(), frozenset({(1, at + 1)})) for at in range(1000)}
+    chain = {(1, at): Code(frozenset({at}), frozenset(), ((1, at + 1),)) for at in range(1000)}
 
     assert used_from((1, 0), chain).helpers == set(range(256))

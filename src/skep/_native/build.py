@@ -22,7 +22,8 @@ struct bpf_link;
 enum bpf_prog_type { BPF_PROG_TYPE_UNSPEC, ... };
 enum bpf_attach_type { BPF_CGROUP_INET_INGRESS, ... };
 
-struct bpf_object_open_opts { size_t sz; const char *object_name; const char *btf_custom_path; ...; };
+struct bpf_object_open_opts { size_t sz; const char *object_name; const char *btf_custom_path;
+                              char *kernel_log_buf; size_t kernel_log_size; ...; };
 
 struct bpf_object *bpf_object__open_mem(const void *bytes, size_t size, const struct bpf_object_open_opts *opts);
 int bpf_object__load(struct bpf_object *object);

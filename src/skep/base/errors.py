@@ -60,22 +60,24 @@ class Span:
         line: line number, from 1.
         column: column number, from 1, or None.
         message: what happened there, a short phrase.
+        source: the line itself, where it is known.
     """
 
-    __slots__ = ("column", "file", "line", "message")
+    __slots__ = ("column", "file", "line", "message", "source")
 
-    def __init__(self, file: str, line: int, column: int | None, message: str) -> None:
+    def __init__(self, file: str, line: int, column: int | None, message: str, source: str | None = None) -> None:
         self.file = file
         self.line = line
         self.column = column
         self.message = message
+        self.source = source
 
 
 class Diagnostic:
     """A failure that says what to do: the rule, the place, how it came to be, and what to write instead.
 
     Args:
-        id: stable name of the kind of failure, such as ``verifier`` or ``compile``.
+        id: stable name of the kind of failure, such as ``null-pointer`` or ``compile``.
         severity: ``error`` or ``warning``.
         message: the failure in one sentence.
         file: source file, if the failure has a place.
@@ -83,9 +85,11 @@ class Diagnostic:
         column: column in it, from 1.
         path: the steps that led there, first to last.
         suggestion: what to write or do instead.
+        source: the line itself, where it is known.
+        details: the evidence: the rule, the words of whoever refused it, and what these were about.
     """
 
-    __slots__ = ("column", "file", "id", "line", "message", "path", "severity", "suggestion")
+    __slots__ = ("column", "details", "file", "id", "line", "message", "path", "severity", "source", "suggestion")
 
     def __init__(
         self,
@@ -98,6 +102,8 @@ class Diagnostic:
         column: int | None = None,
         path: Sequence[Span] = (),
         suggestion: str | None = None,
+        source: str | None = None,
+        details: Sequence[str] = (),
     ) -> None:
         self.id = id
         self.severity = severity
@@ -107,6 +113,8 @@ class Diagnostic:
         self.column = column
         self.path = tuple(path)
         self.suggestion = suggestion
+        self.source = source
+        self.details = tuple(details)
 
     def __str__(self) -> str:
         """``file:line:column: message``, with as much of the place as is known."""

@@ -7,7 +7,7 @@ import sys
 from importlib import import_module
 from io import TextIOWrapper
 
-from skep.base.errors import SkepError, UsageError
+from skep.base.errors import SkepError, UsageError, VerifierError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = import_module(f"skep.cli.{given[0]}").main(given[1:])
         sys.stdout.flush()
     except SkepError as error:
-        sys.stderr.write(f"skep: {error}\n" + (f"{error.remedy}\n" if error.remedy else ""))
+        sys.stderr.write(_complaint(error))
         return error.exit_code
     except BrokenPipeError:
         # Whoever read our output has seen enough.
@@ -66,6 +66,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return int(code)
+
+
+def _complaint(error: SkepError) -> str:
+    """What is said of an error: what the verifier refuses is shown in its source."""
+    if not isinstance(error, VerifierError):
+        return f"skep: {error}\n" + (f"{error.remedy}\n" if error.remedy else "")
+    from skep.view.diagnostic import diagnostic_lines
+
+    lines = [f"skep: {error.message.partition(chr(10))[0]}"]
+    for found in error.diagnostics:
+        lines += diagnostic_lines(found)
+    return "\n".join(lines) + "\n"
 
 
 def _drop_output() -> None:

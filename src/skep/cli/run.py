@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from skep.base.errors import UsageError
+from skep.base.errors import LoadError, UsageError
 from skep.base.nearest import nearest
 from skep.cli.options import run_parser
 from skep.session.api import find_source, read_spec
@@ -52,7 +52,13 @@ def main(arguments: Sequence[str]) -> int:
         _set_variables(spec, options)
         for notice in notices:
             _say(options, notice)
-        _run(spec, options, source, command, targets, fill, stop)
+        try:
+            _run(spec, options, source, command, targets, fill, stop)
+        except LoadError as error:
+            if options.log:
+                with open(options.log, "w", encoding="utf-8") as file:
+                    file.write(error.log)
+            raise
     return 0
 
 

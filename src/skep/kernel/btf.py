@@ -9,6 +9,7 @@ Minimum kernel: 5.4 for /sys/kernel/btf/vmlinux (CONFIG_DEBUG_INFO_BTF). Source:
 from __future__ import annotations
 
 import os
+import re
 
 # As in skep.spec.compiling: hashlib would load OpenSSL.
 from _blake2 import blake2b
@@ -24,7 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["build", "header_folder", "identity"]
+__all__ = ["build", "header_folder", "identity", "members"]
 
 VMLINUX = "/sys/kernel/btf/vmlinux"
 _NOTES = "/sys/kernel/notes"
@@ -91,6 +92,21 @@ def _build_id() -> str | None:
     """The build id of the running kernel."""
     notes = cache.read(_NOTES)
     return None if notes is None else find_build_id(notes)
+
+
+def members(name: str, btf: str | None = None) -> Sequence[str]:
+    """The members of a structure of the kernel; for "", the names of all structures.
+
+    Args:
+        name: without ``struct``.
+        btf: path of a BTF file; None for the running kernel's.
+    """
+    with open(os.path.join(header_folder(identity(btf), btf), "vmlinux.h"), encoding="utf-8") as file:
+        header = file.read()
+    if not name:
+        return re.findall(r"^struct (\w+) \{", header, re.MULTILINE)
+    body = re.search(rf"^struct {re.escape(name)} \{{\n(.*?)^\}}", header, re.MULTILINE | re.DOTALL)
+    return re.findall(r"(\w+)(?:\[\w*\])*(?: : \d+)?;", body[1]) if body is not None else []
 
 
 def header_folder(header: str, btf: str | None = None) -> str:

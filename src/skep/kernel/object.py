@@ -9,6 +9,7 @@ import errno
 import os
 import re
 import warnings
+from mmap import mmap
 
 from skep._native import ffi, lib, messages
 from skep.base.errors import (
@@ -46,6 +47,9 @@ __all__ = ["Object"]
 
 # bpf_enable_stats(2): run time and run count of every program, while the file descriptor is open.
 _STATS_RUN_TIME = 0
+# Bytes of the verifier's log that are kept. Since 6.4 the kernel keeps the end of a longer one, which says why; before,
+# its beginning.
+_LOG = 64 << 20
 
 
 class Object:
@@ -94,6 +98,8 @@ class Object:
         self._handle = ffi.NULL
         self._failed = ""  # the program that libbpf complained of
         self._statistics = -1
+        self._log: Any = None
+        self._btf = btf
         self.maps: dict[str, Map] = {}
         self.programs: dict[str, Program] = {}
         # libbpf reads the object where it lies: it has to live as long as the handle.
@@ -158,6 +164,7 @@ class Object:
             self.programs = {}
             lib.bpf_object__close(self._handle)
             self._handle = ffi.NULL
+        self._log = None
         if self._statistics >= 0:
             os.close(self._statistics)
             self._statistics = -1
@@ -217,10 +224,15 @@ class Object:
         messages()
         name = ffi.new("char[]", re.sub(r"\W", "_", self.spec.name).encode("ascii", "replace"))
         path = ffi.new("char[]", os.fsencode(btf)) if btf else ffi.NULL
+        # libbpf's own would be doubled, and the program verified again, until a log of gigabytes fits. Pages that the
+        # kernel does not write to cost nothing.
+        self._log = ffi.from_buffer(mmap(-1, _LOG))
         options = ffi.new("struct bpf_object_open_opts *")
         options.sz = ffi.sizeof("struct bpf_object_open_opts")
         options.object_name = name
         options.btf_custom_path = path
+        options.kernel_log_buf = self._log
+        options.kernel_log_size = len(self._log)
         handle = lib.bpf_object__open_mem(self._data, len(self._data), options)
         if handle == ffi.NULL:
             number = ffi.errno
@@ -292,7 +304,8 @@ class Object:
             named = re.search(r"prog '(\w+)': ", log)
             self._failed = named[1] if named else ""
             entries = {name: lib.bpf_map__max_entries(map_) for name, map_ in self._each_map()}
-            raise _not_loaded(self.spec, -error, log, entries)
+            verified = ffi.string(self._log).decode("utf-8", "replace")
+            raise _not_loaded(self.spec, -error, log, verified, entries, self._btf)
 
 
 def _contents(spec: ObjectSpec, fill: Fill) -> Sequence[Entry]:
@@ -302,24 +315,21 @@ def _contents(spec: ObjectSpec, fill: Fill) -> Sequence[Entry]:
     return entries(spec, fill)
 
 
-def _not_loaded(spec: ObjectSpec, number: int, log: str, entries: Mapping[str, int]) -> SkepError:
-    """What libbpf's messages mean; it returns one errno for many causes."""
+def _not_loaded(
+    spec: ObjectSpec, number: int, log: str, verified: str, entries: Mapping[str, int], btf: str | None
+) -> SkepError:
+    """What the messages of libbpf and of the verifier mean; libbpf returns one errno for many causes."""
     program = re.search(r"prog '(\w+)': BPF program load failed", log)
     section = spec.programs[program[1]].section if program and program[1] in spec.programs else ""
     what = f"program {program[1]} ({section})" if program else spec.name
-    verified = re.search(r"-- BEGIN PROG LOAD LOG --\n(.*?)\n?-- END PROG LOAD LOG --", log, re.DOTALL)
     missing = re.search(r"failed to find kernel BTF type ID of '(\w+)'", log)
     function = re.search(r"extern \(func ksym\) '(\w+)': not found", log)
     created = re.search(r"map '([^']+)': failed to create: |Error in bpf_create_map_xattr\(([^)]+)\)", log)
     no_btf = re.search(r"kernel BTF is missing|Error loading vmlinux BTF|failed to load BTF from|valid kernel BTF", log)
     if number in {errno.EMFILE, errno.ENFILE}:
         return LoadError(f"{what} cannot be loaded: {os.strerror(number)}", number, log=log, remedy="ulimit -n 1024")
-    if verified and program and re.search(r"processed \d+ insns", verified[1]):
-        from skep.kernel.verifier import explain
-
-        found = explain(verified[1])
-        message = f"program {program[1]} cannot be loaded: the verifier rejects it\n{found}"
-        return VerifierError(message, number, log=verified[1], remedy=found.suggestion, diagnostics=[found])
+    if program and verified and (number != errno.EPERM or re.search(r"processed \d+ insns", verified)):
+        return _rejected(spec, program[1], number, verified, btf)
     if number == errno.EPERM:
         on_network = program and program[1] in spec.programs and spec.programs[program[1]].hook.on_network
         return privilege_error(f"loading {what}", *(["CAP_NET_ADMIN"] if on_network else []))
@@ -341,6 +351,25 @@ def _not_loaded(spec: ObjectSpec, number: int, log: str, entries: Mapping[str, i
         remedy = f"Ask for fewer: --map {name}.max_entries=N." if too_large else None
         return LoadError(message, number, log=log, remedy=remedy)
     return LoadError(f"{what} cannot be loaded: {_last(log) or os.strerror(number)}", number, log=log)
+
+
+def _rejected(spec: ObjectSpec, program: str, number: int, log: str, btf: str | None) -> SkepError:
+    """What the verifier says of a program."""
+    from skep.kernel.btf import members
+    from skep.kernel.verifier import CATEGORIES, explain
+    from skep.spec.lines import source_lines
+
+    section = spec.programs[program].section if program in spec.programs else ""
+    lines = source_lines(spec.data, spec.name, program)
+    found = explain(log, section=section, lines=lines, types=lambda name: members(name, btf))
+    if found.id == "capability":
+        return privilege_error(f"loading program {program} ({section})")
+    message = f"program {program} cannot be loaded: the verifier rejects it\n{found}"
+    error = VerifierError(message, number, log=log, remedy=found.suggestion, diagnostics=[found])
+    if CATEGORIES[found.id].is_lacking:
+        # It is the kernel that lacks something.
+        error.exit_code = UnsupportedError.exit_code
+    return error
 
 
 def _last(log: str) -> str:

@@ -14,7 +14,7 @@ from skep.spec.elf import SHF_EXECINSTR, STT_FUNC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from skep.spec.elf import Elf, Symbol
 
@@ -38,12 +38,12 @@ class Code:
     Args:
         helpers: numbers of the helpers that it calls.
         names: of the maps and variables.
-        calls: where the functions of the object begin that it calls.
+        calls: where the functions of the object begin that it calls, in its order.
     """
 
     __slots__ = ("calls", "helpers", "names")
 
-    def __init__(self, helpers: frozenset[int], names: frozenset[str], calls: frozenset[Place]) -> None:
+    def __init__(self, helpers: frozenset[int], names: frozenset[str], calls: Sequence[Place]) -> None:
         self.helpers = helpers
         self.names = names
         self.calls = calls
@@ -86,12 +86,13 @@ def used_from(place: Place, functions: Mapping[Place, Code]) -> Code:
     return Code(
         frozenset[int]().union(*(code.helpers for code in found.values())),
         frozenset[str]().union(*(code.names for code in found.values())),
-        frozenset(found),
+        tuple(found),
     )
 
 
 def _code(elf: Elf, function: Symbol, references: Mapping[Place, tuple[str, int, int]], sections: set[int]) -> Code:
-    helpers, names, calls = set(), set(), set()
+    helpers, names = set(), set()
+    calls: dict[Place, None] = {}
     data = elf.data(function)
     whole = data[: len(data) // _WIDTH * _WIDTH]
     offset = function.value
@@ -101,12 +102,12 @@ def _code(elf: Elf, function: Symbol, references: Mapping[Place, tuple[str, int,
         elif code == _CALL and registers >> 4 == _FUNCTION:
             # It is counted from the next instruction; of a relocated one, from the symbol.
             _, home, start = references.get((function.section, offset), ("", function.section, offset))
-            calls.add((home, start + (number + 1) * _WIDTH))
+            calls[home, start + (number + 1) * _WIDTH] = None
         elif code == _LOAD_ADDRESS and (function.section, offset) in references:
             name, home, start = references[function.section, offset]
             if home in sections:
-                calls.add((home, start + number))
+                calls[home, start + number] = None
             else:
                 names.add(name)
         offset += _WIDTH
-    return Code(frozenset(helpers), frozenset(names), frozenset(calls))
+    return Code(frozenset(helpers), frozenset(names), tuple(calls))

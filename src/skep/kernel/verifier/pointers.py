@@ -1,0 +1,231 @@
+"""Pointers that may be NULL, that have become invalid, and numbers that are taken for pointers."""
+
+from __future__ import annotations
+
+import re
+
+from skep.kernel.verifier.failure import Finding, quoted
+from skep.kernel.verifier.lifetimes import RELEASERS, releases
+from skep.kernel.verifier.names import dereferenced, plain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from skep.kernel.verifier.failure import Failure, Moment
+    from skep.kernel.verifier.flow import Event, Origin
+
+__all__ = ["invalidated", "not_a_pointer", "null_pointer"]
+
+# When what a helper gives is NULL.
+_NULL_WHEN = {
+    "bpf_map_lookup_elem": "the map has no such key",
+    "bpf_map_lookup_percpu_elem": "the map has no such key",
+    "bpf_ringbuf_reserve": "the ring is full",
+    "bpf_dynptr_data": "the dynptr is shorter than that",
+    "bpf_dynptr_slice": "the dynptr is shorter than that",
+    "bpf_sk_lookup_tcp": "there is no such socket",
+    "bpf_sk_lookup_udp": "there is no such socket",
+    "bpf_skc_lookup_tcp": "there is no such socket",
+    "bpf_task_from_pid": "there is no such task",
+    "bpf_per_cpu_ptr": "there is no such CPU",
+}
+# After these, packet pointers are no longer valid (bpf_helper_changes_pkt_data, net/core/filter.c).
+_MOVES_PACKET = re.compile(
+    r"bpf_skb_(vlan_push|vlan_pop|store_bytes|change_proto|change_head|change_tail|pull_data|adjust_room|set_tunnel)"
+    r"|bpf_clone_redirect|bpf_l[34]_csum_replace|bpf_xdp_adjust_|bpf_msg_(pull|push|pop)_data|bpf_lwt_|bpf_tcp_check"
+    r"|bpf_csum_update|bpf_store_hdr_opt|bpf_reserve_hdr_opt|bpf_sk_assign"
+)
+_ARROW = re.compile(r"([A-Za-z_][\w>.-]*?)->(\w+)")
+_SYSCALL = re.compile(r"sys_enter|sys_exit|syscall")
+
+
+def null_pointer(failure: Failure) -> Finding:
+    """A pointer may be NULL, and nothing on the path says that it is not."""
+    register = failure.register or 0
+    origin = failure.origin(register)
+    source = origin.source
+    name = failure.named(register, origin)
+    what = quoted(name) if name else "what is used here"
+    test = f"if (!{name or 'pointer'})\n    return {failure.neutral};"
+    if failure.log.function and (source is None or source.kind == "argument"):
+        return Finding(
+            f"{what} may be NULL here: it is an argument of the global function {failure.log.function}()",
+            failure.path(failure.at(0, f"{failure.log.function}() is verified by itself: any argument may be NULL")),
+            f"Test it in the function:\n{test}\nOr make {failure.log.function}() static, so that it is verified with "
+            "what it is called with; since Linux 6.8 the argument can also be marked __arg_nonnull.",
+        )
+    spans: list[Moment | None] = []
+    call = source.instruction.name if source is not None else ""
+    if source is not None and source.kind in {"call", "subprogram"}:
+        when = _NULL_WHEN.get(call, "it fails")
+        said = f"{call}() gives NULL when {when}" if call else "the function may return NULL"
+        spans.append(failure.at(source.position, said))
+    elif source is not None and source.kind != "argument":
+        spans.append(failure.at(source.position, "read from here, it may be NULL"))
+    spans.append(_other_test(failure, origin, name))
+    came = f"it comes from {call}()" if call else "it comes from where NULL is possible"
+    return Finding(
+        f"{what} may be NULL here: {came}, and is not tested on this path",
+        failure.path(*spans, failure.at(failure.position, "used without a test: that it is not NULL is not proven")),
+        f"Test it before this line:\n{test}",
+    )
+
+
+def _other_test(failure: Failure, origin: Origin, name: str | None) -> Moment | None:
+    """A test for NULL on the path that is one of something else."""
+    own = {position for position, _ in failure.flow.tests(origin)}
+    start = origin.source.position if origin.source is not None else 0
+    for position in range(failure.position - 1, start, -1):
+        does = failure.flow.instruction(position)
+        if does.kind == "test" and does.constant == 0 and does.operator in {"==", "!="} and position not in own:
+            value = failure.flow.value(does.target or 0, position)
+            if value is not None and value.type.endswith("_or_null"):
+                return failure.at(position, f"this tests another pointer, not {quoted(name) if name else 'this one'}")
+    return None
+
+
+def not_a_pointer(failure: Failure) -> Finding:
+    """A number is used as an address: what it came from says which."""
+    register = failure.register or 0
+    origin = failure.origin(register)
+    name = failure.named(register, origin)
+    what = quoted(name) if name else "what is read through here"
+    return (
+        invalidated(failure, origin, what, name)
+        or _is_null(failure, register, origin, what, name)
+        or _address(failure, origin, what, name)
+    )
+
+
+def invalidated(failure: Failure, origin: Origin, what: str, name: str | None) -> Finding | None:
+    """It was a pointer until a call took it away; None if it was not."""
+    source = origin.source
+    if source is None:
+        return None
+    start = source.position
+    was_packet = source.kind == "load" and _holds(failure, source.position, source.instruction.target, "pkt")
+    handed_out = source.kind == "call" and releases(source.instruction.name) is not None
+    borrowed = source.kind == "call" and source.instruction.name.startswith(("bpf_dynptr_data", "bpf_dynptr_slice"))
+    for position in range(failure.position - 1, start, -1):
+        call = failure.flow.instruction(position).name
+        if was_packet and _MOVES_PACKET.match(call):
+            return Finding(
+                f"{what} is no longer valid here: {call}() may have moved the packet",
+                failure.path(
+                    failure.at(start, "taken from the packet here"),
+                    failure.at(position, f"{call}() may move the packet: pointers into it, and checks of them, end"),
+                    failure.at(failure.position, "the old pointer is used"),
+                ),
+                f"After {call}() read data and data_end from the context again, and compare again:\n"
+                "data = (void *)(long)ctx->data;\ndata_end = (void *)(long)ctx->data_end;\n"
+                f"{name or 'pointer'} = data;\nif ((void *)({name or 'pointer'} + 1) > data_end)\n"
+                f"    return {failure.neutral};",
+                category="stale-packet-pointer",
+            )
+        if (handed_out or borrowed) and (call in RELEASERS or call.endswith("_release")):
+            return Finding(
+                f"{what} is used after {call}() gave it back",
+                failure.path(
+                    failure.at(start, f"{source.instruction.name}() hands it out"),
+                    failure.at(position, f"{call}() takes it back: from here on it is nobody's"),
+                    failure.at(failure.position, "it is used again"),
+                ),
+                f"Use {what} only before {call}(): move this line up, or copy what is needed to a variable first.",
+                category="use-after-release",
+            )
+    return None
+
+
+def _holds(failure: Failure, position: int, register: int | None, kind: str) -> bool:
+    """Whether a step gave a register a pointer of some kind; by its state, or by what the line says."""
+    after = failure.flow.steps[position].after
+    if after:
+        return re.search(rf"\bR{register}(_\w+)?={kind}\(", after) is not None
+    place = failure.place(position)
+    return place is not None and re.search(r"->data\b|->data_end\b|data_meta", place.text) is not None
+
+
+def _is_null(failure: Failure, register: int, origin: Origin, what: str, name: str | None) -> Finding | None:
+    value = failure.value(register)
+    if value is None or value.type != "scalar" or (value.number("value") != 0):
+        return None
+    if origin.source is None or origin.source.kind == "set":
+        return None
+    spans = [failure.at(position, "on this path it is NULL") for position, _ in failure.flow.tests(origin)]
+    return Finding(
+        f"{what} is NULL on this path",
+        failure.path(*spans[-1:], failure.at(failure.position, "used where it is known to be NULL")),
+        f"Leave before this line where {what} is NULL:\nif (!{name or 'pointer'})\n    return {failure.neutral};",
+        category="null-pointer",
+    )
+
+
+def _address(failure: Failure, origin: Origin, what: str, name: str | None) -> Finding:
+    """It is an address that the verifier knows nothing of, or only a number."""
+    source = origin.source
+    spans: list[Moment | None] = []
+    kind = source.kind if source is not None else ""
+    changed = [event for event in origin.events if event.kind == "change"]
+    if source is not None:
+        spans.append(failure.at(source.position, _made(failure, source.position, kind)))
+    spoiled = next((event for event in changed if event.instruction.operator not in {"+", "-"}), None)
+    if spoiled is not None and kind != "load":
+        spans.append(failure.at(spoiled.position, f"after {spoiled.instruction.operator}= it is a number, no pointer"))
+    last = failure.at(failure.position, "read through as if it were a pointer that the verifier knows")
+    user = source is not None and _is_user(failure, source)
+    return Finding(
+        f"{what} is a plain number to the verifier here, so it cannot be read through",
+        failure.path(*spans, last),
+        _reading(failure, name, user=user, call=source.instruction.name if source is not None else ""),
+    )
+
+
+def _made(failure: Failure, position: int, kind: str) -> str:
+    does = failure.flow.instruction(position)
+    if kind == "call":
+        return f"{does.name}() returns a number: an address that is not tracked"
+    if kind in {"load", "fill"}:
+        base = failure.flow.value(does.base or 0, position)
+        if base is not None and base.type == "ctx":
+            return "an address out of the context is a number: what it points to is not known to be there"
+        if base is not None and base.type == "fp":
+            return "read from the stack, where a helper wrote it: a number"
+        return "read from memory, it is a number"
+    if kind == "set":
+        return "set to a number here"
+    return "it comes from here"
+
+
+def _is_user(failure: Failure, source: Event) -> bool:
+    """Whether an address is one of user space, as far as can be told: the arguments of system calls are."""
+    place = failure.place(source.position)
+    if place is not None and re.search(r"__user\b|_user(_str)?\(", place.text):
+        return True
+    base = failure.flow.value(source.instruction.base or 0, source.position) if source.kind == "load" else None
+    from_context = source.kind == "load" and (base is None or base.type == "ctx")
+    return from_context and _SYSCALL.search(failure.section) is not None
+
+
+def _reading(failure: Failure, name: str | None, *, user: bool, call: str) -> str:
+    """How to read it."""
+    member = _ARROW.search(plain(failure.text))
+    pointer = name or (dereferenced(failure.text) or ["pointer"])[0]
+    if user:
+        return (
+            "Copy it from user space with a helper:\n"
+            f"bpf_probe_read_user(&value, sizeof(value), {pointer});\n"
+            f"or, for a string, bpf_probe_read_user_str(text, sizeof(text), {pointer});"
+        )
+    if member is not None:
+        lines = [f"Read it with a helper: BPF_CORE_READ({member[1]}, {member[2]})"]
+    else:
+        lines = [f"Read it with a helper: bpf_probe_read_kernel(&value, sizeof(value), {pointer});"]
+    if call == "bpf_get_current_task":
+        lines.append("bpf_get_current_task_btf() (Linux 5.11) gives a pointer that can be read directly.")
+    elif failure.section.startswith(("raw_tp", "raw_tracepoint", "kprobe", "kretprobe", "ksyscall")):
+        lines.append("In a program on types (tp_btf, fentry, fexit) its arguments can be read directly.")
+    elif failure.section.startswith(("xdp", "tc", "classifier", "tcx")):
+        lines.append(
+            "A packet is read through data and data_end of the context: data = (void *)(long)ctx->data, with no number "
+            "in between that the verifier would lose it in."
+        )
+    return "\n".join(lines)

@@ -1,0 +1,126 @@
+"""Which source line each instruction was made from: the line information of .BTF.ext.
+
+Source: Documentation/bpf/btf.rst (.BTF.ext section), tools/lib/bpf/libbpf.c (bpf_object__reloc_code): libbpf puts the
+functions that a program calls behind it, each where it is called first, and the kernel counts instructions so.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from skep.spec.btf import Btf
+from skep.spec.code import read_code
+from skep.spec.elf import STT_FUNC, Elf
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from skep.spec.code import Code, Place
+
+__all__ = ["SourceLine", "source_lines"]
+
+# Bytes of an instruction.
+_WIDTH = 8
+_MAGIC = 0xEB9F
+# Bytes of one record: instruction, file, line's text, and line and column.
+_RECORD = 16
+# The kernel takes no longer programs.
+_MOST_INSTRUCTIONS = 1_000_000
+
+
+class SourceLine:
+    """One line of a source file.
+
+    Args:
+        text: the line, with its indentation.
+        file: as the compiler was given it; None where that is not known.
+        line: its number, from 1; None where that is not known.
+        column: from 1; None where the compiler does not say.
+    """
+
+    __slots__ = ("column", "file", "line", "text")
+
+    def __init__(self, text: str, file: str | None = None, line: int | None = None, column: int | None = None) -> None:
+        self.text = text
+        self.file = file
+        self.line = line
+        self.column = column
+
+
+def source_lines(data: bytes, file: str, program: str) -> Mapping[int, SourceLine]:
+    """The line of each instruction of a program, as the kernel counts them: with the functions that it calls.
+
+    Args:
+        data: the object.
+        file: its name, for messages.
+        program: name of the program.
+
+    Returns:
+        Nothing where the object has no such program, or says nothing of lines.
+
+    Raises:
+        ObjectFormatError: the object is damaged.
+    """
+    elf = Elf(data, file)
+    functions = {(symbol.section, symbol.value): symbol for symbol in elf.symbols if symbol.type == STT_FUNC}
+    main = next((place for place, symbol in functions.items() if symbol.name == program), None)
+    if main is None or ".BTF" not in elf.by_name or ".BTF.ext" not in elf.by_name:
+        return {}
+    order: list[Place] = []
+    _lay_out(main, read_code(elf), order)
+    records = _records(elf, Btf(elf.by_name[".BTF"].data, elf.byte_order, file))
+    found: dict[int, SourceLine] = {}
+    first = 0
+    for place in order:
+        symbol = functions[place]
+        count = symbol.size // _WIDTH
+        start, current = place[1] // _WIDTH, None
+        lines = records.get(place[0], {})
+        for number in range(min(count, _MOST_INSTRUCTIONS - first)):
+            current = lines.get(start + number, current)
+            if current is not None:
+                found[first + number] = current
+        first += count
+    return found
+
+
+def _lay_out(place: Place, functions: Mapping[Place, Code], order: list[Place]) -> None:
+    """What is called first comes first, with all that it calls."""
+    waiting = [place]
+    while waiting:
+        each = waiting.pop()
+        if each in functions and each not in order:
+            order.append(each)
+            waiting += reversed(functions[each].calls)
+
+
+def _records(elf: Elf, btf: Btf) -> Mapping[int, Mapping[int, SourceLine]]:
+    """By section, by instruction in it: the lines that are stated; each holds until the next."""
+    data = bytes(elf.by_name[".BTF.ext"].data)
+    if len(data) < 24:
+        raise elf.damaged("its .BTF.ext is cut short")
+    magic, _, _, header, _, _, offset, size = struct.unpack_from(f"{elf.byte_order}HBBIIIII", data)
+    start, end = header + offset, header + offset + size
+    if magic != _MAGIC or end > len(data) or size < 4:
+        raise elf.damaged("its .BTF.ext does not hold together")
+    (width,) = struct.unpack_from(f"{elf.byte_order}I", data, start)
+    if width < _RECORD:
+        raise elf.damaged("its lines are cut short")
+    found: dict[int, dict[int, SourceLine]] = {}
+    position = start + 4
+    while position + 8 <= end:
+        name, count = struct.unpack_from(f"{elf.byte_order}II", data, position)
+        position += 8
+        if position + count * width > end:
+            raise elf.damaged("its lines are cut short")
+        section = elf.by_name.get(btf.string(name))
+        lines = found.setdefault(section.index, {}) if section is not None else {}
+        for number in range(count):
+            where, path, text, place = struct.unpack_from(f"{elf.byte_order}IIII", data, position + number * width)
+            # Line 0: the compiler cannot say.
+            if place >> 10:
+                line = SourceLine(btf.string(text).rstrip(), btf.string(path), place >> 10, place & 0x3FF or None)
+                lines[where // _WIDTH] = line
+        position += count * width
+    return found

@@ -1,0 +1,53 @@
+"""Programs that the verifier refuses, on a live kernel: each is explained in its own source."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+
+import pytest
+from tests.failing import ABSENT, FOLDER, LOST, marked
+
+from skep import VerifierError
+from skep import open as open_spec
+
+_ABSENT = ABSENT.get(".".join(platform.release().split(".")[:2]), set())
+
+
+@pytest.mark.floors("6.12", "6.1")
+@pytest.mark.parametrize(("file", "program"), LOST)
+def test_what_the_verifier_refuses_is_explained_in_its_source(file, program):
+    spec = open_spec(str(FOLDER / f"{file}.bpf.o"))
+    others = [other for other in spec.programs if other != program]
+    with pytest.raises(VerifierError) as caught:
+        spec.load(wanted=[program], without=others).close()
+    found = caught.value.diagnostic
+    assert found is not None
+    if (file, program) in _ABSENT:
+        assert found.id == "kernel-too-old"
+        assert caught.value.exit_code == 3
+        return
+    category, line = marked(file, program)
+    lost, suggestion = LOST[file, program]
+
+    assert found.id == category
+    if category != "stack-size":
+        # On kernels that do not say it, from the object.
+        assert found.line == line
+        assert str(found.file).endswith(f"{file}.bpf.c")
+    assert lost in "\n".join([found.message, *(span.message for span in found.path)])
+    assert suggestion in str(found.suggestion)
+
+
+def test_a_refusal_is_shown_in_its_source(skep, tmp_path):
+    log = tmp_path / "log"
+    source = FOLDER / "references.bpf.c"
+    command = [*skep, "run", str(source), "--with", "socket_kept", "--without", "never_submitted", "--log", str(log)]
+    finished = subprocess.run([*command, "--", "true"], capture_output=True, text=True, timeout=60, check=False)
+
+    assert finished.returncode == 1
+    assert "[reference-leak]" in finished.stderr
+    assert "return sk->family == 2;" in finished.stderr
+    assert "instead:\n  Call bpf_sk_release(sk)" in finished.stderr
+    assert "Unreleased reference id=" in log.read_text()
+    assert "processed" in log.read_text()

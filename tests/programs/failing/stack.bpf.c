@@ -1,0 +1,51 @@
+/* Mistakes with the stack. The line below each `fails:` is the one that the verifier has to refuse. */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+SEC("?tp/syscalls/sys_enter_getppid")
+int register_not_set(struct trace_event_raw_sys_enter *ctx)
+{
+	long value;
+
+	asm volatile("%0 = r5" : "=r"(value)); /* fails: uninitialised-register */
+	return value;
+}
+
+SEC("?tp/syscalls/sys_enter_getppid")
+int index_not_bounded(struct trace_event_raw_sys_enter *ctx)
+{
+	char text[32] = "0123456789";
+	u64 place = ctx->args[0];
+
+	/* fails: stack-bounds */
+	return *(volatile char *)&text[place];
+}
+
+SEC("?tp/syscalls/sys_enter_getppid")
+int copied_too_much(struct trace_event_raw_sys_enter *ctx)
+{
+	char name[16];
+
+	/* fails: stack-bounds */
+	bpf_probe_read_user(name, 64, (void *)ctx->args[0]);
+	return name[0];
+}
+
+static __noinline int inner(struct __sk_buff *skb)
+{
+	char text[400];
+
+	bpf_skb_load_bytes(skb, 0, text, sizeof(text));
+	return text[5];
+}
+
+SEC("?tc")
+int too_large_together(struct __sk_buff *skb)
+{
+	char text[400];
+
+	bpf_skb_load_bytes(skb, 0, text, sizeof(text));
+	return text[3] + inner(skb); /* fails: stack-size */
+}
+
+char LICENSE[] SEC("license") = "GPL";
