@@ -155,7 +155,9 @@ ffi.set_source(
     #include "native.h"
     """,
     # Relative to the folder of setup.py, as setuptools wants them.
-    sources=[f"src/skep/_native/{name}.c" for name in ("messages", "object", "drain", "ring", "perf", "records")],
+    sources=[
+        f"src/skep/_native/{name}.c" for name in ("messages", "object", "drain", "ring", "perf", "records", "bulk")
+    ],
     include_dirs=[_FOLDER],
     libraries=["bpf"],
     define_macros=[("_GNU_SOURCE", None)],

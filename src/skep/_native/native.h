@@ -76,3 +76,22 @@ uint32_t skep_stride(const uint32_t *offsets, uint32_t count);
 
 /* Fills texts with zeros from their first NUL on. texts: the offset and size of each, in pairs. */
 void skep_clean(void *data, uint32_t stride, uint32_t count, const uint32_t *texts, uint32_t text_count);
+
+/* bulk.c: maps read and written whole. Keys and values lie back to back. */
+struct skep_entries {
+	size_t key_size, value_size; /* in bytes; a per-CPU value is one multiple of 8 bytes for each possible CPU */
+	size_t count, room;
+	void *keys, *values;
+};
+
+/* All of these return 0 or a negative errno. What is read is to be freed with skep_free. */
+int skep_map_read(int fd, int take, size_t limit, struct skep_entries *entries); /* take: deletes what it reads */
+int skep_map_write(int fd, struct skep_entries *entries, uint64_t flags);        /* count: how many were written */
+int skep_map_delete(int fd, struct skep_entries *entries);                       /* count: how many were there */
+
+/* One number of a value, integers only. */
+struct skep_number { uint32_t offset, size; int is_signed; };
+
+/* Puts the values of all CPUs together, number by number: their sum, or the largest. */
+void skep_reduce(const void *values, size_t count, uint32_t cpus, size_t stride, int maximum,
+		 const struct skep_number *numbers, uint32_t number_count, void *target, size_t size);

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Values = np.ndarray[Any, Any]
 
-__all__ = ["texts_to_arrow", "to_table"]
+__all__ = ["texts_to_arrow", "to_column", "to_table"]
 
 _SCALARS = frozenset({"int", "enum", "pointer"})
 
@@ -48,10 +48,18 @@ def texts_to_arrow(values: list[bytes]) -> pa.Array:
 def _member(field: Field, values: Values, clocks: Mapping[str, int]) -> pa.Array:
     if field.bits is not None:
         return pa.array(_bits(values, field))
-    return _column(field.type, field.meaning, values, clocks)
+    return to_column(field.type, field.meaning, values, clocks)
 
 
-def _column(held: Type, meaning: str | None, values: Values, clocks: Mapping[str, int]) -> pa.Array:
+def to_column(held: Type, meaning: str | None, values: Values, clocks: Mapping[str, int]) -> pa.Array:
+    """An Arrow array of values of one type.
+
+    Args:
+        held: the type.
+        meaning: what they stand for, or None.
+        values: an array of the type's dtype.
+        clocks: as for `to_table`.
+    """
     word = MEANINGS.get(meaning or "")
     if word is not None and word.arrow.startswith("binary") and held.size in {4, 16}:
         return _bytes(values, held.size)
@@ -70,7 +78,7 @@ def _column(held: Type, meaning: str | None, values: Values, clocks: Mapping[str
             return pa.StructArray.from_arrays(members, names=names)
         case "array" if held.element is not None and held.size:
             elements = values.reshape(-1, *values.shape[2:])
-            return pa.FixedSizeListArray.from_arrays(_column(held.element, meaning, elements, clocks), held.count)
+            return pa.FixedSizeListArray.from_arrays(to_column(held.element, meaning, elements, clocks), held.count)
         case "array":
             return pa.array([[]] * len(values), pa.list_(pa.null()))
         case _:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-__all__ = ["Field", "Schema", "Type", "decoder", "format_code"]
+__all__ = ["Field", "Schema", "Type", "decoder", "dtype_of", "format_code"]
 
 _INTEGERS = {(1, True): "b", (1, False): "B", (2, True): "h", (2, False): "H"}
 _INTEGERS |= {(4, True): "i", (4, False): "I", (8, True): "q", (8, False): "Q"}
@@ -411,13 +411,18 @@ def _dtype(fields: tuple[Field, ...], size: int) -> Any:
     # NumPy's description of a struct. A bitfield is given as the bytes that hold it.
     return {
         "names": [field.name or f"_{index}" for index, field in enumerate(fields)],
-        "formats": [_dtype_of(field.type) if field.bits is None else f"V{field.size}" for field in fields],
+        "formats": [dtype_of(field.type) if field.bits is None else f"V{field.size}" for field in fields],
         "offsets": [field.offset for field in fields],
         "itemsize": size,
     }
 
 
-def _dtype_of(type: Type) -> Any:  # noqa: A002
+def dtype_of(type: Type) -> Any:  # noqa: A002
+    """What NumPy makes a dtype of, offsets exact.
+
+    Args:
+        type: the type.
+    """
     match type.kind:
         case "int" | "enum" | "pointer" if type.size <= 8:
             return f"{'i' if type.signed else 'u'}{type.size}"
@@ -430,6 +435,6 @@ def _dtype_of(type: Type) -> Any:  # noqa: A002
         case "struct" | "union":
             return _dtype(type.fields, type.size)
         case "array" if type.element is not None:
-            return (_dtype_of(type.element), (type.count,))
+            return (dtype_of(type.element), (type.count,))
         case _:
             return f"V{type.size}"

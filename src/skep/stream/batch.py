@@ -214,7 +214,7 @@ class Batch:
         stays what it is in rows.
         """
         from skep.base.arrow import texts_to_arrow, to_table
-        from skep.stream.resolve import clocks
+        from skep.kernel.clocks import clocks
 
         if not self.schema.is_raw:
             return to_table(self.schema, self.array, clocks())

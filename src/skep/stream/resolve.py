@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import time
 
+from skep.kernel.clocks import clocks
 from skep.stream.names import Names
 
-__all__ = ["clocks", "resolve"]
+__all__ = ["resolve"]
 
 
 def resolve() -> Names:
@@ -25,13 +26,3 @@ def resolve() -> Names:
         groups={entry.gr_gid: entry.gr_name for entry in grp.getgrall()},
         architecture=os.uname().machine,
     )
-
-
-def clocks() -> dict[str, int]:
-    """Nanoseconds from each of the kernel's clocks to the Unix epoch, by the meaning that its moments have."""
-    epoch = time.clock_gettime_ns(time.CLOCK_REALTIME)
-    return {
-        "time_monotonic": epoch - time.clock_gettime_ns(time.CLOCK_MONOTONIC),
-        "time_boot": epoch - time.clock_gettime_ns(time.CLOCK_BOOTTIME),
-        "time_tai": epoch - time.clock_gettime_ns(time.CLOCK_TAI),
-    }

@@ -16,8 +16,8 @@ from skep._native import ffi, lib
 from skep.base.encoding import MisfitError, encoder
 from skep.base.errors import EntryMissingError, MapError, SkepError, UsageError
 from skep.base.schema import decoder
-from skep.kernel.map import Map
 from skep.kernel.maps.failures import UNSUPPORTED
+from skep.kernel.maps.whole import Whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _STEPS = 8
 _NONE = object()
 
 
-class Table(Map, MutableMapping["Any", "Any"]):
+class Table(Whole, MutableMapping["Any", "Any"]):
     """A map with a value for each key: a Mapping.
 
     A walk gives each key once, and all those that are there from its beginning to its end, whatever programs do

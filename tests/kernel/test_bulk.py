@@ -1,0 +1,125 @@
+"""Maps read and written whole: what comes in batches is what comes one by one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from skep.base.errors import EntryMissingError, MapError, UsageError
+from skep.base.schema import dtype_of
+
+
+@pytest.fixture
+def maps(program):
+    with program("tables").load() as loaded:
+        yield loaded.maps
+
+
+def _values(map_, calls):
+    values = np.zeros(len(calls), dtype_of(map_.value_type))
+    values["calls"], values["least"] = calls, -np.asarray(calls, np.int64)
+    return values
+
+
+@pytest.mark.floors("6.12", "6.1")
+@pytest.mark.parametrize(("name", "count"), [("hash", 20000), ("lru_hash", 1000), ("array", 5000)])
+def test_arrays_hold_what_a_walk_finds(maps, name, count):
+    table = maps[name]
+    keys = np.arange(count, dtype="u8" if "hash" in name else "u4")
+    table.write_array(keys, _values(table, keys.astype("i8")))
+
+    read, values = table.to_array()
+
+    assert sorted(read.tolist()) == keys.tolist()
+    assert (values["calls"] == read).all()
+    assert (values["least"] == -read.astype("i8")).all()
+    key = int(read[count // 2])
+    assert (table[key].calls, table[key].least) == (key, -key)
+    assert table.to_arrow().flatten()["value.calls"].to_pylist() == read.tolist()
+
+
+def test_what_is_taken_is_gone(maps):
+    table = maps["hash"]
+    table.write_array(np.arange(5000, dtype="u8"), _values(table, np.arange(5000)))
+
+    assert sorted(table.to_array(take=True)[0].tolist()) == list(range(5000))
+    assert len(table) == 0
+    assert [len(part) for part in table.to_array()] == [0, 0]
+    assert table.to_arrow().num_rows == 0
+
+
+def test_what_is_not_there_is_passed_over_by_a_deletion(maps):
+    table = maps["hash"]
+    table.write_array(np.arange(100, dtype="u8"), _values(table, np.arange(100)))
+
+    assert table.delete_array(np.array([5, 1000, 7, 7, 99], "u8")) == 3
+    assert len(table) == 97
+
+
+@pytest.mark.floors("6.12", "6.1")
+@pytest.mark.parametrize("name", ["percpu_hash", "percpu_array"])
+def test_values_of_all_cpus_are_put_together(maps, name):
+    table = maps[name]
+    for key in range(3):
+        table[key] = [{"calls": 10 * key + cpu, "least": -cpu, "pair": (cpu, 2)} for cpu in range(table.cpus)]
+    cpus = range(table.cpus)
+
+    keys, every = table.to_array()
+    _, added = table.to_array(cpus="sum")
+    _, largest = table.to_array(cpus="max")
+
+    for index in np.flatnonzero(keys < 3):
+        key = int(keys[index])
+        assert every["calls"][index].tolist() == [10 * key + cpu for cpu in cpus]
+        assert [added[name][index].tolist() for name in added.dtype.names] == [
+            sum(10 * key + cpu for cpu in cpus),
+            -sum(cpus),
+            [sum(cpus), 2 * len(cpus)],
+        ]
+        assert [largest[name][index].tolist() for name in largest.dtype.names] == [
+            10 * key + max(cpus),
+            0,
+            [max(cpus), 2],
+        ]
+    first = table.to_arrow().column("value")[0].as_py()
+    assert [(value["calls"], value["pair"]) for value in first] == [
+        (value["calls"], value["pair"].tolist()) for value in every[0]
+    ]
+
+
+@pytest.mark.floors("6.1")
+def test_a_map_without_batches_is_walked(maps):
+    trie = maps["lpm_trie"]
+    trie["10.0.0.0/8"] = (1, -1, (0, 0))
+    trie["10.1.0.0/16"] = (2, -2, (0, 0))
+
+    keys, values = trie.to_array()
+
+    assert sorted(zip(keys["length"].tolist(), values["calls"].tolist(), strict=True)) == [(8, 1), (16, 2)]
+    assert trie.delete_array(keys[:1]) == 1
+    assert len(trie) == 1
+
+
+def test_texts_are_texts(maps):
+    maps["names"][7] = "seven"
+
+    assert maps["names"].to_array()[1].tolist() == [b"seven"]
+    assert maps["names"].to_arrow().to_pylist() == [{"key": 7, "value": "seven"}]
+
+
+def test_a_full_map_says_so(maps):
+    table = maps["names"]
+    with pytest.raises(MapError, match="names is full: it has room for 16"):
+        table.write_array(np.arange(17, dtype="u4"), np.full(17, b"x", "S16"))
+
+
+def test_bad_input_is_told(maps):
+    table = maps["hash"]
+    with pytest.raises(UsageError, match="2 keys and 1 values"):
+        table.write_array(np.arange(2, dtype="u8"), _values(table, [1]))
+    with pytest.raises(UsageError, match="the keys of hash are"):
+        table.delete_array(np.array(["a"]))
+    with pytest.raises(UsageError, match="cpus='mean': it is one of list, sum, max"):
+        table.to_array(cpus="mean")
+    with pytest.raises((MapError, UsageError, EntryMissingError), match="array"):
+        maps["array"].delete_array(np.arange(2, dtype="u4"))
