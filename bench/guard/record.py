@@ -65,7 +65,7 @@ def _runs(events: Path, log: Path) -> Runs:
 def _calls(events: Path) -> list[tuple[int, int, int, int, int]]:
     with open(events, encoding="ascii") as lines:
         rows = (json.loads(line) for line in lines)
-        return [(row["ts"], row["pid"], row["tid"], row["parent"], row["number"]) for row in rows]
+        return [(row["ts"], row["pid"], row["tid"], row["parent"], row["syscall"]) for row in rows]
 
 
 def splice(pick: random.Random, run: list[int], donor: list[int], *, end: bool) -> list[int]:

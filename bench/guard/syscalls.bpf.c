@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
-/* Every system call of the traced tree, with the process that made it and that process's parent. */
+/* Every system call of the traced tree, as `skep guard` reads it, and the parent of the process that made it. */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
@@ -10,7 +10,8 @@ struct call {
 	u32 pid;
 	u32 tid;
 	u32 parent;
-	u32 number;
+	u32 syscall;
+	char comm[16];
 };
 
 struct {
@@ -35,7 +36,8 @@ int called(struct bpf_raw_tracepoint_args *ctx)
 	call->pid = id >> 32;
 	call->tid = id;
 	call->parent = BPF_CORE_READ(task, real_parent, tgid);
-	call->number = ctx->args[1];
+	call->syscall = ctx->args[1];
+	bpf_get_current_comm(call->comm, sizeof(call->comm));
 	bpf_ringbuf_submit(call, 0);
 	return 0;
 }

@@ -91,6 +91,13 @@ def test_evidence_says_how_rare_and_what_is_usual(profile):
     assert "never seen in training; usual: fstat (98%)" in str(pair)
 
 
+def test_what_follows_a_call_that_was_never_made_is_no_evidence_of_its_own(profile):
+    (alarm,) = Judge(profile).judge(run(spliced(usual(9), 1000, [EXECVE, 1, 2, CONNECT, 1, 2] * 10))).alarms
+
+    assert {evidence.what for evidence in alarm.evidence if evidence.kind == "call"} == {"execve", "connect"}
+    assert not any("execve" in evidence.what for evidence in alarm.evidence if evidence.kind == "sequence")
+
+
 def test_the_nearest_training_run_is_named(profile):
     calls = usual(3)
 

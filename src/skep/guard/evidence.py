@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Evidence", "gather"]
 
+# Of items, and of calls and sequences.
 _MOST = 5
+# Distinct sequences, those that add most to the surprise.
+_LOOKED_AT = 40
+# What comes in fewer of the cases than this is not what is usual there.
+_UNUSUAL = 0.05
 
 
 class Evidence:
@@ -64,28 +69,33 @@ def gather(
     found = [Evidence(*item, items.count(item), 0, "") for item in list(dict.fromkeys(items))[:_MOST]]
     known, place, times = np.unique(keys, return_inverse=True, return_counts=True)
     told: dict[tuple[str, str], Evidence] = {}
-    # What is told of one sequence covers those that end alike.
-    for index in np.argsort(-np.bincount(place, surprise), kind="stable")[: 8 * _MOST].tolist():
-        key, evidence = int(known[index]), None
-        for order in range(1, ORDER + 1):
-            seen, followed = model.seen(key, order)
-            # The shortest sequence that is unusual says most.
-            if seen * 20 < followed or (order == 1 and not seen):
-                evidence = _sequence(model, key, order, seen, followed, architecture)
-                break
-        if evidence is not None and (evidence.kind, evidence.what) not in told:
-            ending = np.uint64(key & (1 << 9 * len(evidence.what.split())) - 1)
-            evidence.times = int(times[last(known, len(evidence.what.split())) == ending].sum())
-            told[evidence.kind, evidence.what] = evidence
-        if len(told) == _MOST:
-            break
-    return found + list(told.values())
+    for index in np.argsort(-np.bincount(place, surprise), kind="stable")[:_LOOKED_AT].tolist():
+        order = _unusual_order(model, int(known[index]))
+        if order is not None:
+            # What is told of one sequence covers all that end as it does.
+            alike = last(known, order) == last(known[index], order)
+            evidence = _sequence(model, int(known[index]), order, int(times[alike].sum()), architecture)
+            told.setdefault((evidence.kind, evidence.what), evidence)
+    # A call that was never made says more than any order of calls.
+    return [*found, *sorted(told.values(), key=lambda evidence: evidence.kind != "call")[:_MOST]]
 
 
-def _sequence(model: Sequences, key: int, order: int, seen: int, followed: int, architecture: str) -> Evidence:
+def _unusual_order(model: Sequences, key: int) -> int | None:
+    """The length of the shortest unusual sequence at the end of a key: it says most. None if each is usual."""
+    for order in range(1, ORDER + 1):
+        seen, followed = model.seen(key, order)
+        if not followed:
+            # The call before was never made: that is told of itself.
+            return None
+        if not seen or (order > 1 and seen < followed * _UNUSUAL):
+            return order
+    return None
+
+
+def _sequence(model: Sequences, key: int, order: int, times: int, architecture: str) -> Evidence:
     names = [call_name(code, architecture) for code in calls_of(key, order)]
     if order == 1:
-        return Evidence("sequence" if seen else "call", names[-1], 1, seen, "")
-    code, share = model.usual(key, order) if followed else (0, 0.0)
-    usual = f"{call_name(code, architecture)} ({share:.0%})" if followed else ""
-    return Evidence("sequence", " ".join(names), 1, seen, usual)
+        return Evidence("call", names[-1], times, 0, "")
+    seen, _ = model.seen(key, order)
+    code, share = model.usual(key, order)
+    return Evidence("sequence", " ".join(names), times, seen, f"{call_name(code, architecture)} ({share:.0%})")

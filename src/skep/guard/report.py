@@ -162,7 +162,7 @@ def verdict_lines(verdict: Verdict, *, explain: bool) -> Iterator[str]:
     """
     lost = f", {verdict.run.lost} events lost: what was seen counts for less" if verdict.run.lost else ""
     many = f"{len(verdict.alarms)} alarm{'' if len(verdict.alarms) == 1 else 's'}"
-    yield f"{verdict.run.name}: one in {np.exp(min(verdict.rarity, 300)):.3g} normal runs is as unusual; {many}{lost}"
+    yield f"{verdict.run.name}: {_one_in(verdict.rarity)} normal runs is as unusual; {many}{lost}"
     if explain:
         yield f"  the whole run: {_voices(verdict.voices)}"
         yield f"  nearest training run by its mix of calls: {verdict.nearest}"
@@ -175,10 +175,15 @@ def verdict_lines(verdict: Verdict, *, explain: bool) -> Iterator[str]:
             yield from (f"    {one}" for one in alarm.evidence)
 
 
+def _one_in(rarity: float) -> str:
+    """A probability as people say it. Nothing learned from a few hundred runs says what one in a million is."""
+    return "not one in a million" if rarity > np.log(1e6) else f"one in {np.exp(rarity):.3g}"
+
+
 def _voices(voices: dict[str, float]) -> str:
     """Those that are rare, the rarest first, each as one in so many."""
     loud = sorted(((rare, name) for name, rare in voices.items() if rare > 2), reverse=True)
-    return ", ".join(f"{name} (one in {np.exp(min(rare, 300)):.3g})" for rare, name in loud) or "nothing rare"
+    return ", ".join(f"{name} ({_one_in(rare)})" for rare, name in loud) or "nothing rare"
 
 
 def evaluation_lines(found: dict[str, Any]) -> Iterator[str]:

@@ -15,8 +15,6 @@ __all__ = ["Tail"]
 # Of more values than this, the lower ones are thinned out: only the upper tail decides.
 _EXACT = 1000
 _THINNED = 500
-# The share of the values by which the tail is fitted.
-_UPPER = 0.1
 
 
 class Tail:
@@ -49,7 +47,7 @@ class Tail:
         """-log of the probability that a normal value is at least as large.
 
         With n held-out values, of which k are as large: (k + 1) / (n + 1). Beyond the largest the probability falls
-        exponentially, at the rate of the upper tenth.
+        exponentially, at the rate of the upper ones: as many as the square root of n.
         """
         given = np.asarray(values, np.float64)
         if not len(self.values):
@@ -88,11 +86,10 @@ class Tail:
 
 
 def _mean_excess(values: Array, above: Array, step: float) -> float:
-    """By how much the upper tenth exceeds its smallest value, on average."""
-    if not len(values):
+    """By how much the upper values exceed the largest of the others, on average."""
+    if len(values) < 2:
         return step
-    first = int(np.searchsorted(-above[: len(values)], -above[0] * _UPPER))
+    first = max(int(np.searchsorted(-above[: len(values)], -np.sqrt(above[0]))), 1)
     first = min(first, len(values) - 1)
     weights = above[first : len(values)] - np.append(above[first + 1 : len(values)], 0)
-    excess = float(np.average(values[first:] - values[first], weights=weights))
-    return max(excess, step)
+    return max(float(np.average(values[first:] - values[first - 1], weights=weights)), step)
