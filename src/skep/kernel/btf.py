@@ -116,22 +116,24 @@ def header_folder(header: str, btf: str | None = None) -> str:
         header: from `identity`.
         btf: path of a BTF file; None for the running kernel's.
     """
+    from contextlib import suppress
+
     folder = cache.cache_folder(os.path.join("headers", header))
     path = os.path.join(folder, "vmlinux.h")
-    # The kernels that are in use stay.
-    os.utime(folder)
+    # The kernels that are in use stay; what cannot be noted is no reason to fail.
+    with suppress(OSError):
+        os.utime(folder)
     if not os.path.exists(path):
         cache.trim(os.path.dirname(folder), most=_MOST_KERNELS)
         loaded = lib.btf__parse(os.fsencode(btf), ffi.NULL) if btf else lib.btf__load_vmlinux_btf()
         if loaded == ffi.NULL:
             number = ffi.errno
             raise _no_btf(btf, messages().strip() or os.strerror(number))
-        temporary = f"{path}.{os.urandom(8).hex()}"
-        with open(temporary, "wb") as file:
+        with os.fdopen(os.memfd_create("vmlinux.h"), "rb") as file:
             error = lib.skep_write_header(loaded, file.fileno())
-        lib.btf__free(loaded)
-        if error:
-            os.unlink(temporary)
-            raise BtfError(f"vmlinux.h cannot be written: {os.strerror(-error)}")
-        os.rename(temporary, path)
+            lib.btf__free(loaded)
+            if error:
+                raise BtfError(f"vmlinux.h cannot be made from this BTF: {os.strerror(-error)}")
+            file.seek(0)
+            cache.write(path, file.read())
     return folder

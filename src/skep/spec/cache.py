@@ -6,6 +6,7 @@
         compilers/KEY               what was found out about a compiler
         objects/KEY.inputs          the files that a source, compiled with these flags, reads
         objects/KEY.bpf.o           the object made from exactly these contents
+        scratch/RANDOM/             what is being made; gone with its maker, or with the next write if that was killed
 
 A folder that belongs to somebody else is not used: the kernel runs, as root, what lies in it. Files appear whole or not
 at all (atomic rename), so that two runs may fill the cache at once.
@@ -17,7 +18,11 @@ import os
 
 from skep.base.errors import SkepError
 
-__all__ = ["cache_folder", "read", "trim", "write"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from skep.base.scratch import Scratch
+
+__all__ = ["cache_folder", "read", "scratch", "trim", "write"]
 
 # An object has some 20 KB: this is a bound on neglect, not on use.
 _MOST_FILES = 1024
@@ -50,13 +55,13 @@ def cache_folder(name: str) -> str:
 
 
 def _home() -> str:
-    """The home of the effective user. Under sudo $HOME may be another's, whom root's cache would lock out."""
+    """The home of the effective user: $HOME may be nowhere, or under sudo another's, whom root would lock out."""
     home = os.path.expanduser("~")
     try:
         if os.stat(home).st_uid == os.geteuid():
             return home
     except OSError:
-        return home
+        pass
     import pwd
 
     try:
@@ -87,20 +92,29 @@ def write(path: str, data: bytes) -> None:
     Raises:
         SkepError: the disk is full, or the folder cannot be written.
     """
-    import contextlib
-
-    # Random, not the process id: threads share that, and so may containers that share the cache.
-    temporary = f"{path}.{os.urandom(8).hex()}"
     try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-        os.rename(temporary, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        if isinstance(error, OSError):
-            raise _unusable(path, error) from error
-        raise
+        with scratch() as folder:
+            temporary = os.path.join(folder.path, "file")
+            with open(temporary, "xb") as file:
+                file.write(data)
+            os.rename(temporary, path)
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def scratch() -> Scratch:
+    """A folder in which something is made that is renamed to its place in the cache.
+
+    Raises:
+        SkepError: the disk is full, or the cache cannot be used.
+    """
+    from skep.base.scratch import Scratch
+
+    parent = cache_folder("scratch")
+    try:
+        return Scratch(parent, "")
+    except OSError as error:
+        raise _unusable(parent, error) from error
 
 
 def trim(folder: str, *, most: int = _MOST_FILES) -> None:

@@ -72,28 +72,40 @@ def precompile(compiler: Compiler, header: str, flags: Sequence[str]) -> tuple[s
     parts = file_identity(header), *flags
     for_compiler = _Precompiled(compiler.identity, *parts)
     for_libclang = _Precompiled(file_identity(clang.cindex.__file__), *parts)
-    # Both are made at once, where there are two processors.
-    started = None if for_compiler.path else _start(compiler, header, flags, for_compiler.temporary)
-    try:
-        if for_libclang.path is None:
-            _save(header, flags, for_libclang.temporary)
-            for_libclang.keep()
-    finally:
-        if started is not None and started.wait() == 0:
-            for_compiler.keep()
-        for_compiler.tidy()
-        for_libclang.tidy()
+    if for_compiler.path is None or for_libclang.path is None:
+        with cache.scratch() as scratch:
+            _make(compiler, header, flags, for_compiler, for_libclang, scratch.path)
     return for_compiler.path, for_libclang.path
 
 
+def _make(
+    compiler: Compiler,
+    header: str,
+    flags: Sequence[str],
+    for_compiler: _Precompiled,
+    for_libclang: _Precompiled,
+    folder: str,
+) -> None:
+    """Makes what is not there. Both are made at once, where there are two processors."""
+    one, other = os.path.join(folder, "compiler"), os.path.join(folder, "libclang")
+    started = None if for_compiler.path else _start(compiler, header, flags, one)
+    try:
+        if for_libclang.path is None:
+            _save(header, flags, other)
+            for_libclang.keep(other)
+    finally:
+        if started is not None and started.wait() == 0:
+            for_compiler.keep(one)
+
+
 class _Precompiled:
-    """A place in the cache: `path` once there is something good in it, and `temporary`, where that is made.
+    """A place in the cache: `path` once there is something good in it.
 
     Args:
         parts: all that tells it from others.
     """
 
-    __slots__ = ("_key", "path", "temporary")
+    __slots__ = ("_key", "path")
 
     def __init__(self, *parts: str) -> None:
         folder = cache.cache_folder("precompiled")
@@ -102,7 +114,6 @@ class _Precompiled:
             digest.update(os.fsencode(part) + b"\0")
         key = digest.hexdigest()
         self._key = os.path.join(folder, key)
-        self.temporary = os.path.join(folder, os.urandom(8).hex())
         paths = (os.path.join(folder, name) for name in os.listdir(folder) if name.startswith(key))
         self.path = next((path for path in paths if path == self._sealed(path)), None)
 
@@ -114,31 +125,27 @@ class _Precompiled:
         data = cache.read(path) or b""
         return f"{self._key}.{len(data):x}-{zlib.crc32(data):08x}"
 
-    def keep(self) -> None:
-        """Puts what was made into its place. What cannot be kept is no loss."""
-        path = self._sealed(self.temporary)
+    def keep(self, made: str) -> None:
+        """Puts what was made into its place. What was not made, or cannot be kept, is no loss."""
+        path = self._sealed(made)
         try:
-            os.rename(self.temporary, path)
+            os.rename(made, path)
         except OSError:
             return
         self.path = path
         cache.trim(os.path.dirname(path), most=_MOST_FILES)
 
-    def tidy(self) -> None:
-        """Removes what was not kept."""
-        if os.path.lexists(self.temporary):
-            os.unlink(self.temporary)
-
 
 def _start(compiler: Compiler, header: str, flags: Sequence[str], path: str) -> Popen[bytes] | None:
     import subprocess
 
-    quiet = subprocess.DEVNULL
-    command = [*compiler.command, *flags, "-x", "c-header", header, "-o", path]
+    # To standard output: given a path, the compiler puts that into the file, which would then never be the same again.
+    command = [*compiler.command, *flags, "-x", "c-header", header, "-o", "-"]
     try:
-        return subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
+        with open(path, "xb") as file:
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.DEVNULL)
     except OSError:
-        # The compiler is gone: said when it is to compile the source.
+        # No room, or the compiler is gone: both are said when it is to compile the source.
         return None
 
 

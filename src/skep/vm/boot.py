@@ -18,10 +18,11 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 from typing import BinaryIO
 
 from skep.base.errors import PrivilegeError
+from skep.base.scratch import Scratch
 from skep.vm import initramfs, machine
 from skep.vm.kernels import fetch
 
@@ -87,7 +88,7 @@ def run(
     variables |= {"SKEP_VM_KERNEL": kernel, "SKEP_RESULTS": "/run/results", **(env or {})}
 
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="skep-vm-")))
+        folder = Path(stack.enter_context(Scratch(gettempdir(), "skep-guest-")).path)
         collected = results.absolute() if results else folder / "results"
         shares = {"root": Path("/"), "results": collected, "channel": folder / "channel"}
         for share in shares.values():
