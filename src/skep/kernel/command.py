@@ -1,6 +1,10 @@
 """`Command`: a program to trace, forked at once, started only when everything is attached.
 
-The child waits on a pipe, so that its process id is known before anything is loaded. Source: pidfd_open(2), execve(2).
+The child waits on a pipe, so that its process id is known before anything is loaded. It does not outlive skep: where
+skep has no time to end it (SIGKILL, a second Ctrl-C), the kernel kills it, unless it executes a program that is setuid
+or has capabilities of its own. What it started itself lives on, as at any end.
+
+Source: pidfd_open(2), execve(2), PR_SET_PDEATHSIG(2const).
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ import os
 import select
 import signal
 
+from skep._native import ffi, lib
 from skep.base.errors import UsageError
 from skep.kernel.privileges import inherit_nothing
 
@@ -21,10 +26,13 @@ if TYPE_CHECKING:
 __all__ = ["Command"]
 
 _IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
+_PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 
 
 class Command:
     """A command, forked and stopped: a context manager that ends it if it still runs.
+
+    The kernel kills it when the thread that made it ends: that thread must live as long as the command.
 
     Args:
         arguments: the program and its arguments.
@@ -42,11 +50,12 @@ class Command:
         program = _find(arguments[0])
         go, self._go = os.pipe()
         failed, fail = os.pipe()
+        parent = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self._go)
             os.close(failed)
-            _child(program, arguments, go, fail, stdout, user)
+            _child(program, arguments, go, fail, stdout, user, parent)
         os.close(go)
         os.close(fail)
         self._failed = failed
@@ -124,7 +133,7 @@ def _find(name: str) -> str:
 
 
 def _child(
-    program: str, arguments: Sequence[str], go: int, fail: int, stdout: int, user: tuple[int, int] | None
+    program: str, arguments: Sequence[str], go: int, fail: int, stdout: int, user: tuple[int, int] | None, parent: int
 ) -> None:
     """Never returns: waits for the word, and becomes the command."""
     try:
@@ -136,12 +145,21 @@ def _child(
         if user is not None:
             _become(*user)
         inherit_nothing()
+        _end_with(parent)
         if os.read(go, 1):
             os.dup2(stdout, 1)
             os.execv(program, list(arguments))
     except BaseException as error:  # noqa: BLE001 - whatever it is, the parent reports it, and the child ends here
         os.write(fail, (getattr(error, "strerror", None) or str(error)).encode("utf-8", "replace"))
     finally:
+        os._exit(127)
+
+
+def _end_with(parent: int) -> None:
+    """Lets the kernel kill this process when its parent has ended; to be said after its user has changed."""
+    lib.syscall(lib.SYS_prctl, *(ffi.cast("long", number) for number in (_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)))
+    if os.getppid() != parent:
+        # It ended before this was said.
         os._exit(127)
 
 
