@@ -11,6 +11,7 @@ from itertools import chain
 from skep.base.errors import ProgramError, UsageError
 from skep.kernel.command import Command
 from skep.kernel.features import mount_tracefs
+from skep.kernel.instances import remove_leftovers
 from skep.kernel.privileges import drop
 from skep.kernel.scope import Tree
 from skep.session.loaded import Object
@@ -198,8 +199,10 @@ class Run:
             self._command = Command(self._arguments, stdout=self._stdout, user=self._user)
         self._targets = [_open_process(pid) for pid in self._pids]
         tracepoints = any(program.hook.kind == "tp" for program in self.spec.programs.values())
-        if (tracepoints or self.spec.prints) and mount_tracefs():
-            self.notices.append("mounted tracefs at /sys/kernel/tracing")
+        if tracepoints or self.spec.prints:
+            if mount_tracefs():
+                self.notices.append("mounted tracefs at /sys/kernel/tracing")
+            remove_leftovers()
         roots = [*self._pids, *([self._command.pid] if self._command is not None else [])]
         self._hook_targets = self._hook_targets.in_process(
             root=roots[0] if len(roots) == 1 and not self._system else None,

@@ -12,7 +12,6 @@ Minimum kernel: 5.9 for the bpf_trace_printk tracepoint. Source: Documentation/t
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 import struct
@@ -20,7 +19,8 @@ from array import array
 
 from skep.base.errors import UnsupportedError
 from skep.base.schema import Field, Schema, Type
-from skep.kernel.features import mount_tracefs, privilege_error, tracefs
+from skep.kernel.features import mount_tracefs
+from skep.kernel.instances import make_instance, remove_instance
 from skep.stream.batch import Batch
 
 TYPE_CHECKING = False
@@ -53,13 +53,10 @@ _LINE = re.compile(
 # What the kernel writes in place of lines for which its buffer had no room; the number is not always known.
 _LOST = re.compile(rb"CPU:\d+ \[LOST (\d*) ?EVENTS\]")
 _CONVERSION = re.compile(rb"%(?:%|[-+ #0]*\d*(?:\.\d+)?(?:hh|h|ll|l|z)?(?:p[a-zA-Z0-9]*|[a-zA-Z]))")
-_NAME = re.compile(r"skep-(\d+)-\d+")
 # A read gives a page at most; a drain ends after so many.
 _READS = 64
 # Lines of two CPUs may come in the wrong order, but not by so many nanoseconds.
 _SLACK = 10**9
-
-_numbers = itertools.count()
 
 
 class Printk:
@@ -78,15 +75,7 @@ class Printk:
         self._parser = Lines(formats)
         self.more = False
         mount_tracefs()
-        instances = f"{tracefs()}/instances"
-        self._folder = f"{instances}/skep-{os.getpid()}-{next(_numbers)}"
-        try:
-            _remove_leftovers(instances)
-            os.mkdir(self._folder)
-        except PermissionError as error:
-            raise privilege_error("reading what programs print", "CAP_DAC_OVERRIDE") from error
-        except OSError as error:
-            raise UnsupportedError(f"the trace instance {self._folder} cannot be made: {error.strerror}") from error
+        self._folder = make_instance()
         self.fd = -1
         try:
             # The default clock is a CPU's own and jumps; this one is that of bpf_ktime_get_ns().
@@ -118,7 +107,7 @@ class Printk:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
-        _remove(self._folder)
+        remove_instance(self._folder)
 
     def drain(self) -> Iterator[Batch]:
         """The lines that are there now, up to 64 pages of them."""
@@ -237,19 +226,3 @@ def _printed(literals: list[bytes], message: bytes) -> bool:
 def _write(path: str, text: str) -> None:
     with open(path, "w", encoding="ascii") as file:
         file.write(text)
-
-
-def _remove(folder: str) -> None:
-    try:
-        os.rmdir(folder)
-    except OSError:
-        # Somebody else has a file of the instance open, or was faster: the next run tries again.
-        return
-
-
-def _remove_leftovers(instances: str) -> None:
-    """Removes the instances of runs that were killed."""
-    for name in os.listdir(instances):
-        match = _NAME.fullmatch(name)
-        if match is not None and not os.path.exists(f"/proc/{match[1]}"):
-            _remove(f"{instances}/{name}")

@@ -1,0 +1,69 @@
+"""Trace instances: buffers of tracing of our own, beside the global one, which others read.
+
+An instance is a folder of tracefs. The kernel does not take it away with its maker, so its name says whose it is: those
+of processes that are gone are removed by the next run that uses tracefs.
+
+Minimum kernel: 3.10. Source: Documentation/trace/ftrace.rst ("Instances").
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+
+from skep.base.errors import UnsupportedError
+from skep.kernel.features import privilege_error, tracefs
+
+__all__ = ["make_instance", "remove_instance", "remove_leftovers"]
+
+_NAME = re.compile(r"skep-(\d+)-\d+")
+
+_numbers = itertools.count()
+
+
+def make_instance() -> str:
+    """Makes an instance, with nothing enabled in it; tracefs is mounted.
+
+    Returns:
+        Its folder.
+
+    Raises:
+        PrivilegeError, UnsupportedError: it cannot be made.
+    """
+    folder = f"{tracefs()}/instances/skep-{os.getpid()}-{next(_numbers)}"
+    try:
+        os.mkdir(folder)
+    except PermissionError as error:
+        raise privilege_error("reading what programs print", "CAP_DAC_OVERRIDE") from error
+    except OSError as error:
+        raise UnsupportedError(f"the trace instance {folder} cannot be made: {error.strerror}") from error
+    return folder
+
+
+def remove_instance(folder: str) -> None:
+    """Removes an instance.
+
+    Args:
+        folder: where it is.
+    """
+    try:
+        os.rmdir(folder)
+    except OSError:
+        # Somebody else has a file of the instance open, or was faster: the next run tries again.
+        return
+
+
+def remove_leftovers() -> None:
+    """Removes the instances of runs that were killed."""
+    instances = f"{tracefs()}/instances"
+    try:
+        names = os.listdir(instances)
+    except OSError:
+        # Not ours to see: whoever may make one may remove it, too.
+        return
+    for name in names:
+        match = _NAME.fullmatch(name)
+        # A process of our number may have come before us; what we have open ourselves, the kernel does not remove.
+        if match is not None and (int(match[1]) == os.getpid() or not os.path.exists(f"/proc/{match[1]}")):
+            remove_instance(f"{instances}/{name}")
