@@ -4,11 +4,12 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 RESULTS := .results
 PYTEST = $(SUDO) env SKEP_RESULTS=$(abspath $(RESULTS)) .venv/bin/coverage run --data-file=$(RESULTS)/$(1).coverage -m pytest
 OBJECTS := $(patsubst %.c,%.o,$(wildcard src/skep/*/*.bpf.c src/skep/*/*/*.bpf.c tests/programs/*.bpf.c tests/programs/*/*.bpf.c))
+SECONDS := 600
 GUESTS := test-6.12 test-6.1
 # What the tests probe: the virtual machines have no compiler.
 PROBED := tests/programs/probed
 
-.PHONY: help setup demo test test-all $(GUESTS) check docs bench wheel clean
+.PHONY: help setup demo test test-all $(GUESTS) fuzz check docs bench wheel clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
@@ -21,6 +22,7 @@ test: .venv/.test $(OBJECTS) $(PROBED) ## every test: here, and on the kernels u
 	rm -rf $(RESULTS) && mkdir $(RESULTS)
 	$(call PYTEST,unit) tests/unit
 	$(call PYTEST,kernel) tests/kernel tests/packaging
+	.venv/bin/python tests/fuzz/fuzz --seconds 75 --seed 1
 	$(MAKE) --jobs=2 --output-sync=target $(GUESTS)
 	.venv/bin/python tests/floors.py $(RESULTS)
 	.venv/bin/python tests/hooks.py --check $(RESULTS)
@@ -33,6 +35,9 @@ $(GUESTS): test-%:
 
 test-all: export SKEP_ALL = 1
 test-all: test ## every test on every floor, however long it takes
+
+fuzz: .venv/.test $(OBJECTS) ## every reader of outside bytes, with inputs made to break it: SECONDS=600
+	.venv/bin/python tests/fuzz/fuzz --seconds $(SECONDS)
 
 check: .venv/.test $(OBJECTS) ## style, types, spelling, import directions, licences; pre-commit runs the same
 	.venv/bin/ruff check .

@@ -53,6 +53,31 @@ def test_a_name_that_tracing_has_not_learned_is_asked_of_the_task(tid, comm):
 
 
 @pytest.mark.parametrize(
+    ("number", "digits"),
+    [
+        pytest.param(b"1234", 5000, id="task"),
+        pytest.param(b"[001]", 8, id="CPU"),
+        pytest.param(b"5678", 11, id="time"),
+        pytest.param(b"5678", 5000, id="time without end"),
+    ],
+)
+def test_a_line_with_a_number_that_the_kernel_never_writes_is_text(number, digits):
+    """A traced process may choose a line's text: it goes on with the one before."""
+    forged = LINE.replace(number, b"[" * number.startswith(b"[") + b"9" * digits + b"]" * number.startswith(b"["))
+
+    rows = _records([], LINE + b"first\n" + forged + b"second")
+
+    assert [row.message for row in rows] == ["first", (forged + b"second").decode()[:1024]]
+
+
+def test_a_count_of_losses_that_the_kernel_never_writes_is_text():
+    lines = Lines([])
+
+    assert lines.feed(b"CPU:1 [LOST %s EVENTS]\n" % (b"9" * 5000)) == []
+    assert lines.lost == 0
+
+
+@pytest.mark.parametrize(
     ("text", "message", "ours"),
     [
         pytest.param(b"pid %d", b"pid 12", True, id="a number"),

@@ -53,13 +53,14 @@ int ring_drain(struct skep_source *source, struct batch *batch)
 
 	if (start != source->position)
 		return -ESTALE;
-	if (end - position > source->size)
+	/* Each record begins at a multiple of 8. */
+	if (end - position > source->size || (position | end) & 7)
 		return -EIO;
-	while (position < end) {
+	while (position != end) {
 		const uint8_t *record = source->data + (position & (source->size - 1));
 		uint32_t header = __atomic_load_n((const uint32_t *)record, __ATOMIC_ACQUIRE);
 		uint32_t size = header & ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
-		unsigned long next = position + (((unsigned long)size + BPF_RINGBUF_HDR_SZ + 7) & ~7ul);
+		unsigned long length = ((unsigned long)size + BPF_RINGBUF_HDR_SZ + 7) & ~7ul;
 		uint8_t *place;
 
 		/* The processor's own prefetching stops at the end of each page. */
@@ -67,7 +68,7 @@ int ring_drain(struct skep_source *source, struct batch *batch)
 		/* Reserved and not yet submitted: what follows has to wait, the order is the promise. */
 		if (header & BPF_RINGBUF_BUSY_BIT)
 			break;
-		if (next > end) {
+		if (length > end - position) {
 			error = -EIO;
 			break;
 		}
@@ -77,7 +78,7 @@ int ring_drain(struct skep_source *source, struct batch *batch)
 				break;
 			memcpy(place, record + BPF_RINGBUF_HDR_SZ, size);
 		}
-		position = next;
+		position += length;
 	}
 	/* Once a batch. Another reader that went on meanwhile has taken some of the same records. */
 	if (!__atomic_compare_exchange_n(source->consumer, &start, position, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED))

@@ -243,14 +243,14 @@ class Object:
     def _each_map(self) -> list[tuple[str, Any]]:
         found, map_ = [], lib.bpf_object__next_map(self._handle, ffi.NULL)
         while map_ != ffi.NULL:
-            found.append((ffi.string(lib.bpf_map__name(map_)).decode(), map_))
+            found.append((_name(lib.bpf_map__name(map_)), map_))
             map_ = lib.bpf_object__next_map(self._handle, map_)
         return found
 
     def _each_program(self) -> list[tuple[str, Any]]:
         found, program = [], lib.bpf_object__next_program(self._handle, ffi.NULL)
         while program != ffi.NULL:
-            found.append((ffi.string(lib.bpf_program__name(program)).decode(), program))
+            found.append((_name(lib.bpf_program__name(program)), program))
             program = lib.bpf_object__next_program(self._handle, program)
         return found
 
@@ -370,6 +370,11 @@ def _rejected(spec: ObjectSpec, program: str, number: int, log: str, btf: str | 
         # It is the kernel that lacks something.
         error.exit_code = UnsupportedError.exit_code
     return error
+
+
+def _name(text: Any) -> str:
+    """A name that libbpf gives, as `skep.spec.elf` reads it."""
+    return ffi.string(text).decode("utf-8", "replace")  # type: ignore[no-any-return]
 
 
 def _last(log: str) -> str:

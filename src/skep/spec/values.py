@@ -28,7 +28,7 @@ _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false":
 _NUMBER = r"[+-]?(0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+|[1-9][0-9]*|0)"
 _FRACTION = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 _DURATION = r"([0-9]+)(?:\.([0-9]+))?(ns|us|ms|s|m|h)"
-# Longer than any number that a type takes, and short enough for int().
+# Longer than any number that a type takes, and short enough for int() and for a pattern that tries again and again.
 _LONGEST_NUMBER = 200
 # In nanoseconds: the units of what is given, and of what it is given for.
 _TIMES = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000}
@@ -138,12 +138,12 @@ class Value:
             if text.lower() not in _WORDS:
                 raise UsageError(f"{self.name} takes true or false, not {text!r}")
             return self._number(_WORDS[text.lower()])
-        if kind in _NUMBERS and re.fullmatch(_NUMBER, text) and len(text) <= _LONGEST_NUMBER:
+        if kind in _NUMBERS and len(text) <= _LONGEST_NUMBER and re.fullmatch(_NUMBER, text):
             return self._number(int(text, 0))
         if kind in {"text", "enum"} or self._is_address:
             return self.write(text)
         if kind == "float":
-            if not re.fullmatch(_FRACTION, text) or len(text) > _LONGEST_NUMBER:
+            if len(text) > _LONGEST_NUMBER or not re.fullmatch(_FRACTION, text):
                 raise UsageError(f"{self.name} takes a number ({self.type.name}), not {text!r}")
             return self._float(float(text))
         return self._number(self._duration(text))

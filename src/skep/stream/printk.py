@@ -45,13 +45,15 @@ SCHEMA = Schema(
     ),
 )
 _RECORD = struct.Struct("=QII16s")
-# Possessive and bounded throughout: the text is chosen by the traced, and no line may take longer than its length.
+# Possessive and bounded throughout: the text is chosen by the traced. No line may take longer than its length, and no
+# number has more digits than the kernel's.
 _LINE = re.compile(
-    rb"\s*+(.{1,16}?)-(\d++)\s++(?:\([^)]{0,16}\)\s++)?\[(\d++)\]\s++\S++\s++(\d++)\.(\d{6}): bpf_trace_printk: (.*)",
+    rb"\s*+(.{1,16}?)-(\d{1,7}+)\s++(?:\([^)]{0,16}\)\s++)?\[(\d{1,5}+)\]\s++\S++\s++(\d{1,10}+)\.(\d{6}): "
+    rb"bpf_trace_printk: (.*)",
     re.DOTALL,
 )
 # What the kernel writes in place of lines for which its buffer had no room; the number is not always known.
-_LOST = re.compile(rb"CPU:\d+ \[LOST (\d*) ?EVENTS\]")
+_LOST = re.compile(rb"CPU:\d+ \[LOST (\d{0,10}) ?EVENTS\]")
 _CONVERSION = re.compile(rb"%(?:%|[-+ #0]*\d*(?:\.\d+)?(?:hh|h|ll|l|z)?(?:p[a-zA-Z0-9]*|[a-zA-Z]))")
 # A read gives a page at most; a drain ends after so many.
 _READS = 64
@@ -154,7 +156,7 @@ class Lines:
         if match is not None:
             comm, tid, cpu, seconds, microseconds, rest = match.groups()
             time = int(seconds) * 10**9 + int(microseconds) * 1000
-            if time >= self._time - _SLACK and len(tid) <= 7:
+            if time >= self._time - _SLACK:
                 self._time = max(self._time, time)
                 message = rest
                 ours = not self._formats or any(_printed(literals, rest) for literals in self._formats)
