@@ -51,6 +51,7 @@ def _sample(data: bytes, time: int | None = None) -> tuple[int, bytes]:
 
 
 def seeds() -> list[bytes]:
+    _library()
     rings = [_ring((0, b"a" * 8), (_DISCARDED, b"b" * 24), (0, b"c" * 5), (_BUSY, b"d" * 8), (0, b"e"))]
     rings += [_ring(*((0, bytes([index]) * 100) for index in range(30)))]
     perfs = [_perf(_sample(b"a" * 4), (_LOST, struct.pack("=QQ", 1, 7)), _sample(b"b" * 60), (1, b"unknown."))]

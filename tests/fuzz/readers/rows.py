@@ -55,7 +55,7 @@ def read(data: bytes) -> None:
         len(ends),
         stride=size if same else None,
         offsets=memoryview(array("I", [0, *ends])),
-        schema=event.schema_of(size if same else 0),
+        schema=event.schemas[0],
         lost=0,
         source=event.map,
         cpu=None,
