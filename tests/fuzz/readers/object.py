@@ -6,7 +6,7 @@ from random import Random
 
 from skep._native import ffi, lib, messages
 from skep.cli.options import run_parser
-from skep.kernel.object import Object
+from skep.kernel.object import _name
 from skep.spec.objectspec import ObjectSpec
 from skep.stream.names import Names
 from skep.view.info import info_json
@@ -33,16 +33,18 @@ def read(data: bytes) -> None:
                 rows = [schema.decode(bytes(schema.size or 8))]
                 Table(Names()).render(schema, rows)
                 Ndjson(Names()).render(schema, rows)
-    loaded = Object.__new__(Object)
-    loaded.spec = spec
-    loaded._statistics = -1
-    loaded._data = ffi.from_buffer(data)
-    loaded._handle = ffi.NULL
     lib.skep_messages_install()
-    try:
-        loaded._open(None)
-        loaded._each_map()
-        loaded._each_program()
-    finally:
-        messages()
-        loaded.close()
+    memory = ffi.from_buffer(data)
+    handle = lib.bpf_object__open_mem(memory, len(data), ffi.NULL)
+    messages()
+    if handle == ffi.NULL:
+        return
+    for next_, name_of in (
+        (lib.bpf_object__next_map, lib.bpf_map__name),
+        (lib.bpf_object__next_program, lib.bpf_program__name),
+    ):
+        each = next_(handle, ffi.NULL)
+        while each != ffi.NULL:
+            assert _name(name_of(each))
+            each = next_(handle, each)
+    lib.bpf_object__close(handle)
