@@ -6,10 +6,10 @@ import platform
 import subprocess
 
 import pytest
-from tests.failing import ABSENT, FOLDER, LOST, marked
 
 from skep import VerifierError
 from skep import open as open_spec
+from tests.failing import ABSENT, FOLDER, LOST, marked
 
 _ABSENT = ABSENT.get(".".join(platform.release().split(".")[:2]), set())
 

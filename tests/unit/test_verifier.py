@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.failing import ABSENT, LOST, marked
 
 from skep.kernel.verifier import CATEGORIES, explain
 from skep.kernel.verifier.categories import find_category
 from skep.kernel.verifier.environment import release_of_function, release_of_helper
 from skep.kernel.verifier.log import read_log
 from skep.kernel.verifier.registers import read_state
+from tests.failing import ABSENT, LOST, marked
 
 LOGS = Path(__file__).parent / "logs"
 
