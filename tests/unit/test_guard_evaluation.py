@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skep.base.abi.syscalls import syscalls
@@ -33,6 +33,7 @@ def at(folder: Path) -> tuple[str, str, str]:
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=30), st.lists(st.integers(0, 9), min_size=1, max_size=30))
+@settings(deadline=None)
 def test_the_area_is_the_share_of_pairs_in_the_right_order(normal, attack):
     pairs = [(a > n) + (a == n) / 2 for a in attack for n in normal]
 
@@ -40,6 +41,7 @@ def test_the_area_is_the_share_of_pairs_in_the_right_order(normal, attack):
 
 
 @given(st.lists(st.integers(0, 99), min_size=1, max_size=150), st.lists(st.integers(0, 99), min_size=1, max_size=30))
+@settings(deadline=None)
 def test_detection_is_the_best_that_a_threshold_reaches(normal, attack):
     found = _measure(scores(normal, attack))
 

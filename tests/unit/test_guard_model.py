@@ -128,6 +128,7 @@ def test_grams_add_up():
 
 
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=60), st.floats(-9, 9))
+@settings(deadline=None)
 def test_the_tail_counts_what_is_at_least_as_large(values, value):
     tail = Tail(np.array(values), step=0.1)
     as_large = sum(other >= value for other in values)

@@ -47,6 +47,16 @@ def test_less_than_two_runs_teach_nothing(runs, how_many):
         learn(runs, "x86_64")
 
 
+def test_fragments_between_lost_events_teach_nothing():
+    def run_of(whole):
+        calls = np.array([1, 2, 3], np.uint64)
+        return Run("run", [Trace(calls, "worker", lost=np.ones(3)), *([Trace(calls, "main")] if whole else [])])
+
+    assert list(learn([run_of(True), run_of(True)], "x86_64").roles) == ["main"]
+    with pytest.raises(UsageError, match="too many events are missing"):
+        learn([run_of(False), run_of(False)], "x86_64")
+
+
 def test_runs_of_one_call_are_learned_from():
     profile = learn([run("a", [5]), run("b", [5]), run("c", [6])], "x86_64")
 

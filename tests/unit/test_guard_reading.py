@@ -6,14 +6,16 @@ import json
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skep.base.abi.syscalls import syscalls
 from skep.base.errors import SkepError, SourceNotFoundError, UsageError
 from skep.guard.behaviour import BEHAVIOUR, UNKNOWN, call_name, encode
 from skep.guard.paths import general_path, role_of
+from skep.guard.profile import learn
 from skep.guard.reading import ARCHITECTURES, read_folder, read_run, read_runs
+from skep.guard.store import load, save
 
 
 def write(path, text):
@@ -170,6 +172,7 @@ def test_an_event_that_is_none_is_refused_with_its_line(tmp_path, line):
 
 
 @given(data=st.binary(max_size=200))
+@settings(deadline=None)
 def test_any_bytes_are_read_or_refused(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("any") / "trace"
     for head in (b"", b'{"syscall": 3, '):
@@ -179,6 +182,34 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory, data):
         except SkepError:
             continue
         assert all(0 < code <= UNKNOWN for trace in run.traces for code in trace.calls.tolist())
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["ts", "tid", "ret", "depth", "comm", "path", "peer", "lost", "syscall"]),
+        st.integers() | st.text(st.characters(), max_size=9),
+    )
+)
+@settings(max_examples=40, deadline=None)
+def test_any_event_is_read_and_kept_or_refused(tmp_path_factory, event):
+    path = tmp_path_factory.mktemp("any") / "events"
+    path.write_text("\n".join(json.dumps(each) for each in [{"syscall": 1}, {"lost": 1}, event | {"syscall": 3}]))
+    try:
+        run = read_run(str(path), "x86_64")
+    except SkepError:
+        return
+    save(learn([run, run], "x86_64"), str(path))
+    assert load(str(path)).calls <= 2 * run.calls
+
+
+def test_names_that_are_no_unicode_are_escaped(tmp_path):
+    path = tmp_path / "caf\udce9.txt"
+    path.write_text('{"syscall": 2, "path": "/caf\\udce9", "comm": "\\ud800"}')
+
+    run = read_run(str(path), "x86_64")
+
+    assert run.name.endswith("caf\\udce9.txt")
+    assert run.traces[0].items[0][2].encode() == b"/caf\\udce9"
 
 
 def test_codes_hold_nine_bits():
@@ -208,6 +239,7 @@ def test_what_is_random_in_a_path_is_taken_out(path, general):
 
 
 @given(st.text(string.printable, max_size=40))
+@settings(deadline=None)
 def test_a_general_path_stays_as_it_is(path):
     assert general_path(general_path(path)) == general_path(path)
 

@@ -188,9 +188,14 @@ def learn(runs: Sequence[Run], architecture: str, program: Program | None = None
             by_role[trace.role].append((number, trace))
     roles, calls, windows = {}, [], []
     for name, traces in sorted(by_role.items()):
-        roles[name], mine, of_windows = _learn_role(traces, runs)
+        role, mine, of_windows = _learn_role(traces, runs)
+        # Of threads of which there are only fragments between lost events, nothing is learned.
+        if role.grams.calls:
+            roles[name] = role
         calls.append(mine)
         windows.append(of_windows)
+    if not roles:
+        raise UsageError("too many events are missing: no sequence of calls is whole", remedy="Record anew.")
     mixes = Mixes.of(runs)
     voices = run_voices(len(runs), _joined(calls), _joined(windows))
     calibration = Calibration.of(np.column_stack((voices, mixes.apart())), RUN_VOICES.values(), leads=True)

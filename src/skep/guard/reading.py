@@ -29,6 +29,8 @@ __all__ = ["ARCHITECTURES", "read_folder", "read_run", "read_runs"]
 
 ARCHITECTURES = ("x86_64", "i386", "aarch64")
 _LONGEST_NUMBER = 10
+# No number of the kernel is larger.
+_MOST = 1 << 63
 _TYPES: dict[str, type] = dict.fromkeys(("ts", "tid", "ret", "depth"), int)
 _TYPES |= dict.fromkeys(("comm", "arguments", "path", "peer", "child"), str)
 
@@ -83,8 +85,13 @@ def read_run(path: str, architecture: str) -> Run:
     if b"\0" in data:
         raise _no_trace(path)
     if data.lstrip()[:1] == b"{":
-        return Run(path, _events(path, data, architecture), when)
-    return Run(path, [_sequence(path, data, architecture)], when)
+        return Run(_text(path), _events(path, data, architecture), when)
+    return Run(_text(path), [_sequence(path, data, architecture)], when)
+
+
+def _text(given: str) -> str:
+    """A name that any file and terminal takes: what is no Unicode in it is escaped."""
+    return given.encode("utf-8", "backslashreplace").decode()
 
 
 def _no_trace(path: str) -> UsageError:
@@ -145,14 +152,18 @@ def _event(place: str, line: bytes) -> dict[str, Any]:
         event = json.loads(line)
     known = isinstance(event, dict) and (
         ("syscall" in event and type(event["syscall"]) is int)
-        or (type(event.get("lost")) is int and event["lost"] >= 0 and "syscall" not in event)
+        or (type(event.get("lost")) is int and 0 <= event["lost"] < _MOST and "syscall" not in event)
     )
-    if not known or any(name in event and type(event[name]) is not kind for name, kind in _TYPES.items()):
+    if not known or not all(_fits(event[name], kind) for name, kind in _TYPES.items() if name in event):
         raise UsageError(
             f"{place}: no behaviour event",
             remedy='It is an object such as {"tid": 7, "syscall": 257, "path": "/etc/hosts"}; a hole is {"lost": 3}.',
         )
-    return dict(event)
+    return {name: _text(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _fits(value: object, kind: type) -> bool:
+    return type(value) is kind and (not isinstance(value, int) or abs(value) < _MOST)
 
 
 def _thread(events: list[tuple[dict[str, Any], int]], architecture: str) -> Trace:
@@ -174,7 +185,7 @@ def _thread(events: list[tuple[dict[str, Any], int]], architecture: str) -> Trac
         np.array(codes, np.uint64),
         role_of(rows[-1].get("comm", "")),
         times=np.array([row["ts"] for row in rows], np.float64) if timed else None,
-        lost=np.array([hole for _, hole in events], np.int64) if any(hole for _, hole in events) else None,
+        lost=np.array([hole for _, hole in events], np.float64) if any(hole for _, hole in events) else None,
         items=items,
         depth=np.array([row["depth"] for row in rows], np.float64) if deep else None,
     )

@@ -136,9 +136,9 @@ def load(path: str) -> Profile:
         # Opened as what it is: a file that nobody changes, without a journal to recover from.
         with closing(sqlite3.connect(f"file:{_quoted(path)}?mode=ro&immutable=1", uri=True)) as database:
             return _read(path, database)
-    except (sqlite3.Error, zlib.error, ValueError, KeyError, IndexError, TypeError, OverflowError) as error:
-        if isinstance(error, ProfileError):
-            raise
+    except ProfileError:
+        raise
+    except (sqlite3.Error, zlib.error, ValueError, KeyError, IndexError, TypeError, OverflowError):
         raise _damaged(path) from None
 
 
@@ -168,6 +168,8 @@ def _read(path: str, database: sqlite3.Connection) -> Profile:
     roles = {
         name: _role(database, name, seconds) for name, seconds in database.execute("SELECT name, seconds FROM roles")
     }
+    if not roles:
+        raise ValueError("a profile has a role")
     runs = _calibration(database, None, RUN_VOICES, leads=True)
     return Profile(program, meta["architecture"], roles, runs, _mixes(database))
 
@@ -215,8 +217,8 @@ def _planes(column: Array) -> bytes:
 def _unpack(blob: bytes) -> Iterator[Array]:
     numbers = np.frombuffer(_inflate(blob), np.uint8).reshape(2, 8, -1)
     steps, counts = (np.ascontiguousarray(planes.T).view("<i8").ravel() for planes in numbers)
-    if len(steps) and (steps[1:].min(initial=1) < 1 or steps[0] < 0 or counts.min() < 1):
-        raise ValueError("keys ascend, and counts are positive")
+    if not len(steps) or (steps[1:].min(initial=1) < 1 or steps[0] < 0 or counts.min() < 1):
+        raise ValueError("there are keys, they ascend, and counts are positive")
     yield np.cumsum(steps).astype(np.uint64)
     yield counts.astype(np.int64)
 
