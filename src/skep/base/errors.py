@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "MORE_DESCRIPTORS",
     "AttachError",
     "BtfError",
     "ClosedError",
@@ -50,6 +51,10 @@ __all__ = [
     "VerifierError",
     "VmError",
 ]
+
+
+MORE_DESCRIPTORS = "ulimit -n 1024"
+"""The remedy where a process may have no more file descriptors (EMFILE)."""
 
 
 class Span:

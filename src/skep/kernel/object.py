@@ -13,6 +13,7 @@ from mmap import mmap
 
 from skep._native import ffi, lib, messages
 from skep.base.errors import (
+    MORE_DESCRIPTORS,
     AttachError,
     BtfError,
     HookMissingError,
@@ -50,6 +51,8 @@ _STATS_RUN_TIME = 0
 # Bytes of the verifier's log that are kept. Since 6.4 the kernel keeps the end of a longer one, which says why; before,
 # its beginning.
 _LOG = 64 << 20
+# File descriptors that libbpf has open at once beside those of maps and programs, while it tries what the kernel can.
+_TRIALS = 4
 
 
 class Object:
@@ -305,7 +308,9 @@ class Object:
             self._failed = named[1] if named else ""
             entries = {name: lib.bpf_map__max_entries(map_) for name, map_ in self._each_map()}
             verified = ffi.string(self._log).decode("utf-8", "replace")
-            raise _not_loaded(self.spec, -error, log, verified, entries, self._btf)
+            # Without descriptors libbpf takes what it tries for missing in the kernel, and goes on without that.
+            number = errno.EMFILE if _descriptors() < len(entries) + len(self.spec.programs) + _TRIALS else -error
+            raise _not_loaded(self.spec, number, log, verified, entries, self._btf)
 
 
 def _contents(spec: ObjectSpec, fill: Fill) -> Sequence[Entry]:
@@ -313,6 +318,11 @@ def _contents(spec: ObjectSpec, fill: Fill) -> Sequence[Entry]:
     from skep.spec.fills import entries
 
     return entries(spec, fill)
+
+
+def _descriptors() -> int:
+    """How many more file descriptors this process may have."""
+    return os.sysconf("SC_OPEN_MAX") - len(os.listdir("/proc/self/fd"))
 
 
 def _not_loaded(
@@ -327,7 +337,7 @@ def _not_loaded(
     created = re.search(r"map '([^']+)': failed to create: |Error in bpf_create_map_xattr\(([^)]+)\)", log)
     no_btf = re.search(r"kernel BTF is missing|Error loading vmlinux BTF|failed to load BTF from|valid kernel BTF", log)
     if number in {errno.EMFILE, errno.ENFILE}:
-        return LoadError(f"{what} cannot be loaded: {os.strerror(number)}", number, log=log, remedy="ulimit -n 1024")
+        return LoadError(f"{what} cannot be loaded: {os.strerror(number)}", number, log=log, remedy=MORE_DESCRIPTORS)
     if program and verified and (number != errno.EPERM or re.search(r"processed \d+ insns", verified)):
         return _rejected(spec, program[1], number, verified, btf)
     if number == errno.EPERM:
