@@ -15,7 +15,7 @@ from skep.session.words import fill_words
 from skep.spec.targets import Targets, open_words
 from skep.spec.trust import stranger
 from skep.spec.words import WORDS, questions, words_of
-from skep.stream.resolve import resolve
+from skep.stream.resolve import follow_clock, resolve
 from skep.view.outputs import OUTPUTS
 
 TYPE_CHECKING = False
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from skep.cli.parser import Parser
     from skep.session.api import Spec
     from skep.spec.fills import Fill
+    from skep.stream.names import Names
     from skep.view.outputs import View
 
 __all__ = ["main"]
@@ -89,9 +90,11 @@ def _run(
             _say(options, notice)
         programs = "1 program" if len(run.attached) == 1 else f"{len(run.attached)} programs"
         _say(options, f"{source}: {programs} attached; Ctrl-C ends")
-        view = _view(spec, options)
+        names = resolve()
+        view = _view(spec, options, names)
         try:
             for batch in run.batches(duration=options.duration, count=options.count):
+                follow_clock(names)
                 sys.stdout.write(view.render(batch.schema, batch.rows()))
                 sys.stdout.flush()
         except BrokenPipeError:
@@ -238,10 +241,10 @@ def _catch_signals(stop: Stop) -> None:
             signal.signal(number, end)
 
 
-def _view(spec: Spec, options: Namespace) -> View:
+def _view(spec: Spec, options: Namespace, names: Names) -> View:
     labelled = sum(len(event.schemas) for event in spec.events.values()) + spec.prints > 1
     width = os.get_terminal_size(1).columns if os.isatty(1) else None
-    return OUTPUTS[options.output](resolve(), width, labelled)
+    return OUTPUTS[options.output](names, width, labelled)
 
 
 def _say(options: Namespace, text: str) -> None:

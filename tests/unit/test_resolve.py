@@ -1,0 +1,72 @@
+"""What is known of this machine: its names, and its clocks, which are followed."""
+
+import time
+
+from skep.stream.resolve import follow_clock, resolve
+
+SECOND = 10**9
+
+
+def test_offsets_lead_to_the_wall_clock():
+    names = resolve()
+
+    for clock, offset in (
+        (time.CLOCK_MONOTONIC, names.monotonic),
+        (time.CLOCK_BOOTTIME, names.boot),
+        (time.CLOCK_TAI, names.tai),
+    ):
+        assert abs(time.clock_gettime_ns(clock) + offset - time.time_ns()) < SECOND
+    assert names.users[0] == "root"
+
+
+def test_a_step_of_the_clock_is_followed(monkeypatch):
+    names = resolve()
+    before = names.monotonic
+    real = time.clock_gettime_ns
+
+    def stepped(clock: int) -> int:
+        return real(clock) + 3600 * SECOND * (clock == time.CLOCK_REALTIME)
+
+    monkeypatch.setattr("time.clock_gettime_ns", stepped)
+    follow_clock(names)
+
+    assert abs(names.monotonic - before - 3600 * SECOND) < SECOND
+
+
+def test_without_a_step_offsets_never_change(monkeypatch):
+    """Else records that are shown in two batches would change their order."""
+    names = resolve()
+    before = names.monotonic
+    real = time.clock_gettime_ns
+    monkeypatch.setattr("time.clock_gettime_ns", lambda clock: real(clock) + 900 * (clock == time.CLOCK_REALTIME))
+    follow_clock(names)
+
+    assert names.monotonic == before
+
+
+def test_a_pause_between_two_readings_is_no_step(monkeypatch):
+    names = resolve()
+    before = names.monotonic
+    real, late = time.clock_gettime_ns, [50_000_000]
+
+    def stopped(clock: int) -> int:
+        return real(clock) + (late.pop() if clock == time.CLOCK_MONOTONIC and late else 0)
+
+    monkeypatch.setattr("time.clock_gettime_ns", stopped)
+    follow_clock(names)
+
+    assert not late
+    assert abs(names.monotonic - before) < 50_000_000
+
+
+def test_the_local_time_zone_is_followed(monkeypatch):
+    names = resolve()
+    monkeypatch.setenv("TZ", "XXX-3:30")
+    time.tzset()
+    try:
+        follow_clock(names)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert names.utc_offset == 12600
