@@ -16,6 +16,7 @@ NOTHING = {
     "living": [],
     "missed": 0,
     "not_attached": {},
+    "unheard": [],
 }
 
 
@@ -58,6 +59,14 @@ NOTHING = {
             {"missed": 5},
             ["0 events, 0 lost", "at least 5 tasks were not followed: the tree has more than 16384"],
             id="a huge tree",
+        ),
+        pytest.param(
+            {"unheard": [1, 3]},
+            [
+                "0 events, 0 lost",
+                "records of CPU 1, 3 are missing: what comes online during a run is not read; start it anew",
+            ],
+            id="CPUs that came",
         ),
         pytest.param({"command": ("\x1b[2J", 1)}, ["0 events, 0 lost", r"\x1b[2J exited with 1"], id="a hostile name"),
     ],

@@ -83,9 +83,21 @@ class Summary:
         living: processes of the command's tree that have not ended.
         missed: tasks that could not be followed.
         not_attached: why programs were not attached, by name.
+        unheard: CPUs that came online during the run, whose records in perf buffers are lost.
     """
 
-    __slots__ = ("command", "events", "living", "lost", "missed", "not_attached", "out_of_scope", "runs", "streams")
+    __slots__ = (
+        "command",
+        "events",
+        "living",
+        "lost",
+        "missed",
+        "not_attached",
+        "out_of_scope",
+        "runs",
+        "streams",
+        "unheard",
+    )
 
     def __init__(
         self,
@@ -99,6 +111,7 @@ class Summary:
         living: Sequence[int],
         missed: int,
         not_attached: Mapping[str, str],
+        unheard: Sequence[int],
     ) -> None:
         self.events = events
         self.lost = lost
@@ -109,6 +122,7 @@ class Summary:
         self.living = living
         self.missed = missed
         self.not_attached = not_attached
+        self.unheard = unheard
 
 
 class Run:
@@ -412,6 +426,7 @@ class Run:
             living=[pid for pid in living if pid not in self._pids],
             missed=self._tree.missed if self._tree is not None else 0,
             not_attached={**self.not_attached, **(self._links.lost() if self._links is not None else {})},
+            unheard=reader.unheard,
         )
 
 

@@ -16,6 +16,7 @@ import re
 # As in skep.spec.compiling: hashlib would load OpenSSL.
 from _blake2 import blake2b
 
+from skep.base.errors import SkepError
 from skep.spec import cache
 from skep.spec.compiler import file_identity
 
@@ -150,9 +151,20 @@ def _start(compiler: Compiler, header: str, flags: Sequence[str], path: str) -> 
 
 
 def _save(header: str, flags: Sequence[str], path: str) -> None:
-    """Makes that of libclang, if that is possible."""
+    """Makes that of libclang, if that is possible. Where there is no room, libclang ends its process."""
+    from contextlib import suppress
+
+    from skep.spec.apart import apart
+
+    with suppress(SkepError):
+        apart(lambda: _saved(header, flags, path), lambda number: SkepError(f"libclang was ended by signal {number}"))
+
+
+def _saved(header: str, flags: Sequence[str], path: str) -> None:
     from clang.cindex import Index, TranslationUnit, TranslationUnitLoadError, TranslationUnitSaveError
 
+    # Whatever it complains of, it will say again of the source.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     arguments = [os.fsencode(flag) for flag in ["-xc-header", *flags]]
     try:
         unit = Index.create().parse(os.fsencode(header), args=arguments, options=TranslationUnit.PARSE_INCOMPLETE)

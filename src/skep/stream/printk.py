@@ -12,6 +12,7 @@ Minimum kernel: 5.9 for the bpf_trace_printk tracepoint. Source: Documentation/t
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import struct
@@ -86,6 +87,8 @@ class Printk:
             self.fd = os.open(f"{self._folder}/trace_pipe", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             self.close()
+            if error.errno == errno.EMFILE:
+                raise
             raise UnsupportedError(
                 f"what programs print cannot be read: {error.strerror}: {error.filename}",
                 remedy="The kernel needs the tracepoint bpf_trace/bpf_trace_printk (Linux 5.9).",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from skep.kernel.object import Object
     from skep.spec.events import EventSpec
+    from skep.stream.cpus import Arrivals
     from skep.stream.printk import Printk
 
 __all__ = ["BATCH", "LINGER", "Reader"]
@@ -104,6 +105,7 @@ class Reader:
         self._streams: list[Printk] = []
         self._counts = loaded.spec.counts_losses(_LOST)
         self._counted = 0
+        self._arrivals: Arrivals | None = None
         self._more = False
         self._held = False
         # What was sent before the round before this one has arrived.
@@ -130,6 +132,10 @@ class Reader:
             self._passes = max(self._passes, 2 * map_.max_entries // min(_BUFFER, 8 * self._size) + 2)
             self._add([lib.skep_ring_open(map_.fd, map_.max_entries)], event, None)
             return
+        if self._arrivals is None:
+            from skep.stream.cpus import Arrivals
+
+            self._arrivals = Arrivals()
         # The map may have been made for fewer CPUs than are online; programs on the others send to nobody.
         cpus = [cpu for cpu in online_cpus() if cpu < map_.max_entries]
         opened = [lib.skep_perf_open(map_.fd, cpu, _PERF_BUFFER, self._merge) for cpu in cpus]
@@ -160,6 +166,8 @@ class Reader:
         for handle in self._handles():
             lib.skep_source_close(handle)
         self._sources = []
+        if self._arrivals is not None:
+            self._arrivals.close()
         self._poll.close()
 
     def _handles(self) -> Iterator[Any]:
@@ -224,6 +232,11 @@ class Reader:
             # Before Linux 6.0 a loss is told only with the next record of the same buffer.
             lost += source.lost if -1 in totals else sum(totals)
         return lost
+
+    @property
+    def unheard(self) -> list[int]:
+        """The CPUs that came online since the perf buffers were opened: what programs send there is lost, uncounted."""
+        return self._arrivals.cpus() if self._arrivals is not None else []
 
     def batches(self, timeout: float | None = None, ended: Callable[[], bool] = lambda: False) -> Iterator[Batch]:
         """Batches as they come.

@@ -22,6 +22,7 @@ def summary_lines(
     living: Sequence[int],
     missed: int,
     not_attached: Mapping[str, str],
+    unheard: Sequence[int],
 ) -> list[str]:
     """What was seen, what was not, and why, one sentence a line.
 
@@ -35,6 +36,7 @@ def summary_lines(
         living: processes of the command's tree that have not ended.
         missed: tasks that could not be followed.
         not_attached: why programs were not attached, by name.
+        unheard: CPUs that came online during the run, whose records in perf buffers are lost.
     """
     total = sum(events.values())
     by_source = (
@@ -45,6 +47,9 @@ def summary_lines(
     if out_of_scope:
         parts.append(f"{out_of_scope} out of scope")
     lines = [", ".join(parts)]
+    if unheard:
+        cpus = ", ".join(str(cpu) for cpu in unheard)
+        lines.append(f"records of CPU {cpus} are missing: what comes online during a run is not read; start it anew")
     if runs:
         lines.append("runs: " + ", ".join(f"{escape(name)} {count}" for name, count in runs.items()))
     if not_attached:
