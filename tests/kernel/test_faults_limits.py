@@ -78,6 +78,15 @@ def test_a_disk_without_room_for_what_only_saves_time_is_enough(source, run):
     assert finished.stdout == ""
 
 
+def test_an_object_that_finds_no_room_is_named(skep, source):
+    finished = subprocess.run(
+        [*skep, "build", str(source), "-o", "/dev/full"], capture_output=True, text=True, check=False, timeout=120
+    )
+
+    assert finished.returncode == 1
+    assert finished.stderr == "skep: /dev/full cannot be written: No space left on device\n"
+
+
 def test_a_read_only_tmp_is_no_hindrance(source, run, tmp_path):
     script = (
         f"mount --bind {tmp_path} /mnt; mount --bind /tmp /tmp; mount -o remount,bind,ro /tmp; cd /mnt; exec " + '"$@"'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from skep.base.errors import UsageError
+from skep.base.errors import SkepError, UsageError
 from skep.cli.parser import EVENT, Parser
 from skep.session.api import compile as compile_spec
 from skep.session.api import find_source, tool_names
@@ -31,7 +31,10 @@ def main(arguments: Sequence[str]) -> int:
     output = options.output or beside
     if os.path.exists(output) and os.path.samefile(output, find_source(options.source)):
         raise UsageError(f"{output} is the source itself", remedy="Name another file: -o OBJECT")
-    with open(output, "wb") as file:
-        file.write(spec.data)
+    try:
+        with open(output, "wb") as file:
+            file.write(spec.data)
+    except OSError as error:
+        raise SkepError(f"{output} cannot be written: {error.strerror}") from error
     sys.stderr.write(f"skep: {output}: {len(spec.programs)} programs, {len(spec.maps)} maps\n")
     return 0
