@@ -130,8 +130,8 @@ class Run:
 
     Args:
         spec: what to run, its variables set.
-        command: a command to start and to trace, with all that descends from it. It ends with the run, and at the latest
-            with the thread that enters the run: the kernel kills it then.
+        command: a command to start and to trace, with all that descends from it. It ends with the run, at the
+            latest with the thread that enters the run: the kernel kills it then.
         pids: running processes to trace, with their threads and later children.
         system: show the events of all tasks nevertheless.
         ignore: processes whose events are not shown.
