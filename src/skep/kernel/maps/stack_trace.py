@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from functools import cached_property
 
+from skep.base.errors import UnsupportedError
 from skep.kernel.maps.table import Table
 
 TYPE_CHECKING = False
@@ -43,6 +44,9 @@ class StackTraces(Table):
             return found[: found.index(0)] if 0 in found else found
 
         return decode
+
+    def _write(self, key: Any, value: Any, flags: int) -> None:  # noqa: ARG002 - as every kind's
+        raise UnsupportedError(f"map {self.name}: only programs write stacks, with bpf_get_stackid()")
 
     def _types(self) -> str:
         return f"{self.key_type.name} -> stack"

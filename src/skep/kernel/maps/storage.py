@@ -10,6 +10,7 @@ kernel/bpf/bpf_task_storage.c, bpf_inode_storage.c, bpf_cgrp_storage.c, net/core
 from __future__ import annotations
 
 import os
+from collections.abc import MutableMapping
 from contextlib import contextmanager
 
 from skep.base.encoding import MisfitError
@@ -76,15 +77,8 @@ class _Storage(Table):
         with self._opened(key) as fd:
             super().__delitem__(fd)
 
-    def pop(self, key: Any, *default: Any) -> Any:
-        """Deletes the value of an owner, and gives it.
-
-        Args:
-            key: the owner.
-            default: what to give where it has none; without it that is an EntryMissingError.
-        """
-        with self._opened(key) as fd:
-            return super().pop(fd, *default)
+    # In two steps: the kernel has none for both.
+    pop = MutableMapping.pop
 
     def _types(self) -> str:
         return f"-> {self.value_type.name}"

@@ -92,7 +92,8 @@ class Table(Whole, MutableMapping["Any", "Any"]):
                     return f"over {_COUNTED}/{self.max_entries}"
         except SkepError:
             return super()._size()
-        return f"{count}/{self.max_entries}"
+        # What lives in what it belongs to has no size of its own.
+        return f"{count}/{self.max_entries}" if self.max_entries else str(count)
 
     def _key(self, key: Any) -> bytes:
         try:
