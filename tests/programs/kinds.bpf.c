@@ -33,10 +33,11 @@ struct prefix6 {
 };
 
 MAP(hash, HASH, 8, struct flow, struct seen);
-MAP(lru_hash, LRU_HASH, 8, u32, u64);
+/* Of fewer entries, some go before it is full: each CPU keeps some free ones. */
+MAP(lru_hash, LRU_HASH, 1024, u32, u64);
 MAP(array, ARRAY, 4, u32, u64);
 MAP(percpu_hash, PERCPU_HASH, 8, u32, u32);
-MAP(lru_percpu_hash, LRU_PERCPU_HASH, 8, u32, u32);
+MAP(lru_percpu_hash, LRU_PERCPU_HASH, 1024, u32, u32);
 MAP(percpu_array, PERCPU_ARRAY, 2, u32, u32);
 MAP(lpm_trie, LPM_TRIE, 8, struct prefix, u64);
 MAP(lpm_trie6, LPM_TRIE, 8, struct prefix6, u64);

@@ -354,7 +354,8 @@ def _not_loaded(
         return HookMissingError(f"this kernel has no {missing[1]}, which the kernel file attaches to")
     if created:
         name = created[1] or created[2]
-        size = f"{entries[name]} {'bytes' if spec.maps[name].is_ring else 'entries'}" if name in spec.maps else ""
+        counted = f"{entries[name]} {'bytes' if spec.maps[name].is_ring else 'entries'}" if name in spec.maps else ""
+        size = counted if entries.get(name) else ""
         message = f"map {name}{size and f' of {size}'} cannot be created: {os.strerror(number)}"
         # A ring of more than 2 GiB is an invalid one: its size is a power of two.
         too_large = number in {errno.E2BIG, errno.ENOMEM} or (number == errno.EINVAL and entries.get(name, 0) > 1 << 31)

@@ -78,7 +78,7 @@ class _Storage(Table):
             super().__delitem__(fd)
 
     # In two steps: the kernel has none for both.
-    pop = MutableMapping.pop
+    pop = MutableMapping.pop  # type: ignore[assignment]
 
     def _types(self) -> str:
         return f"-> {self.value_type.name}"
