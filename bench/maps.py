@@ -29,8 +29,12 @@ struct seen { u64 packets, bytes; u32 first, last; };
 struct task { u32 pid; char comm[16]; struct seen seen; };
 
 #define MAP(name, kind, key_type, value_type) \\
-	struct { __uint(type, BPF_MAP_TYPE_##kind); __uint(max_entries, 1024); __type(key, key_type); \\
-		 __type(value, value_type); } name SEC(".maps")
+	struct { \\
+		__uint(type, BPF_MAP_TYPE_##kind); \\
+		__uint(max_entries, 1024); \\
+		__type(key, key_type); \\
+		__type(value, value_type); \\
+	} name SEC(".maps")
 
 MAP(numbers, HASH, u32, u64);
 MAP(array, ARRAY, u32, u64);

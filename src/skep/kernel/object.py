@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
-    from skep.kernel.map import Map
     from skep.spec.fills import Entry, Fill
     from skep.spec.objectspec import ObjectSpec
 
@@ -103,7 +102,8 @@ class Object:
         self._statistics = -1
         self._log: Any = None
         self._btf = btf
-        self.maps: dict[str, Map] = {}
+        # Each is a `Map`, with what can be done with one of its kind.
+        self.maps: dict[str, Any] = {}
         self.programs: dict[str, Program] = {}
         # libbpf reads the object where it lies: it has to live as long as the handle.
         self._data = ffi.from_buffer(readable(spec.data))
