@@ -76,7 +76,17 @@ static void perf_copy(const struct skep_source *source, uint64_t position, void 
 	size_t first = source->size - start < size ? source->size - start : size;
 
 	memcpy(target, source->data + start, first);
-	memcpy((uint8_t *)target + first, source->data, size - first);
+	if (first < size)
+		memcpy((uint8_t *)target + first, source->data, size - first);
+}
+
+/* The eight bytes at a multiple of eight, which never wrap. */
+static uint64_t word_at(const struct skep_source *source, uint64_t position)
+{
+	uint64_t word;
+
+	memcpy(&word, source->data + (position & (source->size - 1)), sizeof(word));
+	return word;
 }
 
 /*
@@ -88,10 +98,11 @@ static int perf_next(struct skep_source *source, struct batch *batch)
 	while (source->position < source->end) {
 		size_t left = source->end - source->position;
 		struct perf_event_header header;
-		uint64_t lost;
+		uint64_t word = word_at(source, source->position);
 
-		perf_copy(source, source->position, &header, sizeof(header));
-		if (header.size < sizeof(header) || header.size > left)
+		memcpy(&header, &word, sizeof(header));
+		/* What is no multiple of eight would lead beyond the end. */
+		if (header.size < sizeof(header) || header.size > left || header.size % 8)
 			return -EIO;
 		if (header.type == PERF_RECORD_SAMPLE) {
 			size_t before = sizeof(header) + (source->timed ? sizeof(source->time) : 0);
@@ -99,8 +110,9 @@ static int perf_next(struct skep_source *source, struct batch *batch)
 			if (header.size < before + sizeof(source->sample))
 				return -EIO;
 			if (source->timed)
-				perf_copy(source, source->position + sizeof(header), &source->time, sizeof(source->time));
-			perf_copy(source, source->position + before, &source->sample, sizeof(source->sample));
+				source->time = word_at(source, source->position + sizeof(header));
+			word = word_at(source, source->position + before);
+			memcpy(&source->sample, &word, sizeof(source->sample));
 			before += sizeof(source->sample);
 			if (source->sample > header.size - before)
 				return -EIO;
@@ -108,9 +120,8 @@ static int perf_next(struct skep_source *source, struct batch *batch)
 			source->next = source->position + header.size;
 			return 1;
 		}
-		if (header.type == PERF_RECORD_LOST && header.size >= sizeof(header) + 2 * sizeof(lost)) {
-			perf_copy(source, source->position + sizeof(header) + sizeof(lost), &lost, sizeof(lost));
-			batch->drained->lost += lost;
+		if (header.type == PERF_RECORD_LOST && header.size >= sizeof(header) + 2 * sizeof(word)) {
+			batch->drained->lost += word_at(source, source->position + sizeof(header) + sizeof(word));
 		}
 		source->position += header.size;
 	}
@@ -160,7 +171,7 @@ int perf_drain(struct skep_source *const *sources, size_t count, uint64_t until,
 		source->position = source->page->data_tail;
 		source->end = __atomic_load_n(&source->page->data_head, __ATOMIC_ACQUIRE);
 		source->found = 0;
-		if (source->end - source->position > source->size)
+		if (source->end - source->position > source->size || source->position % 8)
 			return -EIO;
 	}
 	error = perf_merge(sources, count, until, batch);

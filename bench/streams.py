@@ -1,0 +1,266 @@
+"""ring, rows, ndjson, mixed, arrow, perf, loss: what records cost on their way from the kernel to Python.
+
+A kernel program of our own fills a ring of 16 MiB, or the perf buffer of one CPU, when it is told to, and is then read
+empty. Its records have eight fields, 64 bytes: five numbers, an errno and two texts.
+
+ring      to NumPy arrays whose columns are used; beside a C program whose libbpf callback copies each record
+rows      to plain tuples, and to typed rows
+ndjson    to lines of JSON, written to /dev/null
+mixed     of two types in turn, grouped to arrays and in order to rows
+arrow     to Arrow tables
+perf      from a perf buffer to arrays; beside libbpf's perf buffer, called back and read as BCC does it: a cast by
+          ctypes, and attributes
+loss      from a producer on the other CPU that never pauses: records a second, those lost, the CPU time of the reader
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bench.report import Row, ratio
+
+import skep
+from skep._native import ffi, lib
+from skep.stream.batch import Batch
+from skep.stream.reader import Reader
+from skep.stream.resolve import resolve
+from skep.view.ndjson import Ndjson
+
+HERE = Path(__file__).parent
+COUNT = 200_000
+# Seconds of a live run.
+LIVE = 10.0
+# What fits a perf buffer of 256 KiB, and how often it is filled in a run.
+FILL, FILLS = 2500, 30
+
+
+def produce(loaded: skep.Object) -> None:
+    """Runs the program, which sends its records."""
+    options = ffi.new("struct bpf_test_run_opts *", {"sz": ffi.sizeof("struct bpf_test_run_opts")})
+    error = lib.bpf_prog_test_run_opts(loaded.programs["produce"].fd, options)
+    if error:
+        raise OSError(-error, os.strerror(-error))
+
+
+@contextmanager
+def _loaded(name: str, count: int) -> Iterator[skep.Object]:
+    spec = skep.compile(str(HERE / f"programs/{name}.bpf.c"))
+    spec.variables["count"].value = count
+    with spec.load() as loaded:
+        yield loaded
+
+
+def _drain(loaded: skep.Object, reader: Reader, use: Callable[[Batch], object], fills: int = 1) -> float:
+    """Nanoseconds a record."""
+    seen, spent = 0, 0.0
+    for _ in range(fills):
+        produce(loaded)
+        started = time.thread_time()
+        for batch in reader.rest():
+            use(batch)
+            seen += batch.count
+        spent += time.thread_time() - started
+    return spent * 1e9 / seen
+
+
+def _exhaust(rows: Iterator[Any]) -> None:
+    for _ in rows:
+        pass
+
+
+def _columns(batch: Batch) -> Any:
+    return batch.array["number"].max()
+
+
+def ring(runs: int) -> list[Row]:
+    """To arrays, beside C; and from few records to many."""
+    ours: list[float] = []
+    lent: list[float] = []
+    theirs: list[float] = []
+    growth: dict[int, list[float]] = {1_000: [], 10_000_000: []}
+    with _loaded("ring", COUNT) as loaded, Reader(loaded) as reader, _peer("ring", loaded) as peer:
+        for _ in range(runs + 1):
+            ours.append(_drain(loaded, reader, _columns))
+            theirs.append(peer())
+    with _loaded("ring", COUNT) as loaded, Reader(loaded, copy=False) as reader:
+        lent += [_drain(loaded, reader, _columns) for _ in range(runs + 1)]
+    for count, values in growth.items():
+        each = min(count, COUNT)
+        with _loaded("ring", each) as loaded, Reader(loaded) as reader:
+            values += [_drain(loaded, reader, _columns, count // each) for _ in range(min(runs, 5) + 1)]
+    rows = [
+        Row("skep: arrays, a column used", ours[1:], "ns"),
+        Row("skep: the same, buffer lent", lent[1:], "ns"),
+        Row("C on libbpf: a callback that copies", theirs[1:], "ns"),
+        *(Row(f"skep: {count:,} records", values[1:], "ns") for count, values in growth.items()),
+    ]
+    return [*rows, ratio("C on libbpf", theirs[1:], ours[1:])]
+
+
+@contextmanager
+def _peer(name: str, loaded: skep.Object) -> Iterator[Callable[[], float]]:
+    """A C program of bench/peers, compiled now; each call is one round of it, in nanoseconds a record."""
+    with TemporaryDirectory() as folder:
+        program, kernel_file = f"{folder}/{name}", f"{folder}/{name}.bpf.o"
+        source = str(HERE / f"peers/{name}.c")
+        subprocess.run(["gcc", "-O2", "-o", program, source, "-lbpf"], check=True)
+        Path(kernel_file).write_bytes(bytes(loaded.spec.data))
+        with subprocess.Popen(
+            [program, kernel_file, str(COUNT)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as process:
+
+            def one_round() -> float:
+                assert process.stdin is not None
+                assert process.stdout is not None
+                process.stdin.write("\n")
+                process.stdin.flush()
+                return float(process.stdout.readline())
+
+            yield one_round
+            assert process.stdin is not None
+            process.stdin.close()
+
+
+def _each(program: str, runs: int, uses: dict[str, Callable[[Batch], object]], **options: bool) -> list[Row]:
+    values: dict[str, list[float]] = {name: [] for name in uses}
+    with _loaded(program, COUNT) as loaded, Reader(loaded, **options) as reader:
+        for _ in range(runs + 1):
+            for name, use in uses.items():
+                values[name].append(_drain(loaded, reader, use))
+    return [Row(f"skep: {name}", each[1:], "ns") for name, each in values.items()]
+
+
+def rows(runs: int) -> list[Row]:
+    """To Python's objects."""
+    return _each(
+        "ring",
+        runs,
+        {
+            "tuples": lambda batch: _exhaust(batch.tuples()),
+            "typed rows": lambda batch: _exhaust(batch.rows()),
+        },
+    )
+
+
+def ndjson(runs: int) -> list[Row]:
+    """To lines of JSON."""
+    view = Ndjson(resolve())
+    with open(os.devnull, "w") as null:
+        (row,) = _each("ring", runs, {"NDJSON": lambda batch: null.write(view.render(batch.schema, batch.rows()))})
+    return [row, Row("skep: NDJSON", [1000 / value for value in row.values], "M/s")]
+
+
+def mixed(runs: int) -> list[Row]:
+    """Of two types."""
+    return [
+        *_each("mixed", runs, {"two types, grouped to arrays": _columns}, grouped=True),
+        *_each("mixed", runs, {"two types, in order to rows": lambda batch: _exhaust(batch.rows())}),
+    ]
+
+
+def arrow(runs: int) -> list[Row]:
+    """To Arrow tables."""
+    return _each("ring", runs, {"Arrow tables": Batch.to_arrow})
+
+
+class _Record(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_uint32) for name in ("pid", "tid", "uid", "flags", "number")),
+        ("ret", ctypes.c_int32),
+        ("comm", ctypes.c_char * 16),
+        ("filename", ctypes.c_char * 24),
+    )
+
+
+def perf(runs: int) -> list[Row]:
+    """From a perf buffer."""
+    ours: list[float] = []
+    merged: list[float] = []
+    theirs: list[float] = []
+    for values, options in ((ours, {}), (merged, {"merge": True})):
+        with _loaded("perf", FILL) as loaded, Reader(loaded, **options) as reader:
+            values += [_drain(loaded, reader, _columns, FILLS) for _ in range(runs + 1)]
+            assert not reader.lost, "records were lost"
+    with _loaded("perf", FILL) as loaded:
+        theirs += _called_back(loaded, runs + 1)
+    return [
+        Row("skep: perf buffer to arrays", ours[1:], "ns"),
+        Row("skep: those of all CPUs merged by time", merged[1:], "ns"),
+        Row("libbpf called back, cast and read as by BCC", theirs[1:], "ns"),
+        ratio("reading as BCC does", theirs[1:], ours[1:]),
+    ]
+
+
+def _called_back(loaded: skep.Object, runs: int) -> list[float]:
+    library = ctypes.CDLL("libbpf.so.1", use_errno=True)
+    seen = 0
+
+    def called(_context: int, _cpu: int, data: int, _size: int) -> None:
+        nonlocal seen
+        seen += 1
+        record = ctypes.cast(data, ctypes.POINTER(_Record)).contents
+        _ = (record.pid, record.ret, record.comm, record.filename)
+
+    callback = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_uint32)(called)
+    new = library.perf_buffer__new
+    new.restype = ctypes.c_void_p
+    new.argtypes = [ctypes.c_int, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
+    buffer = new(loaded.maps["events"].fd, 64, ctypes.cast(callback, ctypes.c_void_p), None, None, None)
+    consume = library.perf_buffer__consume
+    consume.argtypes = [ctypes.c_void_p]
+    values = []
+    for _ in range(runs):
+        seen, spent = 0, 0.0
+        for _ in range(FILLS):
+            produce(loaded)
+            started = time.thread_time()
+            consume(buffer)
+            spent += time.thread_time() - started
+        values.append(spent * 1e9 / seen)
+    free = library.perf_buffer__free
+    free.argtypes = [ctypes.c_void_p]
+    free(buffer)
+    return values
+
+
+def loss(runs: int) -> list[Row]:
+    """With a live producer."""
+    rates: list[float] = []
+    lost: list[float] = []
+    busy: list[float] = []
+    for _ in range(runs):
+        with _loaded("live", 10_000) as loaded, Reader(loaded, copy=False) as reader:
+            end = time.monotonic() + LIVE
+            child = os.fork()
+            if not child:
+                os.sched_setaffinity(0, {1 % (os.cpu_count() or 1)})
+                while time.monotonic() < end:
+                    produce(loaded)
+                os._exit(0)
+            os.sched_setaffinity(0, {0})
+            count, started = 0, time.thread_time()
+            for batch in reader.batches(timeout=LIVE + 0.5):
+                count += batch.count
+            spent = time.thread_time() - started
+            os.waitpid(child, 0)
+            os.sched_setaffinity(0, range(os.cpu_count() or 1))
+            rates.append(count / LIVE / 1e6)
+            lost.append(float(loaded.counter("lost") or 0))
+            busy.append(100 * spent / LIVE)
+    return [
+        Row("records read", rates, "M/s"),
+        Row("records lost", lost, "in all"),
+        Row("CPU time of the reader", busy, "%"),
+    ]
