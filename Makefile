@@ -9,6 +9,8 @@ GUESTS := test-6.12 test-6.1
 # What the tests probe: the virtual machines have no compiler.
 PROBED := tests/programs/probed
 
+BENCHES := startup memory compile ring rows ndjson mixed arrow perf loss maps percpu cycles strangers
+
 .PHONY: help setup demo test test-all $(GUESTS) fuzz check docs bench wheel clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -51,10 +53,9 @@ docs: .venv/.docs $(OBJECTS) ## build/site/: the documentation; a warning or a d
 	.venv/bin/python scripts/pages build/docs/reference
 	.venv/bin/sphinx-build -q -W --keep-going build/docs build/site
 
-bench: .venv/.bench $(OBJECTS) ## start-up and memory, beside the peers
-	$(SUDO) .venv/bin/python bench/run startup
-	$(SUDO) .venv/bin/python bench/run memory
-	$(SUDO) .venv/bin/python bench/run compile
+bench: .venv/.bench $(OBJECTS) ## every benchmark, beside the peers; then the table of README.md
+	for name in $(BENCHES); do $(SUDO) .venv/bin/python bench/run $$name || exit; done
+	.venv/bin/python bench/report.py
 
 wheel: .venv/.run ## dist/: a wheel that brings all it needs, and the source distribution
 	rm -rf dist

@@ -1,4 +1,7 @@
-"""What a benchmark says: rows of values, their ratios, and the machine that they were measured on."""
+"""What a benchmark says: rows of values, their ratios, and the machine that they were measured on.
+
+Run by itself it writes the results that bench/results holds into the table of README.md.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,9 @@ import subprocess
 import time
 from pathlib import Path
 
+README = Path(__file__).parents[1] / "README.md"
+# The table of README.md stands between these.
+FIRST, LAST = "<!-- bench/report.py writes from here -->\n", "<!-- to here -->\n"
 RESULTS = Path(__file__).with_name("results")
 
 
@@ -81,3 +87,26 @@ def _output(*command: str) -> str:
     folder = Path(__file__).parent
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     return done.stdout.strip()
+
+
+def write_table() -> None:
+    """Writes the results into README.md."""
+    lines = ["| `bench/run` | what | median | spread |\n", "|---|---|---|---|\n"]
+    machines: dict[str, None] = {}
+    for path in sorted(RESULTS.glob("*.json")):
+        result = json.loads(path.read_text())
+        machines[f"{result['machine'].partition(', load')[0]}, {result['date']}, commit {result['commit']}"] = None
+        for row in result["rows"]:
+            low, high = min(row["runs"]), max(row["runs"])
+            digits = 3 if row["unit"] in {"s", "M/s"} else 1
+            spread = f"{low:,.{digits}f} to {high:,.{digits}f}"
+            lines.append(
+                f"| {result['bench']} | {row['name']} | {row['median']:,.{digits}f} {row['unit']} | {spread} |\n"
+            )
+    text = README.read_text()
+    before, after = text.partition(FIRST)[0], text.partition(LAST)[2]
+    README.write_text(f"{before}{FIRST}{''.join(lines)}\nOn {'; '.join(machines)}.\n{LAST}{after}")
+
+
+if __name__ == "__main__":
+    write_table()

@@ -22,7 +22,6 @@ from tempfile import TemporaryDirectory
 from typing import IO
 
 from bench.report import Row, ratio
-
 from skep.kernel.btf import header_folder, identity
 
 SKEP = Path(sys.executable).with_name("skep")

@@ -25,9 +25,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench.report import Row, ratio
-
 import skep
+from bench.report import Row, ratio
 from skep._native import ffi, lib
 from skep.stream.batch import Batch
 from skep.stream.reader import Reader

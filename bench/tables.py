@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench.report import Row, ratio
 
 import skep
+from bench.report import Row, ratio
 from skep.base.schema import dtype_of
 
 SOURCE = str(Path(__file__).with_name("programs") / "maps.bpf.c")
