@@ -15,6 +15,7 @@ from skep.base import errors
 from skep.base.meaning import MEANINGS
 from skep.cli.main import main
 from skep.cli.options import run_parser
+from skep.kernel.verifier import CATEGORIES
 from skep.spec.annotations import known_words
 from skep.spec.words import WORDS
 
@@ -75,6 +76,18 @@ def test_every_error_is_there_with_every_exit_code(pages):
             if isinstance(found, type) and hasattr(found, "exit_code")
         ),
     }
+
+
+def test_every_category_of_refusals_has_its_page(pages):
+    listed = pages.verifier()
+    written = {path.stem: path.read_text() for path in (ROOT / "docs" / "verifier").glob("*.md")}
+
+    assert written.keys() == CATEGORIES.keys()
+    for name, category in CATEGORIES.items():
+        rule = " ".join(written[name].split())
+        assert written[name].startswith(f"# {name}\n")
+        assert f"{category.rule[0].upper()}{category.rule[1:]}." in rule
+        assert f"[{name}](../verifier/{name}.md)" in listed
 
 
 def test_every_annotation_and_meaning_is_there(pages):

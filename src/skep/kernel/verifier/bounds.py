@@ -116,11 +116,10 @@ def _packet_tests(failure: Failure, origin: Origin) -> list[Moment]:
         if does.kind != "test" or does.source is None:
             continue
         state = failure.flow.steps[position].after
-        kinds = {
-            (value.type if (value := failure.flow.value(each or 0, position)) is not None else "")
-            for each in (does.target, does.source)
-        }
-        if "pkt_end" in kinds or "=pkt_end(" in state:
+        # Kernels before 5.18 say only at branches what registers hold.
+        ends = (does.target, does.source) if not state else ()
+        values = (failure.flow.value(each, position) for each in ends if each is not None)
+        if "=pkt_end(" in state or any(value is not None and value.type == "pkt_end" for value in values):
             found = re.search(r"=pkt\((?:id=\d+,)?(?:off=\d+,)?r=(\d+)", state)
             proves = f"{found[1]} bytes" if found else "a part"
             spans.append(failure.at(position, f"this comparison proves {proves}"))

@@ -119,6 +119,23 @@ _ORDER: Sequence[Category] = (
         r"exception c(b|allback)|bpf_throw",
     ),
     Category(
+        "helper-not-available",
+        "environment",
+        "each program type may call only its own helpers and functions of the kernel",
+        r"unknown func|cannot use helper|not allowed in probe|calling kernel function \S+ is not allowed"
+        r"|not supported for program type|tracing progs cannot use|filter progs cannot use|not allowed for this program"
+        r"|cannot update sockmap|supported only for|doesn't support non-zero flags|instructions not allowed"
+        r"|cannot call kernel func|LD_\[?ABS\S* (is only|is not|instructions)",
+    ),
+    Category(
+        "special-field",
+        "memory",
+        "a timer, lock, list or tree in a map value is used only through its helpers",
+        r"cannot be accessed directly by load/store|has no valid bpf_|doesn't point to 'struct bpf_|bpf_timer|bpf_wq"
+        r"|bpf_task_work|workqueue pointer|timer pointer|bpf_\{list_head|must be at a constant offset"
+        r"|(?<!dynptr )has to be at a constant offset|has to have BTF in order",
+    ),
+    Category(
         "spin-lock",
         "context",
         "a spin lock is given back on every path, and nothing but short work is done while it is held",
@@ -170,14 +187,6 @@ _ORDER: Sequence[Category] = (
         r"\bkptr\b",
     ),
     Category(
-        "special-field",
-        "memory",
-        "a timer, lock, list or tree in a map value is used only through its helpers",
-        r"cannot be accessed directly by load/store|has no valid bpf_|doesn't point to 'struct bpf_|bpf_timer|bpf_wq"
-        r"|bpf_task_work|workqueue pointer|timer pointer|bpf_\{list_head|must be at a constant offset"
-        r"|has to be at a constant offset|has to have BTF in order",
-    ),
-    Category(
         "object-graph",
         "lifetime",
         "nodes of lists and trees are owned by one holder, and added under the lock of their root",
@@ -209,14 +218,14 @@ _ORDER: Sequence[Category] = (
         "packet-bounds",
         "memory",
         "a packet may be read only as far as it was compared with data_end",
-        r"invalid access to packet|outside of the packet|math between pkt pointer and register",
+        r"invalid access to packet|outside of the packet|math between pkt pointer and (register|-?\d)",
         r"helper access to the packet",
     ),
     Category(
         "map-value-bounds",
         "memory",
         "an index into a map value has to be proven to lie inside of it",
-        r"invalid access to map value|math between map_value pointer and register|makes map_value pointer be out"
+        r"invalid access to map value|math between map_value pointer and (register|-?\d)|makes map_value pointer be out"
         r"|pointer arithmetic of map value goes out of range",
     ),
     Category(
@@ -252,6 +261,7 @@ _ORDER: Sequence[Category] = (
         "read-only",
         "memory",
         "memory that is read-only for this program cannot be written",
+        r"BPF_ATOMIC stores into",
         r"write into|cannot write into|only read|read from map forbidden|frame pointer is read only|write to change key"
         r"|does not allow writes|rdonly_",
     ),
@@ -260,15 +270,6 @@ _ORDER: Sequence[Category] = (
         "memory",
         "an access has to lie at a multiple of its size",
         r"misaligned",
-    ),
-    Category(
-        "helper-not-available",
-        "environment",
-        "each program type may call only its own helpers and functions of the kernel",
-        r"unknown func|cannot use helper|not allowed in probe|calling kernel function \S+ is not allowed"
-        r"|not supported for program type|tracing progs cannot use|filter progs cannot use|not allowed for this program"
-        r"|cannot update sockmap|supported only for|doesn't support non-zero flags|instructions not allowed"
-        r"|cannot call kernel func|LD_\[?ABS",
     ),
     Category(
         "map-mismatch",
@@ -289,7 +290,7 @@ _ORDER: Sequence[Category] = (
         "call",
         "a global function is verified by its signature alone, so its arguments are checked inside of it",
         r"Caller passes invalid args|doesn't return scalar|reference type\('|global function|is global and|Global func"
-        r"|Unrecognized arg#|args? pointer type|passed to an? (invalid|global)|memory size|arg#\d+ (type|memory)",
+        r"|Unrecognized arg#|args? pointer type|passed to an? (invalid|global)|memory size|arg#\d+ type",
     ),
     Category(
         "callback",
@@ -312,7 +313,7 @@ _ORDER: Sequence[Category] = (
         r"|tcp_sock|xdp)",
         r"is ptr_\w+ (access|invalid)|dereference of modified|invalid negative access|negative offset"
         r"|cannot access ptr",
-        r"variable \w*ptr_\w* access|percpu_ptr|attach to unsupported member|btf_id|bounds of struct",
+        r"variable \w*ptr_\w* access|attach to unsupported member|btf_id|bounds of struct",
     ),
     Category(
         "attach-target",

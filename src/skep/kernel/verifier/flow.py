@@ -220,14 +220,15 @@ class Flow:
             register: its number.
             position: of the step.
         """
-        frame = self.steps[position].frame
+        frame, name = self.steps[position].frame, f"R{register}"
         for place in range(position - 1, -1, -1):
             step = self.steps[place]
             if step.frame != frame:
                 continue
-            found = read_state(step.after).get(f"R{register}") if step.after else None
+            # To look is much faster than to read.
+            found = read_state(step.after).get(name) if name in step.after else None
             if found is not None:
                 return found
             if self._written(place, (frame, register)) is not None:
                 return None
-        return read_state(self.start).get(f"R{register}") if frame == 0 else None
+        return read_state(self.start).get(name) if frame == 0 else None

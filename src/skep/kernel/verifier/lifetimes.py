@@ -102,7 +102,9 @@ def reference_leak(failure: Failure) -> Finding:
     else:
         spans.append(failure.at(failure.position, f"the program ends, and {what} was not given back"))
         leaves = "before returning, on this path too"
-    near = branch is not None and flow.last - branch <= _MOST_TO_EXIT
+    first, last = failure.place(0), failure.place(branch) if branch is not None else None
+    own = first is not None and last is not None and first.file == last.file
+    near = own and branch is not None and flow.last - branch <= _MOST_TO_EXIT
     end = branch if near else _last_statement(failure)
     return Finding(
         f"{what}, which {call}() handed out, is not given back on this path",
@@ -113,12 +115,16 @@ def reference_leak(failure: Failure) -> Finding:
 
 
 def _last_statement(failure: Failure) -> int | None:
-    """The return before a closing brace, to which the compiler counts the end of a function."""
+    """The return before a closing brace, or what is before a macro's end: to these the compiler counts an exit."""
     steps = failure.flow.steps
+    first, end = steps[0].place, steps[failure.position].place
+    if first is None or end is None:
+        return None
+    in_macro = "BPF_PROG(" in end.text or "BPF_KPROBE(" in end.text
     for position in range(failure.position, -1, -1):
         place = steps[position].place
-        if place is not None and place.text != "}":
-            return position if "return" in place.text else None
+        if place is not None and place.text.strip() != "}" and place.line != end.line and place.file == first.file:
+            return position if in_macro or "return" in place.text else None
     return None
 
 
