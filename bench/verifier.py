@@ -24,9 +24,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from bench.strangers import CACHE, PROJECT, corpus
-
 import skep
+from bench.strangers import CACHE, PROJECT, corpus
 from skep.kernel.btf import header_folder, identity
 from skep.spec.btf import DECL_TAG, Btf
 from skep.spec.elf import Elf

@@ -56,7 +56,7 @@ def argument_type(failure: Failure) -> Finding:
     spans.append(failure.at(failure.position, f"{call}() takes {_expected(wants)} here" if wants else "refused here"))
     if not match:
         return Finding(f"{shown} is not what {call}() takes: {failure.message}", failure.path(*spans), None)
-    name = given or "value"
+    name = re.sub(r"^\((?:\w+ )*\w* ?\*+\)\s*", "", given or "value")
     if "ctx" in wants.split(", ")[0]:
         advice = f"Give {call}() the program's own context, as it came: its first argument, nothing added to it."
     elif has == "scalar" and wants.startswith(("fp", "map_value", "mem", "pkt")):
@@ -95,6 +95,8 @@ def _described(kind: str) -> str:
 
 
 def _expected(kinds: str) -> str:
+    if kinds.startswith("fp") and "map_value" in kinds:
+        return "an address of memory: on the stack, in a map value, in a packet"
     shown = [_described(kind) for kind in re.split(r",\s*", kinds) if kind.strip()]
     return " or ".join(dict.fromkeys(shown[:3]))
 

@@ -192,7 +192,11 @@ def _varies(failure: Failure, position: int) -> bool:
 
 
 def _constant(failure: Failure, what: str, access: re.Match[str] | None) -> Finding:
-    """The offset is a constant: it is simply too far."""
+    """The offset is a constant: it is simply too far; or a size that is given beside it is too large."""
+    if failure.call and failure.register is not None:
+        given = failure.value(failure.register + 1)
+        if given is not None and given.type == "scalar" and "value" not in given.facts:
+            return size_argument(failure, failure.register + 1)
     span = failure.at(failure.position, f"outside of {what}")
     stack = re.search(r"stack R\d+ off=(-?\d+) (?:access_)?size=(\d+)", failure.said)
     if access is not None:
@@ -204,21 +208,26 @@ def _constant(failure: Failure, what: str, access: re.Match[str] | None) -> Find
         )
     if stack is not None:
         offset, length = int(stack[1]), int(stack[2])
-        given = argument(failure.text, failure.call, failure.register or 1) if failure.call else None
-        name = (given or "").lstrip("&") or "the variable"
+        shown = argument(failure.text, failure.call, failure.register or 1) if failure.call else None
+        name = (shown or "").lstrip("&") or "the variable"
         return Finding(
             f"{length} bytes are used at {quoted(name)}, which has room for {max(-offset, 0)}"
-            if given
+            if shown
             else f"{length} bytes at offset {offset} of the stack are outside of the frame",
             failure.path(span),
-            f"Give the size of the variable: sizeof({name})." if given else "Stay inside of the variable.",
+            f"Give the size of the variable: sizeof({name})." if shown else "Stay inside of the variable.",
         )
     return Finding(f"this lies outside of {what}", failure.path(span), "Use an offset inside of it.")
 
 
-def size_argument(failure: Failure) -> Finding:
-    """A size that a helper is given is not proven to fit."""
-    register = failure.register or 2
+def size_argument(failure: Failure, register: int | None = None) -> Finding:
+    """A size that a helper is given is not proven to fit.
+
+    Args:
+        failure: what is refused.
+        register: that holds the size; None for the one that the verifier names.
+    """
+    register = register or failure.register or 2
     origin = failure.origin(register)
     call = failure.call or "the function"
     name = argument(failure.text, call, register) or failure.assigned(origin.source)
@@ -243,7 +252,11 @@ def size_argument(failure: Failure) -> Finding:
             failure.path(*spans),
             f"Test it before this line:\nif ({index} == 0 || {index} > {limit})\n    return {failure.neutral};",
         )
-    suggestion = f"Bound it before this line:\nif ({index} > {limit})\n    {index} = {limit};"
+    declared = ""
+    if not re.fullmatch(r"[A-Za-z_][\w>.-]*", index):
+        # What is computed in the call itself gets a name.
+        declared, index = f"__u64 size = {index};\n", "size"
+    suggestion = f"Bound it before this line:\n{declared}if ({index} > {limit})\n    {index} = {limit};"
     if signed:
         suggestion = f"Declare {index} unsigned (u32 or u64): as a signed number it may be negative.\n{suggestion}"
     if copies and not signed:

@@ -34,7 +34,7 @@ _MOVES_PACKET = re.compile(
     r"|bpf_clone_redirect|bpf_l[34]_csum_replace|bpf_xdp_adjust_|bpf_msg_(pull|push|pop)_data|bpf_lwt_|bpf_tcp_check"
     r"|bpf_csum_update|bpf_store_hdr_opt|bpf_reserve_hdr_opt|bpf_sk_assign"
 )
-_ARROW = re.compile(r"([A-Za-z_][\w>.-]*?)->(\w+)")
+_ARROW = re.compile(r"[A-Za-z_][\w.]*(?:->[A-Za-z_][\w.]*)+")
 _SYSCALL = re.compile(r"sys_enter|sys_exit|syscall")
 
 
@@ -207,7 +207,7 @@ def _is_user(failure: Failure, source: Event) -> bool:
 
 def _reading(failure: Failure, name: str | None, *, user: bool, call: str) -> str:
     """How to read it."""
-    member = _ARROW.search(plain(failure.text))
+    chain = _ARROW.search(plain(failure.text))
     pointer = name or (dereferenced(failure.text) or ["pointer"])[0]
     if user:
         return (
@@ -215,8 +215,8 @@ def _reading(failure: Failure, name: str | None, *, user: bool, call: str) -> st
             f"bpf_probe_read_user(&value, sizeof(value), {pointer});\n"
             f"or, for a string, bpf_probe_read_user_str(text, sizeof(text), {pointer});"
         )
-    if member is not None:
-        lines = [f"Read it with a helper: BPF_CORE_READ({member[1]}, {member[2]})"]
+    if chain is not None:
+        lines = [f"Read it with a helper: BPF_CORE_READ({', '.join(chain[0].split('->'))})"]
     else:
         lines = [f"Read it with a helper: bpf_probe_read_kernel(&value, sizeof(value), {pointer});"]
     if call == "bpf_get_current_task":
