@@ -8,8 +8,8 @@ category    is one of those that a table, written by hand from the messages, all
 function    the line lies inside of the program's own function, or of one that it calls
 line        on a sample of 60 that were labelled by hand, the line is the right one
 
-    bench/run verifier            on 6.12
-    bench/run verifier --here     on the running kernel
+    bench/run verifier              on 6.12
+    bench/verifier.py --here        on the running kernel, with .venv/bin/python
 """
 
 from __future__ import annotations
@@ -25,11 +25,14 @@ from pathlib import Path
 from typing import Any
 
 import skep
-from bench.strangers import CACHE, PROJECT, corpus
 from skep.kernel.btf import header_folder, identity
 from skep.spec.btf import DECL_TAG, Btf
 from skep.spec.elf import Elf
 from skep.spec.lines import source_lines
+
+# A script has its own folder on the path, not the project.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from bench.strangers import CACHE, PROJECT, corpus
 
 OBJECTS = CACHE.parent / "verifier"
 BOOT_LIMIT = 3600
@@ -168,7 +171,7 @@ def verifier(*, here: bool) -> None:
         _load_all(results / "rows")
     else:
         command = ["tests/vm/run", "--kernel", "6.12", "--timeout", str(BOOT_LIMIT), "--collect", str(results)]
-        subprocess.run([*command, "--", sys.executable, "-m", "bench.verifier", "guest"], cwd=PROJECT, check=True)
+        subprocess.run([*command, "--", sys.executable, __file__, "guest"], cwd=PROJECT, check=True)
     rows = [json.loads(line) for line in (results / "rows").read_text().splitlines()]
     _totals(rows)
 
