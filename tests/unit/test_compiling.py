@@ -293,6 +293,43 @@ def test_a_source_that_nests_deeper_than_the_stack_of_a_compiler_is_an_error(tex
     assert "nests thousands of levels deep" in str(raised.value.remedy)
 
 
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        pytest.param(
+            "struct bpf_dynptr { int mine; };",
+            "The kernel has a type of that name, in vmlinux.h: give yours another.",
+            id="a struct of the kernel's name",
+        ),
+        pytest.param(
+            "typedef char pid_t[4];",
+            "The kernel has a type of that name, in vmlinux.h: give yours another.",
+            id="a typedef of the kernel's name",
+        ),
+        pytest.param(
+            "int f(void) { return bpf_ntohs(1); }",
+            "bpf_ntohs is declared in <bpf/bpf_endian.h>: #include <bpf/bpf_endian.h>",
+            id="a function without its header",
+        ),
+        pytest.param(
+            "int f(void *ctx) { return skep_in_scope(); }",
+            'skep_in_scope is declared in "skep.h": #include "skep.h"',
+            id="one of skep's",
+        ),
+        pytest.param("int f(void) { return nobody_has_it(); }", None, id="one that nobody has"),
+    ],
+)
+def test_a_name_that_is_the_kernels_or_lacks_its_header_has_a_remedy(
+    text: str, remedy: str | None, project: Project
+) -> None:
+    project.source.write_text(f'#include "vmlinux.h"\n{text}\n')
+
+    with pytest.raises(CompileError) as raised:
+        project.compile()
+
+    assert raised.value.remedy == remedy
+
+
 def test_files_that_include_each_other_without_end_are_told_once(project: Project) -> None:
     (project.source.parent / "one.h").write_text('#include "two.h"\n')
     (project.source.parent / "two.h").write_text('#include "one.h"\n')

@@ -197,7 +197,9 @@ def _attempt(
     header: str | None,
 ) -> tuple[CompletedProcess[bytes], list[str]]:
     """What the compiler makes of a source, and the files that it reads; with `header` precompiled, if that is given."""
-    code = ["-g", "-O2", "-fno-stack-protector", *flags]
+    # As clang 16 and later have it: what is not declared nobody can link.
+    undeclared = "-Werror=implicit-function-declaration"
+    code = ["-g", "-O2", "-fno-stack-protector", undeclared, *flags]
     for_compiler, for_libclang = precompile(compiler, header, code) if header else (None, None)
     # vmlinux.h, which is precompiled, is not looked for in these.
     code += _named_folders()

@@ -16,6 +16,14 @@ _PACKAGES = {
     "asm/": "linux-libc-dev",
     "asm-generic/": "linux-libc-dev",
 }
+# Where a name is declared that a source uses without including its header: how the name begins.
+_HEADERS = {
+    r"bpf_(hton|ntoh|cpu_to_be|be)\w+": "<bpf/bpf_endian.h>",
+    r"BPF_CORE_\w+|BPF_PROBE_\w+|bpf_core_\w+": "<bpf/bpf_core_read.h>",
+    r"BPF_\w*(PROG|PROBE|SYSCALL)\w*|PT_REGS_\w+": "<bpf/bpf_tracing.h>",
+    r"bpf_usdt_\w+": "<bpf/usdt.bpf.h>",
+    r"skep_\w+": '"skep.h"',
+}
 
 
 def rejection(source: str, output: bytes, ours: str) -> CompileError:
@@ -54,10 +62,16 @@ def rejection(source: str, output: bytes, ours: str) -> CompileError:
 
 
 def _remedy(text: str) -> str | None:
-    """What to do about a header that is missing, or that includes itself, if one is."""
+    """What to do about a header that is missing or includes itself, and a name that nobody declares or the kernel has."""
     nested = re.search(r"^(.+?):\d+:\d+: error: #include nested too deeply", text, re.MULTILINE)
     if nested is not None:
         return f"{os.path.basename(nested[1])} includes itself: a header begins with #pragma once."
+    if re.search(r"error: (?:typedef )?redefinition .*(?:\n.*){1,3}/vmlinux\.h:\d+:\d+: note: prev", text):
+        return "The kernel has a type of that name, in vmlinux.h: give yours another."
+    unknown = re.search(r"error: (?:implicit declaration|call to undeclared|use of undeclared).* '(\w+)'", text)
+    if unknown is not None:
+        header = next((header for names, header in _HEADERS.items() if re.fullmatch(names, unknown[1])), None)
+        return header and f"{unknown[1]} is declared in {header}: #include {header}"
     # The line of the source stands below the message.
     match = re.search(r"^(.+?):\d+:\d+: fatal error: '(.+)' file not found\n.*?([\"<])\2[\">]", text, re.MULTILINE)
     if match is None:
