@@ -57,7 +57,7 @@ bench: .venv/.bench $(OBJECTS) ## every benchmark, beside the peers; then the ta
 	for name in $(BENCHES); do $(SUDO) .venv/bin/python bench/run $$name || exit; done
 	.venv/bin/python bench/report.py
 
-wheel: .venv/.run ## dist/: a wheel that brings all it needs, and the source distribution
+wheel: .venv/.wheel ## dist/: a wheel that brings all it needs, and the source distribution
 	rm -rf dist
 	.venv/bin/python scripts/wheel dist
 
@@ -67,13 +67,9 @@ clean: ## removes all that was built
 $(PROBED): $(PROBED).c
 	$(CC) -O1 -o $@ $<
 
-.venv/.docs: pyproject.toml | .venv/.run
-	.venv/bin/python -m pip --quiet install --group docs
-	touch $@
-
 %.bpf.o: %.bpf.c src/skep/spec/include/skep.h | .venv/.run
 	.venv/bin/skep build $<
 
-.venv/.run .venv/.test .venv/.bench: .venv/.%: pyproject.toml setup.py scripts/setup $(wildcard src/skep/_native/*.[ch] src/skep/_native/build.py)
+.venv/.run .venv/.docs .venv/.wheel .venv/.test .venv/.bench: .venv/.%: pyproject.toml setup.py scripts/setup $(wildcard src/skep/_native/*.[ch] src/skep/_native/build.py)
 	scripts/setup $*
 	touch .venv/.run $@
