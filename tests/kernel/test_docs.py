@@ -27,6 +27,7 @@ MASKS = (
     (r'"\d{4}-\d\d-\d\dT[^"]*"', "MOMENT"),
     (r'("(?:ts|time|pid|tid)"): \d+', r"\1: N"),
     (r", \d+ out of scope", ""),
+    (r"\bprocess \d+", "process N"),
     # Counts, in the lines of the summary.
     (r"^(skep: )\d+( events?\b)", r"\1N\2"),
     (r"(?<=[a-z]) \d+(?=, |$)", " N"),
@@ -39,6 +40,7 @@ MASKS = (
 # Commands that are not run here, and why.
 NOT_RUN = {
     "make demo": "sets up this folder, in which the tests run",
+    'sudo ln -s "$PWD/.venv/bin/skep" /usr/local/bin/': "changes this machine",
     "make test": "is what runs this",
     "bench/run startup": "measures, which takes a quiet machine",
     "bench/run memory --runs 5": "measures, which takes a quiet machine",
