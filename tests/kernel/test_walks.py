@@ -20,13 +20,24 @@ WALKS = dict(re.findall(r"^### (\w[\w ]+)\n(.+?)(?=^##)", TEXT, re.MULTILINE | r
 FENCE = re.compile(r"^```(\w+) ?(\S*)\n(.+?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def changed(text: str, diff: str) -> str:
-    """A text with a diff applied, whose lines that are not new stand in the text once, one after the other."""
+def changed(text: str, diff: str, *, undo: bool = False) -> str:
+    """A text with a diff applied, or taken back: the lines before it stand in the text once, one after the other."""
     lines = diff.splitlines(keepends=True)
-    before = "".join(line[1:] for line in lines if line[0] != "+")
-    after = "".join(line[1:] for line in lines if line[0] != "-")
+    before, after = ("".join(line[1:] for line in lines if line[0] != sign) for sign in "+-")
+    if undo:
+        before, after = after, before
     assert text.count(before) == 1, f"is not there once:\n{before}"
     return text.replace(before, after)
+
+
+def take_out(copy: Path, fences: list[tuple[str, str, str]]) -> None:
+    """Takes what a walk adds out of the copy: it is how something was added that is there."""
+    for language, path, content in fences:
+        if language == "diff":
+            (copy / path).write_text(changed((copy / path).read_text(), content, undo=True))
+        elif path:
+            assert (copy / path).read_text() == content, f"{path} is no longer what CONTRIBUTING.md shows"
+            (copy / path).unlink()
 
 
 @pytest.fixture
@@ -48,22 +59,27 @@ def test_there_is_a_walk_for_each_thing_that_is_added_often():
 
 @pytest.mark.parametrize("name", WALKS)
 def test_a_walk_leads_where_it_says(name: str, copy: Path) -> None:
+    fences = FENCE.findall(WALKS[name])
     # The modules of the copy, in place of those that the environment knows.
     environment = os.environ | {"PYTHONPATH": str(copy / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    paths = []
-    for language, path, content in FENCE.findall(WALKS[name]):
-        if path:
-            (copy / path).parent.mkdir(exist_ok=True)
-            (copy / path).write_text(changed((copy / path).read_text(), content) if language == "diff" else content)
-            paths += [path] if path.endswith(".py") else []
-            continue
-        assert language == "console"
-        for line in content.splitlines():
-            command = line.removeprefix("$ ").removeprefix("sudo ")
-            finished = subprocess.run(
-                ["bash", "-c", command], cwd=copy, env=environment, capture_output=True, text=True, check=False
-            )
-            assert finished.returncode == 0, f"{line}\n{finished.stdout}{finished.stderr}"
 
+    def run(command: str) -> subprocess.CompletedProcess[str]:
+        command = command.removeprefix("$ ").removeprefix("sudo ")
+        return subprocess.run(
+            ["bash", "-c", command], cwd=copy, env=environment, capture_output=True, text=True, check=False
+        )
+
+    if any((copy / path).exists() for language, path, _ in fences if path and language != "diff"):
+        take_out(copy, fences)
+    commands = fences[-1][2].splitlines()
+    assert run(commands[0]).returncode != 0, "works before anything is added"
+
+    for language, path, content in fences[:-1]:
+        (copy / path).parent.mkdir(exist_ok=True)
+        (copy / path).write_text(changed((copy / path).read_text(), content) if language == "diff" else content)
+    for command in commands:
+        finished = run(command)
+        assert finished.returncode == 0, f"{command}\n{finished.stdout}{finished.stderr}"
+    paths = [path for _, path, _ in fences if path.endswith(".py")]
     for check in (["check"], ["format", "--check"]):
         subprocess.run([".venv/bin/ruff", *check, "--no-cache", *paths], cwd=copy, check=True)
