@@ -62,7 +62,7 @@ def rejection(source: str, output: bytes, ours: str) -> CompileError:
 
 
 def _remedy(text: str) -> str | None:
-    """What to do about a header that is missing or includes itself, and a name that nobody declares or the kernel has."""
+    """What to do about a header that is missing or includes itself, and a name that is not declared or is taken."""
     nested = re.search(r"^(.+?):\d+:\d+: error: #include nested too deeply", text, re.MULTILINE)
     if nested is not None:
         return f"{os.path.basename(nested[1])} includes itself: a header begins with #pragma once."
