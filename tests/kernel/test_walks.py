@@ -43,11 +43,8 @@ def take_out(copy: Path, fences: list[tuple[str, str, str]]) -> None:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """The checkout, with what is built in it, and its virtual environment."""
-    for name in ("src", "tests", "docs", "scripts"):
-        left_out = shutil.ignore_patterns("__pycache__", "*.egg-info")
-        shutil.copytree(ROOT / name, tmp_path / "copy" / name, ignore=left_out)
-    for name in ("CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "pyproject.toml", ".pre-commit-config.yaml"):
-        shutil.copy2(ROOT / name, tmp_path / "copy")
+    made = (".git", ".venv", ".results", ".*_cache", ".hypothesis", "__pycache__", "*.egg-info", "build", "dist")
+    shutil.copytree(ROOT, tmp_path / "copy", ignore=shutil.ignore_patterns(*made))
     (tmp_path / "copy/.venv").symlink_to(ROOT / ".venv")
     return tmp_path / "copy"
 
