@@ -41,10 +41,10 @@ LIVE = 10.0
 FILL, FILLS = 2500, 30
 
 
-def produce(loaded: skep.Object) -> None:
-    """Runs the program, which sends its records."""
+def produce(program: int) -> None:
+    """Runs the program of that file descriptor, which sends its records."""
     options = ffi.new("struct bpf_test_run_opts *", {"sz": ffi.sizeof("struct bpf_test_run_opts")})
-    error = lib.bpf_prog_test_run_opts(loaded.programs["produce"].fd, options)
+    error = lib.bpf_prog_test_run_opts(program, options)
     if error:
         raise OSError(-error, os.strerror(-error))
 
@@ -61,7 +61,7 @@ def _drain(loaded: skep.Object, reader: Reader, use: Callable[[Batch], object], 
     """Nanoseconds a record."""
     seen, spent = 0, 0.0
     for _ in range(fills):
-        produce(loaded)
+        produce(loaded.programs["produce"].fd)
         started = time.thread_time()
         for batch in reader.rest():
             use(batch)
@@ -223,7 +223,7 @@ def _called_back(loaded: skep.Object, runs: int) -> list[float]:
     for _ in range(runs):
         seen, spent = 0, 0.0
         for _ in range(FILLS):
-            produce(loaded)
+            produce(loaded.programs["produce"].fd)
             started = time.thread_time()
             consume(buffer)
             spent += time.thread_time() - started
@@ -242,12 +242,15 @@ def loss(runs: int) -> list[Row]:
     for _ in range(runs):
         with _loaded("live", 10_000) as loaded, Reader(loaded, copy=False) as reader:
             end = time.monotonic() + LIVE
+            # A fork has none of what its parent has loaded.
+            program = os.dup(loaded.programs["produce"].fd)
             child = os.fork()
             if not child:
                 os.sched_setaffinity(0, {1 % (os.cpu_count() or 1)})
                 while time.monotonic() < end:
-                    produce(loaded)
+                    produce(program)
                 os._exit(0)
+            os.close(program)
             os.sched_setaffinity(0, {0})
             count, started = 0, time.thread_time()
             for batch in reader.batches(timeout=LIVE + 0.5):
@@ -256,7 +259,7 @@ def loss(runs: int) -> list[Row]:
             os.waitpid(child, 0)
             os.sched_setaffinity(0, range(os.cpu_count() or 1))
             rates.append(count / LIVE / 1e6)
-            lost.append(float(loaded.counter("lost") or 0))
+            lost.append(float(loaded.variables["lost"].value))
             busy.append(100 * spent / LIVE)
     return [
         Row("records read", rates, "M/s"),

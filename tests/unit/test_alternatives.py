@@ -24,7 +24,7 @@ def _spec(programs: dict[str, tuple[str, set[str]]], notes: dict[str, str] | Non
         },
         maps=maps,
         variables={},
-        counters={},
+        globals={},
         events={},
         formats=(),
         prints=False,

@@ -36,6 +36,7 @@ def test_the_tree_in_the_docstring_is_the_tree():
         ("LoadError", 1, OSError),
         ("VerifierError", 1, OSError),
         ("AttachError", 1, OSError),
+        ("PinError", 1, OSError),
         ("HookMissingError", 3, LookupError),
         ("PrivilegeError", 3, PermissionError),
         ("BtfError", 3, Exception),

@@ -31,7 +31,7 @@ def spec_of(key: Type | None, value: Type | None, kind: int = HASH) -> ObjectSpe
         programs={},
         maps={"ports": MapSpec("ports", kind, 8, value, key=key), "events": MapSpec("events", RINGBUF, 4096, None)},
         variables={},
-        counters={},
+        globals={},
         events={},
         formats=(),
         prints=False,

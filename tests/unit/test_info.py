@@ -62,7 +62,7 @@ def spec_of(
         },
         maps={map_.name: map_ for map_ in maps},
         variables={variable.name: variable for variable in variables},
-        counters={},
+        globals={},
         events={ring: EventSpec(ring, schemas, question=question) for ring, schemas in (events or {}).items()},
         formats=(),
         prints=prints,

@@ -148,10 +148,13 @@ def test_variables_lie_where_the_object_has_them(spec: ObjectSpec, data: bytes) 
         assert section[variable.offset : variable.offset + len(variable.data)] == variable.data
 
 
-def test_counters_are_the_globals_of_64_bits(spec: ObjectSpec, data: bytes) -> None:
-    (symbol,) = (symbol for symbol in Elf(data, "x.o").symbols if symbol.name == "seen")
+def test_globals_that_programs_write_are_known_with_their_place(spec: ObjectSpec, data: bytes) -> None:
+    places = {symbol.name: symbol.value for symbol in Elf(data, "x.o").symbols}
 
-    assert spec.counters == {"seen": symbol.value}
+    assert {name: (one.section, one.offset, one.type.name) for name, one in spec.globals.items()} == {
+        "seen": (".bss", places["seen"], "__u64"),
+        "small": (".bss", places["small"], "__u32"),
+    }
 
 
 def test_events_have_meanings_by_the_clocks_of_all_programs(spec: ObjectSpec) -> None:

@@ -25,7 +25,7 @@ def spec_of(*variables: tuple[str, Type, str], description: str = "") -> ObjectS
             name: VariableSpec(name, ".rodata", 0, type_, bytes(type_.size), read_note(note))
             for name, type_, note in variables
         },
-        counters={},
+        globals={},
         events={},
         formats=(),
         prints=False,

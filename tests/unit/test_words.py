@@ -40,7 +40,7 @@ def spec_of(*variables: str, maps: tuple[str, ...] = (), scoped: bool = False, *
         programs={"hook": ProgramSpec("hook", "tp/a/b", frozenset(), symbols)},
         maps={name: MapSpec(name, CGROUP_ARRAY, 1, None) for name in maps},
         variables=found,
-        counters={},
+        globals={},
         events={},
         formats=(),
         prints=False,

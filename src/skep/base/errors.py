@@ -11,7 +11,8 @@ SkepError                       the base; str() is one sentence, .remedy says wh
 │   ├── ObjectFormatError       not an eBPF object, or a damaged one           (ValueError)
 │   ├── LoadError               the kernel refuses a map or a program             (OSError)
 │   │   └── VerifierError       ... because its proof failed; .log is the whole log
-│   └── AttachError             it was loaded, but its hook refuses it            (OSError)
+│   ├── AttachError             it was loaded, but its hook refuses it            (OSError)
+│   └── PinError                it cannot be pinned, or a pin is of something else (OSError)
 ├── UnsupportedError            not possible on this machine                             exit 3
 │   ├── HookMissingError        this kernel has not what a program attaches to  (LookupError)
 │   ├── PrivilegeError          a capability is missing                   (PermissionError)
@@ -40,6 +41,7 @@ __all__ = [
     "LoadError",
     "MapError",
     "ObjectFormatError",
+    "PinError",
     "PrivilegeError",
     "ProfileError",
     "ProgramError",
@@ -229,6 +231,20 @@ class VerifierError(LoadError):
 
 class AttachError(ProgramError, OSError):
     """A loaded program cannot be attached to its hook.
+
+    Args:
+        message: one sentence.
+        number: the errno.
+        remedy: what the user can do about it.
+    """
+
+    def __init__(self, message: str, number: int, *, remedy: str | None = None) -> None:
+        super().__init__(message, remedy=remedy)
+        self.errno = number
+
+
+class PinError(ProgramError, OSError):
+    """Something cannot be pinned there, or what is pinned there is of another kind than what is asked for.
 
     Args:
         message: one sentence.

@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import warnings
 from mmap import mmap
 
 from skep._native import ffi, lib, messages
@@ -27,6 +26,7 @@ from skep.base.errors import (
 from skep.kernel.alternatives import Plan
 from skep.kernel.features import privilege_error
 from skep.kernel.handlers import PROBES, readable
+from skep.kernel.held import Held
 from skep.kernel.link import Links, attach
 from skep.kernel.map import open_map
 from skep.kernel.program import Program
@@ -37,9 +37,9 @@ from skep.spec.targets import Targets
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-    from types import TracebackType
-    from typing import Any, Self
+    from typing import Any
 
+    from skep.kernel.variable import Memory, Variable
     from skep.spec.fills import Entry, Fill
     from skep.spec.objectspec import ObjectSpec
 
@@ -54,7 +54,7 @@ _LOG = 64 << 20
 _TRIALS = 4
 
 
-class Object:
+class Object(Held):
     """A loaded spec: a context manager that closes its maps and programs.
 
     Args:
@@ -103,8 +103,10 @@ class Object:
         self._log: Any = None
         self._btf = btf
         # Each is a `Map`, with what can be done with one of its kind.
-        self.maps: dict[str, Any] = {}
-        self.programs: dict[str, Program] = {}
+        self._maps: dict[str, Any] = {}
+        self._programs: dict[str, Program] = {}
+        self._variables: dict[str, Variable] | None = None
+        self._memories: list[Memory] = []
         # libbpf reads the object where it lies: it has to live as long as the handle.
         self._data = ffi.from_buffer(readable(spec.data))
         while self._handle == ffi.NULL:
@@ -113,7 +115,7 @@ class Object:
                 self._prepare(maps or {}, sizes or {})
                 self._load()
             except (LoadError, UnsupportedError) as error:
-                self.close()
+                self._release()
                 # Without what cannot be loaded here, the others may still be of use.
                 if isinstance(error, BtfError):
                     raise
@@ -121,21 +123,22 @@ class Object:
                     raise
                 self._plan.check()
             except BaseException:
-                self.close()
+                self._release()
                 raise
-        self.maps = {
+        self._hold()
+        self._maps = {
             name: open_map(spec.maps[name], lib.bpf_map__fd(map_), lib.bpf_map__max_entries(map_))
             for name, map_ in self._each_map()
             if name in spec.maps
         }
         # Each goes to the first of its programs, which registers it.
         structs = dict(self._each_map()) if any(program.struct for program in spec.programs.values()) else {}
-        self.programs = {
+        self._programs = {
             name: Program(
                 spec.programs[name],
                 lib.bpf_program__fd(program),
                 program,
-                self.maps,
+                self._maps,
                 structs.pop(spec.programs[name].struct, None),
             )
             for name, program in self._each_program()
@@ -144,27 +147,72 @@ class Object:
         if contents:
             self._fill(contents)
 
-    def __enter__(self) -> Self:
-        return self
+    def __repr__(self) -> str:
+        programs, maps = len(self._programs), len(self._maps)
+        return f"<{type(self).__name__} {self.spec.name}: {programs} programs, {maps} maps>"
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
+    @property
+    def maps(self) -> Mapping[str, Any]:
+        """Its maps, by name: each a `Map`, with what can be done with one of its kind.
 
-    def __del__(self) -> None:
-        if getattr(self, "_handle", ffi.NULL) != ffi.NULL:
-            warnings.warn(f"{self.spec!r} was loaded and never closed", ResourceWarning, stacklevel=2, source=self)
-            self.close()
+        Raises:
+            ClosedError: it is closed.
+        """
+        self.check()
+        return self._maps
 
-    def close(self) -> None:
+    @property
+    def programs(self) -> Mapping[str, Program]:
+        """Its programs, by name; those that are not loaded are in `left_out`, too.
+
+        Raises:
+            ClosedError: it is closed.
+        """
+        self.check()
+        return self._programs
+
+    @property
+    def variables(self) -> Mapping[str, Variable]:
+        """Its globals, by name: `variables["dropped"].value` is what programs have counted until now.
+
+        Raises:
+            ClosedError: it is closed.
+
+        Minimum kernel: 5.5. Source: kernel/bpf/arraymap.c (array_map_mmap).
+        """
+        self.check()
+        if self._variables is None:
+            self._variables = self._map_variables()
+        return self._variables
+
+    def _map_variables(self) -> dict[str, Variable]:
+        from skep.kernel.variable import Memory, Variable
+
+        sections: dict[str, Memory] = {}
+        found = {}
+        for spec in (*self.spec.globals.values(), *self.spec.variables.values()):
+            if spec.section not in sections:
+                # libbpf puts the object's name before that of a section without a name of its own.
+                map_ = next((map_ for name, map_ in self._each_map() if name.endswith(spec.section)), None)
+                if map_ is None:
+                    continue
+                memory = Memory(spec.section, lib.bpf_map__fd(map_), lib.bpf_map__value_size(map_))
+                sections[spec.section] = memory
+                self._memories.append(memory)
+            found[spec.name] = Variable(spec, sections[spec.section])
+        return found
+
+    def _release(self) -> None:
         """Closes the maps and programs; what is still attached stays in the kernel as long as its link."""
         if self._handle != ffi.NULL:
             # Their file descriptors and libbpf's handles end here: nobody may use them any more.
-            for map_ in self.maps.values():
+            for memory in self._memories:
+                memory.close()
+            for map_ in self._maps.values():
                 map_.close()
-            self.maps = {}
-            self.programs = {}
+            for program in self._programs.values():
+                program.fd = -1
+                program.handle = ffi.NULL
             lib.bpf_object__close(self._handle)
             self._handle = ffi.NULL
         self._log = None
@@ -176,7 +224,7 @@ class Object:
         from skep.kernel.fill import fill_maps
 
         try:
-            fill_maps(self.maps, self.programs, contents)
+            fill_maps(self._maps, self._programs, contents)
         except BaseException:
             self.close()
             raise
@@ -188,9 +236,8 @@ class Object:
             UnsupportedError: the kernel lacks a hook.
             AttachError: a hook refuses its program.
         """
-        if self._handle == ffi.NULL:
-            raise ValueError(f"{self.spec!r} is closed")
-        left = {name: program for name, program in self.programs.items() if name not in {*self.left_out, *self.open}}
+        self.check()
+        left = {name: program for name, program in self._programs.items() if name not in {*self.left_out, *self.open}}
         if left:
             needed = [name for name in left if self._plan.is_needed(name)]
             return attach(left.values(), self._plan.hooks, self._targets, needed=needed)
@@ -206,22 +253,10 @@ class Object:
 
         Minimum kernel: 5.8. Source: bpf(2), BPF_ENABLE_STATS.
         """
+        self.check()
         if self._statistics < 0:
             self._statistics = lib.bpf_enable_stats(_STATS_RUN_TIME)
         return self._statistics >= 0
-
-    def counter(self, name: str) -> int | None:
-        """The value, now, of a global `__u64` of .bss; None if the object has none of that name."""
-        place = self.spec.counters.get(name)
-        for map_name, map_ in self._each_map():
-            if place is not None and map_name.endswith(".bss"):
-                size = ffi.new("size_t *")
-                lib.bpf_map__initial_value(map_, size)
-                key, value = ffi.new("uint32_t *", 0), ffi.new("unsigned char[]", size[0])
-                if lib.bpf_map_lookup_elem(lib.bpf_map__fd(map_), key, value):
-                    raise LoadError(f"variable {name} cannot be read", ffi.errno)
-                return int(ffi.cast("uint64_t *", value + place)[0])
-        return None
 
     def _open(self, btf: str | None) -> None:
         messages()

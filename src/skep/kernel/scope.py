@@ -101,7 +101,7 @@ class Tree:
     @property
     def missed(self) -> int:
         """Tasks that were not followed, because the tree has more than 16,384."""
-        return self._object.counter("missed") or 0
+        return int(self._object.variables["missed"].value)
 
     def _processes(self) -> Iterable[int]:
         key, following, value = ffi.NULL, ffi.new("uint32_t *"), ffi.new("uint32_t *")

@@ -407,12 +407,17 @@ class Run:
     def _wanted(self, number: int) -> bool:
         return number not in self._ignore and (self._tree is None or number in self._tree)
 
+    @property
+    def _counts_losses(self) -> bool:
+        """Whether programs count what found no room in a ring."""
+        return _LOST in self.spec.globals and self.spec.counts_losses(_LOST)
+
     def summary(self) -> Summary:
         """The account so far; to be asked before the run is closed."""
         loaded, reader, command = self._object, self._reader, self._command
         assert loaded is not None, "a Run has an account while it is open"
         assert reader is not None
-        counted = loaded.counter(_LOST) if self.spec.counts_losses(_LOST) else None
+        counted = loaded.variables[_LOST].value if self._counts_losses else None
         rings = any(self.spec.maps[name].is_ring for name in self.spec.events if name in self.spec.maps)
         living = self._tree.living() if self._tree is not None and command is not None else []
         return Summary(

@@ -14,7 +14,7 @@ from skep.spec.document import SECTION, read_document
 from skep.spec.elf import STT_FUNC, STT_OBJECT, Elf
 from skep.spec.events import RING_SENDERS, SEQUENCE_WRITERS, EventSpec, find_events
 from skep.spec.sections import parse
-from skep.spec.variables import VariableSpec
+from skep.spec.variables import GlobalSpec, VariableSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class ObjectSpec:
         programs: by name, in the order of the file.
         maps: by name.
         variables: the globals that a user may set, by name.
-        counters: offsets in .bss, by name, of the globals that programs count in.
+        globals: those that programs may write, by name.
         events: by name of the ring that carries them, or of the iterator that writes them.
         formats: the format strings of bpf_printk() calls, where the object keeps them.
         prints: does any program print?
@@ -148,11 +148,11 @@ class ObjectSpec:
     """
 
     __slots__ = (
-        "counters",
         "data",
         "description",
         "events",
         "formats",
+        "globals",
         "maps",
         "name",
         "prints",
@@ -168,7 +168,7 @@ class ObjectSpec:
         programs: Mapping[str, ProgramSpec],
         maps: Mapping[str, MapSpec],
         variables: Mapping[str, VariableSpec],
-        counters: Mapping[str, int],
+        globals: Mapping[str, GlobalSpec],  # noqa: A002
         events: Mapping[str, EventSpec],
         formats: tuple[bytes, ...],
         prints: bool,
@@ -179,7 +179,7 @@ class ObjectSpec:
         self.programs = programs
         self.maps = maps
         self.variables = variables
-        self.counters = counters
+        self.globals = globals
         self.events = events
         self.formats = formats
         self.prints = prints
@@ -230,7 +230,7 @@ class ObjectSpec:
             programs=programs,
             maps=maps,
             variables=_variables(elf, btf, notes),
-            counters=_counters(elf),
+            globals=_globals(elf, btf, notes),
             events=find_events(elf, btf, maps, helpers, iterators, known, asked, file),
             formats=tuple(_formats(elf, btf)),
             prints=bool(helpers & _PRINTK),
@@ -357,8 +357,16 @@ def _symbols(elf: Elf, section: str) -> Mapping[str, Symbol]:
     return {symbol.name: symbol for symbol in elf.symbols if symbol.section == index and symbol.type == STT_OBJECT}
 
 
-def _counters(elf: Elf) -> Mapping[str, int]:
-    return {symbol.name: symbol.value for symbol in _symbols(elf, ".bss").values() if symbol.size == 8}
+def _globals(elf: Elf, btf: Btf, notes: Mapping[str, Note]) -> Mapping[str, GlobalSpec]:
+    """The globals that programs may write; those within functions (`handle.calls`) are theirs alone."""
+    found: dict[str, GlobalSpec] = {}
+    for section in [name for name in elf.by_name if name.startswith((".bss", ".data"))]:
+        symbols = _symbols(elf, section)
+        for name, (_, number) in btf.variables(section).items():
+            type_ = btf.type(number)
+            if "." not in name and name in symbols and 0 < type_.size <= symbols[name].size:
+                found[name] = GlobalSpec(name, section, symbols[name].value, type_, notes.get(name))
+    return found
 
 
 def _formats(elf: Elf, btf: Btf) -> Iterable[bytes]:

@@ -180,14 +180,14 @@ class Value:
     def _text(self, value: object) -> bytes:
         if not isinstance(value, str):
             raise UsageError(f"{self.name} takes text, not {value!r}")
-        data = self._encoded(value)
+        data = self.encode(value)
         # Programs read up to the NUL: there has to be one.
         if data[-1:] != b"\0":
             raise UsageError(f"{self.name} takes at most {self.type.size - 1} bytes of text, not {value!r}")
         return data
 
     def _number(self, value: object) -> bytes:
-        data = self._encoded(value)
+        data = self.encode(value)
         # Bytes are what they are.
         swapped = self._byte_order != sys.byteorder and not isinstance(value, bytes)
         return data[::-1] if swapped else data
@@ -195,12 +195,17 @@ class Value:
     def _float(self, value: object) -> bytes:
         from math import isfinite
 
-        data = self._encoded(value)
+        data = self.encode(value)
         if not isfinite(struct.unpack(_FLOATS[self.type.size], data)[0]):
             raise UsageError(f"{self.name} takes a {self.type.name}, a finite number, not {value!r}")
         return data
 
-    def _encoded(self, value: object) -> bytes:
+    def encode(self, value: object) -> bytes:
+        """The bytes of a value, by its type alone: of a struct or an array, too, which are given as in rows.
+
+        Raises:
+            UsageError: the type does not take that value.
+        """
         try:
             return encoder(self.type)(value)
         except MisfitError as error:

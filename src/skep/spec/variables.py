@@ -1,4 +1,4 @@
-"""`const volatile` globals as options: what they are called on the command line, and their values."""
+"""The globals of a kernel file: what they are called on the command line, and their values."""
 
 from __future__ import annotations
 
@@ -12,14 +12,46 @@ if TYPE_CHECKING:
 
     from skep.base.schema import Type
 
-__all__ = ["VariableSpec"]
+__all__ = ["GlobalSpec", "VariableSpec"]
 
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _OPTION_CHARACTERS = _LETTERS | frozenset("0123456789_-")
 
 
-class VariableSpec:
-    """One global that may be set before load.
+class GlobalSpec:
+    """One global that programs and user space share as long as the object is loaded.
+
+    Args:
+        name: as in C.
+        section: the section that holds it.
+        offset: in that section, in bytes.
+        type: its type.
+        note: its doc comment.
+    """
+
+    __slots__ = ("name", "note", "offset", "section", "type")
+
+    def __init__(self, name: str, section: str, offset: int, type: Type, note: Note | None = None) -> None:  # noqa: A002
+        self.name = name
+        self.section = section
+        self.offset = offset
+        self.type = type
+        self.note = note or Note("", {})
+
+    @property
+    def meaning(self) -> str | None:
+        """What decides how its value is given (`skep.spec.values`): @format, else its type and name."""
+        stated: str | None = self.note.value("format")
+        return stated or input_meaning(self.name, self.type)
+
+    @property
+    def codec(self) -> Value:
+        """What turns its value into bytes, and bytes into its value."""
+        return Value(self.name, self.type, self.meaning)
+
+
+class VariableSpec(GlobalSpec):
+    """One `const volatile` global: it is set before load, and is a constant to the verifier.
 
     Args:
         name: as in C.
@@ -33,7 +65,7 @@ class VariableSpec:
         ProgramError: @cmdarg asks for what the variable does not take.
     """
 
-    __slots__ = ("data", "name", "note", "offset", "section", "type")
+    __slots__ = ("data",)
 
     def __init__(
         self,
@@ -44,12 +76,8 @@ class VariableSpec:
         data: bytes,
         note: Note | None = None,
     ) -> None:
-        self.name = name
-        self.section = section
-        self.offset = offset
-        self.type = type
+        super().__init__(name, section, offset, type, note)
         self.data = data
-        self.note = note or Note("", {})
         default = self._cmdarg("default")
         if default is not None and not any(data):
             try:
@@ -89,23 +117,13 @@ class VariableSpec:
         return f"-{letter}"
 
     @property
-    def meaning(self) -> str | None:
-        """What decides how its value is given (`skep.spec.values`): @format, else its type and name."""
-        stated: str | None = self.note.value("format")
-        return stated or input_meaning(self.name, self.type)
-
-    @property
     def is_option(self) -> bool:
         """Whether it can be given as text, and is not skep's own to set (`skep_...`)."""
-        return self._value.takes_text and not self.name.startswith("skep_")
+        return self.codec.takes_text and not self.name.startswith("skep_")
 
     @property
-    def _value(self) -> Value:
-        return Value(self.name, self.type, self.meaning)
-
-    @property
-    def value(self) -> int | bool | float | str | bytes:
-        """The value: a number, a boolean, the text up to the first NUL or of an address; of any other type its bytes.
+    def value(self) -> Any:
+        """The value: a number, a boolean, the text up to the first NUL or of an address; a row, a tuple of an array.
 
         A port in network byte order is the number that people know. An enum may be set by name, an address of 32 bits
         by the number that C has for it. Text keeps room for the NUL behind it.
@@ -113,11 +131,11 @@ class VariableSpec:
         Raises:
             UsageError: the type does not take that value.
         """
-        return self._value.read(self.data)
+        return self.codec.read(self.data)
 
     @value.setter
     def value(self, value: object) -> None:
-        self.data = self._value.write(value)
+        self.data = self.codec.write(value)
 
     def parse(self, text: str) -> None:
         """Sets the value from text.
@@ -129,4 +147,4 @@ class VariableSpec:
         Raises:
             UsageError: it is none of those that the type takes, or out of its range.
         """
-        self.data = self._value.parse(text)
+        self.data = self.codec.parse(text)

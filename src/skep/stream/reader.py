@@ -95,7 +95,6 @@ class Reader:
             raise UsageError(f"a batch of {size} records", remedy="A batch has one record at least.")
         if linger < 0:
             raise UsageError(f"a linger of {linger} s", remedy="It is a time in seconds, or 0.")
-        self._loaded = loaded
         self._size = size
         self._linger = linger
         self._copy = copy
@@ -103,7 +102,7 @@ class Reader:
         self._split = Kinds.groups if grouped else Kinds.runs
         self._sources: list[_Source] = []
         self._streams: list[Printk] = []
-        self._counts = loaded.spec.counts_losses(_LOST)
+        self._counter = loaded.variables.get(_LOST) if loaded.spec.counts_losses(_LOST) else None
         self._counted = 0
         self._arrivals: Arrivals | None = None
         self._more = False
@@ -217,11 +216,11 @@ class Reader:
 
     def _lost_of_rings(self) -> int:
         """How many more records the kernel file says that it could not send."""
-        if not self._counts:
+        if self._counter is None:
             return 0
-        counted = self._loaded.counter(_LOST) or 0
+        counted = self._counter.value
         lost, self._counted = counted - self._counted, counted
-        return lost
+        return int(lost)
 
     @property
     def lost(self) -> int:

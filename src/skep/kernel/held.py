@@ -1,0 +1,91 @@
+"""`Held`: what owns something of the kernel's, until it is closed, and only in the process that opened it.
+
+A fork has the same file descriptors as its parent: it would keep programs attached that the parent has detached, or
+detach those that the parent still wants. So a fork lets go of all of them at once, detaches nothing, and is refused
+when it uses one.
+
+Source: fork(2), bpf(2); kernel/bpf/syscall.c (bpf_link_release: a link goes with its last file descriptor).
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from weakref import WeakValueDictionary
+
+from skep.base.errors import ClosedError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+__all__ = ["Held"]
+
+# By their id: a mapping has no hash.
+_open: WeakValueDictionary[int, Held] = WeakValueDictionary()
+
+
+class Held:
+    """Something of the kernel's: a context manager that closes it. One that is never closed raises ResourceWarning."""
+
+    # Why it cannot be used any more; what was never opened needs no closing.
+    _gone = "was never opened"
+
+    def _hold(self) -> None:
+        """From here on it is to be closed."""
+        self._gone = ""
+        _open[id(self)] = self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not self._gone:
+            warnings.warn(f"{self!r} was never closed", ResourceWarning, stacklevel=2, source=self)
+            self.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed; in a fork of the process that opened it, it is."""
+        return bool(self._gone)
+
+    def check(self) -> None:
+        """Refuses what needs it open.
+
+        Raises:
+            ClosedError: it is closed, or another process opened it.
+        """
+        if self._gone:
+            raise ClosedError(f"{self!r} {self._gone}", remedy="Load and attach in the process that uses it.")
+
+    def close(self) -> None:
+        """Lets go of it. To close it twice is fine."""
+        if not self._gone:
+            self._gone = "is closed"
+            self._release()
+
+    def _release(self) -> None:
+        """Gives back what it holds."""
+        raise NotImplementedError
+
+    def _abandon(self) -> None:
+        """In a fork: closes its file descriptors, and leaves alone what they stand for."""
+        self._release()
+
+
+def _forked() -> None:
+    # Told of all first: one may close others as it goes.
+    inherited = [held for held in _open.values() if not held.closed]
+    for held in inherited:
+        held._gone = f"belongs to process {os.getppid()}, and this is a fork of it"  # noqa: SLF001 - its own base
+    for held in inherited:
+        held._abandon()  # noqa: SLF001
+
+
+os.register_at_fork(after_in_child=_forked)
