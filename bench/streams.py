@@ -4,7 +4,7 @@ A kernel program of our own fills a ring of 16 MiB, or the perf buffer of one CP
 empty. Its records have eight fields, 64 bytes: five numbers, an errno and two texts.
 
 ring      to NumPy arrays whose columns are used; beside a C program whose libbpf callback copies each record
-rows      to plain tuples, and to typed rows
+rows      to plain tuples, to typed rows, and to dicts with what their numbers stand for
 ndjson    to lines of JSON, written to /dev/null
 mixed     of two types in turn, grouped to arrays and in order to rows
 arrow     to Arrow tables
@@ -31,6 +31,7 @@ from skep._native import ffi, lib
 from skep.stream.batch import Batch
 from skep.stream.reader import Reader
 from skep.stream.resolve import resolve
+from skep.view.dicts import Dicts
 from skep.view.ndjson import Ndjson
 
 HERE = Path(__file__).parent
@@ -143,12 +144,14 @@ def _each(program: str, runs: int, uses: dict[str, Callable[[Batch], object]], *
 
 def rows(runs: int) -> list[Row]:
     """To Python's objects."""
+    view = Dicts(resolve())
     return _each(
         "ring",
         runs,
         {
             "tuples": lambda batch: _exhaust(batch.tuples()),
             "typed rows": lambda batch: _exhaust(batch.rows()),
+            "dicts with meaning": lambda batch: _exhaust(view.render(batch.schema, batch.rows())),
         },
     )
 

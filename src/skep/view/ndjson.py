@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from skep.base.schema import Field, Schema, Type
     from skep.stream.names import Names
 
-__all__ = ["Ndjson"]
+__all__ = ["Keys", "Ndjson"]
 
 # Of the years 1 to 9999, in seconds since the epoch: what ISO 8601 writes without agreement between the parties.
 _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
@@ -71,69 +71,89 @@ class Ndjson:
         return "".join(write(rows))
 
 
-class _Known(dict[object, str]):
+class _Known(dict[object, object]):
     """What was written before, by its value: those of events repeat."""
 
     __slots__ = ("_final", "_write")
 
-    def __init__(self, write: Callable[[Any], str], *, final: bool) -> None:
+    def __init__(self, write: Callable[[Any], Any], *, final: bool) -> None:
         super().__init__()
         self._write = write
         # Else what has no name may get one.
         self._final = final
 
-    def __missing__(self, value: object) -> str:
+    def __missing__(self, value: object) -> object:
         if len(self) >= _KNOWN:
             self.clear()
-        text = self._write(value)
-        if self._final or text != "null":
-            self[value] = text
-        return text
+        written = self._write(value)
+        if self._final or written not in {"null", None}:
+            self[value] = written
+        return written
+
+
+class Keys:
+    """The keys of a schema's objects, and how their values are got from a row: what is evaluated once for each.
+
+    Args:
+        fields: of the struct.
+        names: resolved names of the run.
+        own: what makes a field's value of what stands in the row; None: that is it.
+        second: what is made of the JSON that a second key's value is written as.
+
+    `cells` holds expressions by key, over what `row` calls the members of a row and what `used` holds. They are made of
+    positions only, never of text from the object.
+    """
+
+    def __init__(
+        self,
+        fields: tuple[Field, ...],
+        names: Names,
+        own: Callable[[Field], Callable[[Any], Any] | None],
+        second: Callable[[Callable[[Any], str]], Callable[[Any], Any]],
+    ) -> None:
+        self.cells: dict[str, str] = {}
+        self.used: dict[str, Any] = {}
+        self.row = "".join(f"r{index}, " for index in range(len(fields)))
+        taken = {field.name for field in fields}
+        for index, field in enumerate(fields):
+            if hidden(field):
+                continue
+            made = own(field)
+            short = field.type.kind == "text" and field.type.size <= _SHORT
+            self.cells[field.name] = f"r{index}" if made is None else self._call(made, f"r{index}", known=short)
+            more = _second(fields, index, names)
+            if more is not None and f"{field.name}_{more[0]}" not in taken:
+                suffix, write, of_row = more
+                self.cells[f"{field.name}_{suffix}"] = self._call(
+                    second(write),
+                    f"({self.row})" if of_row else f"r{index}",
+                    known=suffix == "name" and field.type.kind != "array",
+                    final=field.meaning not in {"uid", "gid"},
+                )
+
+    def _call(self, function: Callable[[Any], Any], argument: str, *, known: bool, final: bool = True) -> str:
+        name = f"n{len(self.used)}"
+        self.used[name] = _Known(function, final=final) if known else function
+        return f"{name}[{argument}]" if known else f"{name}({argument})"
 
 
 def _objects(
     fields: tuple[Field, ...], names: Names, label: str = "", end: str = ""
 ) -> Callable[[Iterable[Any]], list[str]]:
     """A function from rows to their objects: one expression, made once a schema."""
-    parts = [label.replace("%", "%%")] if label else []
-    used: dict[str, Any] = {}
 
-    def add(key: str, cell: str) -> None:
-        parts.append(f"{_quote(key).replace('%', '%%')}: %s")
-        cells.append(cell)
+    def own(field: Field) -> Callable[[Any], str] | None:
+        # `%s` writes a number.
+        is_number = field.type.kind in {"int", "enum", "pointer"}
+        return None if is_number else _value(field.type, field.meaning, names)
 
-    def call(function: Callable[[Any], str], argument: str, *, known: bool = False, final: bool = True) -> str:
-        name = f"n{len(used)}"
-        used[name] = _Known(function, final=final) if known else function
-        return f"{name}[{argument}]" if known else f"{name}({argument})"
-
-    cells: list[str] = []
-    row = "".join(f"r{index}, " for index in range(len(fields)))
-    taken = {field.name for field in fields}
-    for index, field in enumerate(fields):
-        if hidden(field):
-            continue
-        if field.type.kind in {"int", "enum", "pointer"}:
-            add(field.name, f"r{index}")  # `%s` writes the number
-        else:
-            value = _value(field.type, field.meaning, names)
-            short = field.type.kind == "text" and field.type.size <= _SHORT
-            add(field.name, call(value, f"r{index}", known=short))
-        second = _second(fields, index, names)
-        if second is not None and f"{field.name}_{second[0]}" not in taken:
-            suffix, write, of_row = second
-            known = not of_row and suffix == "name" and field.type.kind != "array"
-            add(
-                f"{field.name}_{suffix}",
-                call(
-                    write, f"({row})" if of_row else f"r{index}", known=known, final=field.meaning not in {"uid", "gid"}
-                ),
-            )
-    used["template"] = f"{{{', '.join(parts)}}}{end.replace('%', '%%')}"
-    # Made of positions only, never of text from the object.
-    expression = f"template % ({''.join(f'{cell}, ' for cell in cells)})"
+    keys = Keys(fields, names, own, lambda write: write)
+    parts = [label] if label else []
+    parts += [f"{_quote(key)}: \0" for key in keys.cells]
+    template = f"{{{', '.join(parts)}}}{end}".replace("%", "%%").replace("\0", "%s")
+    expression = f"template % ({''.join(f'{cell}, ' for cell in keys.cells.values())})"
     write_all: Callable[[Iterable[Any]], list[str]] = eval(  # noqa: S307
-        f"lambda rows: [{expression} for ({row}) in rows]", used
+        f"lambda rows: [{expression} for ({keys.row}) in rows]", {**keys.used, "template": template}
     )
     return write_all
 
