@@ -22,6 +22,7 @@ from skep.session import api
 from skep.spec.compiler import find_compiler
 from skep.spec.trust import refuse_untrusted
 from skep.stream.names import Names
+from skep.view.dicts import Dicts
 from skep.view.doctor import doctor_json, doctor_text
 from skep.view.ndjson import Ndjson
 
@@ -131,6 +132,7 @@ def test_names_of_an_object_are_no_code(tmp_path):
     assert len(row) == 4
     assert written["_event"] == evil
     assert {field.name for field in fields} < written.keys()
+    assert set(next(Dicts(Names()).render(schema, [row]))) == {field.name for field in fields}
     assert [path.name for path in tmp_path.iterdir()] == []
 
 

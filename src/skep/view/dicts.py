@@ -38,9 +38,7 @@ class Dicts:
         make = self._made.get(schema)
         if make is None:
             keys = Keys(schema.fields, self._names, lambda _: None, lambda write: lambda value: loads(write(value)))
-            used = {**keys.used, **{f"k{index}": key for index, key in enumerate(keys.cells)}}
+            names = {f"k{index}": key for index, key in enumerate(keys.cells)}
             members = ", ".join(f"k{index}: {cell}" for index, cell in enumerate(keys.cells.values()))
-            # Made of positions only, never of text from the object.
-            make = eval(f"lambda rows: ({{{members}}} for ({keys.row}) in rows)", used)  # noqa: S307
-            self._made[schema] = make
+            make = self._made[schema] = keys.compiled(f"{{{members}}}", names)
         return make(rows)

@@ -29,7 +29,7 @@ from skep.view.formatters import CLOCKS, FORMATTERS, escape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
     from skep.base.schema import Field, Schema, Type
@@ -55,7 +55,7 @@ class Ndjson:
     def __init__(self, names: Names, *, labelled: bool = False) -> None:
         self._names = names
         self._labelled = labelled
-        self._objects: dict[Schema, Callable[[Iterable[Any]], list[str]]] = {}
+        self._objects: dict[Schema, Callable[[Iterable[Any]], Iterator[str]]] = {}
 
     def render(self, schema: Schema, rows: Iterable[Any]) -> str:
         """The lines of some rows, each ended by a newline.
@@ -100,8 +100,7 @@ class Keys:
         own: what makes a field's value of what stands in the row; None: that is it.
         second: what is made of the JSON that a second key's value is written as.
 
-    `cells` holds expressions by key, over what `row` calls the members of a row and what `used` holds. They are made of
-    positions only, never of text from the object.
+    `cells` holds expressions by key. They are made of positions only, never of text from the object.
     """
 
     def __init__(
@@ -112,8 +111,8 @@ class Keys:
         second: Callable[[Callable[[Any], str]], Callable[[Any], Any]],
     ) -> None:
         self.cells: dict[str, str] = {}
-        self.used: dict[str, Any] = {}
-        self.row = "".join(f"r{index}, " for index in range(len(fields)))
+        self._used: dict[str, Any] = {}
+        self._row = "".join(f"r{index}, " for index in range(len(fields)))
         taken = {field.name for field in fields}
         for index, field in enumerate(fields):
             if hidden(field):
@@ -126,20 +125,32 @@ class Keys:
                 suffix, write, of_row = more
                 self.cells[f"{field.name}_{suffix}"] = self._call(
                     second(write),
-                    f"({self.row})" if of_row else f"r{index}",
+                    f"({self._row})" if of_row else f"r{index}",
                     known=suffix == "name" and field.type.kind != "array",
                     final=field.meaning not in {"uid", "gid"},
                 )
 
     def _call(self, function: Callable[[Any], Any], argument: str, *, known: bool, final: bool = True) -> str:
-        name = f"n{len(self.used)}"
-        self.used[name] = _Known(function, final=final) if known else function
+        name = f"n{len(self._used)}"
+        self._used[name] = _Known(function, final=final) if known else function
         return f"{name}[{argument}]" if known else f"{name}({argument})"
+
+    def compiled(self, expression: str, constants: Mapping[str, Any]) -> Callable[[Iterable[Any]], Iterator[Any]]:
+        """A function from rows to what an expression makes of each.
+
+        Args:
+            expression: over `cells` and the names of the constants.
+            constants: by name.
+        """
+        function: Callable[[Iterable[Any]], Iterator[Any]] = eval(  # noqa: S307
+            f"lambda rows: ({expression} for ({self._row}) in rows)", {**self._used, **constants}
+        )
+        return function
 
 
 def _objects(
     fields: tuple[Field, ...], names: Names, label: str = "", end: str = ""
-) -> Callable[[Iterable[Any]], list[str]]:
+) -> Callable[[Iterable[Any]], Iterator[str]]:
     """A function from rows to their objects: one expression, made once a schema."""
 
     def own(field: Field) -> Callable[[Any], str] | None:
@@ -152,15 +163,12 @@ def _objects(
     parts += [f"{_quote(key)}: \0" for key in keys.cells]
     template = f"{{{', '.join(parts)}}}{end}".replace("%", "%%").replace("\0", "%s")
     expression = f"template % ({''.join(f'{cell}, ' for cell in keys.cells.values())})"
-    write_all: Callable[[Iterable[Any]], list[str]] = eval(  # noqa: S307
-        f"lambda rows: [{expression} for ({keys.row}) in rows]", {**keys.used, "template": template}
-    )
-    return write_all
+    return keys.compiled(expression, {"template": template})
 
 
 def _object(fields: tuple[Field, ...], names: Names) -> Callable[[Any], str]:
     write = _objects(fields, names)
-    return lambda row: write((row,))[0]
+    return lambda row: next(write((row,)))
 
 
 def _value(held: Type, meaning: str | None, names: Names) -> Callable[[Any], str]:
