@@ -22,12 +22,11 @@ if TYPE_CHECKING:
 __all__ = ["diagnostic_lines"]
 
 
-def diagnostic_lines(found: Diagnostic, *, remedy: bool = True) -> Iterator[str]:
+def diagnostic_lines(found: Diagnostic) -> Iterator[str]:
     """The lines.
 
     Args:
         found: what to show.
-        remedy: show its suggestion, too.
     """
     yield f"{found} [{found.id}]"
     if found.source:
@@ -46,6 +45,6 @@ def diagnostic_lines(found: Diagnostic, *, remedy: bool = True) -> Iterator[str]
         yield f"{'':>6}   {span.message}"
         before = span.line
     yield from found.details
-    if remedy and found.suggestion:
+    if found.suggestion:
         yield "instead:"
         yield from (f"  {line}" for line in found.suggestion.splitlines())
