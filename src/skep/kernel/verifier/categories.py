@@ -198,8 +198,8 @@ _ORDER: Sequence[Category] = (
         "reference-release",
         "lifetime",
         "only what was acquired can be released, once, by the pointer that was handed out",
-        r"unacquired reference|has not been acquired before|must be referenced|expects refcounted|release func"
-        r"|reference has not|acquired reference|Helper has invalid btf_id",
+        r"unacquired reference|has not been acquired before|must be referenced(?! or trusted)|expects refcounted"
+        r"|release func|reference has not|acquired reference|Helper has invalid btf_id",
     ),
     Category(
         "null-pointer",
