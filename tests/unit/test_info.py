@@ -86,7 +86,7 @@ def section_of(spec: ObjectSpec, title: str) -> str:
 MADE = spec_of(
     description="Shows what is made, and by whom: a description that is longer than the hundred columns "
     "which a page has.",
-    programs={"begin": ("tp/a/begin", {"state", "limit"}), "finish": ("uprobe//bin/made:finish", {"state", "events"})},
+    programs={"begin": ("tp/a/begin", {"state", "bound"}), "finish": ("uprobe//bin/made:finish", {"state", "events"})},
     maps=(
         MapSpec("events", 27, 0, None),
         MapSpec("state", 1, 1024, U32),
@@ -98,7 +98,7 @@ MADE = spec_of(
     ),
     variables=(
         variable("skep_lost_soul"),
-        variable("limit", doc="How many are shown. " * 5),
+        variable("bound", doc="How many are shown. " * 5),
         variable("just_one", BOOL, b"\1"),
         variable("pid", doc="Only this process."),
         variable("key", BYTES),
@@ -134,7 +134,7 @@ Maps
 
 Options of skep run
   OPTION      TYPE  DEFAULT  HELP
-  --limit     u32   7        How many are shown. How many are shown. How many are shown. How many
+  --bound     u32   7        How many are shown. How many are shown. How many are shown. How many
                              are shown. How many are shown.
   --just-one  bool  True
 

@@ -41,13 +41,13 @@ def names_of(spec: ObjectSpec) -> dict[str, str]:
     ("variables", "expected"),
     [
         pytest.param([("min_us", U64, "")], {"min_us": "--min-us"}, id="its name"),
-        pytest.param([("limit", U32, '@cmdarg {"long": "at-most"}')], {"limit": "--at-most"}, id="what @cmdarg says"),
-        pytest.param([("limit", U32, '@cmdarg {"long": "count"}')], {"limit": "--limit"}, id="a name that skep has"),
+        pytest.param([("bound", U32, '@cmdarg {"long": "at-most"}')], {"bound": "--at-most"}, id="what @cmdarg says"),
+        pytest.param([("bound", U32, '@cmdarg {"long": "count"}')], {"bound": "--bound"}, id="a name that skep has"),
         pytest.param([("count", U32, "")], {}, id="a variable of a name that skep has"),
         pytest.param([("uid", U32, "")], {}, id="a variable that a word fills"),
         pytest.param([("uid", U32, "@format bytes")], {"uid": "--uid"}, id="a variable that no word fills"),
         pytest.param(
-            [("limit", U32, '@cmdarg {"long": "other"}'), ("other", U32, "")], {"limit": "--other"}, id="taken before"
+            [("bound", U32, '@cmdarg {"long": "other"}'), ("other", U32, "")], {"bound": "--other"}, id="taken before"
         ),
         pytest.param([("verbose", BOOL, ""), ("no_verbose", BOOL, "")], {"verbose": "--verbose"}, id="its negation"),
         pytest.param([("odd\x1b[2Jname", U32, "")], {}, id="a name that C would not take"),
@@ -63,7 +63,7 @@ def parsed(spec: ObjectSpec, *arguments: str) -> dict[str, object]:
 
 def test_a_short_option_is_taken_where_it_is_free() -> None:
     spec = spec_of(
-        ("limit", U32, '@cmdarg {"short": "l"}'),
+        ("bound", U32, '@cmdarg {"short": "l"}'),
         ("least", U32, '@cmdarg {"short": "l"}'),
         ("target", U32, '@cmdarg {"short": "p"}'),
         ("verbose", BOOL, '@cmdarg {"short": "v"}'),
@@ -71,7 +71,7 @@ def test_a_short_option_is_taken_where_it_is_free() -> None:
 
     found = parsed(spec, "-l", "5", "-v", "-p", "7")
 
-    assert found["variable limit"] == "5"
+    assert found["variable bound"] == "5"
     assert found["variable verbose"] is True
     assert found["pid"] == [7]
     assert "variable least" not in found
@@ -80,7 +80,7 @@ def test_a_short_option_is_taken_where_it_is_free() -> None:
 def test_words_are_options_only_where_they_fill_something() -> None:
     assert parsed(spec_of(("targ_uid", U32, "")), "--uid", "root")["word uid"] == "root"
     with pytest.raises(UsageError) as raised:
-        parsed(spec_of(("limit", U32, "")), "--uid", "root")
+        parsed(spec_of(("bound", U32, "")), "--uid", "root")
     assert str(raised.value) == "there is no option --uid"
 
 

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
     Cell = Callable[[Any], str]
 
-__all__ = ["Column", "address_of", "applies", "columns_of", "hidden"]
+__all__ = ["TEXTS", "Column", "address_of", "applies", "cell_of", "columns_of", "hidden"]
 
 _SCALARS = frozenset({"int", "enum", "pointer"})
 _ADDRESSES = {"ipv4": (4,), "ipv6": (16,), "ip": (4, 16)}  # meaning -> sizes that it can have
-_TEXTS = frozenset({"comm", "text"})
+TEXTS = frozenset({"comm", "text"})
+"""The meanings of what is text, whatever its type in C."""
 
 # Widths that fit nearly every value, since the first batch is often a single event.
 _WIDTHS = {
@@ -88,13 +89,28 @@ def columns_of(fields: tuple[Field, ...], names: Names) -> list[Column]:
     return [
         Column(
             escape(field.name),
-            _cell(fields, index, names),
+            cell_of(fields, index, names),
             _width(field.type, field.meaning),
             right=_right(field.type, field.meaning),
         )
         for index, field in enumerate(fields)
         if not hidden(field)
     ]
+
+
+def cell_of(fields: tuple[Field, ...], index: int, names: Names) -> Cell:
+    """How a table writes a field: a function from a row to text.
+
+    Args:
+        fields: the schema's.
+        index: of the field in it.
+        names: for the formatters.
+    """
+    address = address_of(fields, index, names)
+    if address is not None:
+        return address
+    show = _show(fields[index].type, fields[index].meaning, names)
+    return lambda row: show(row[index])
 
 
 def hidden(field: Field) -> bool:
@@ -113,7 +129,7 @@ def applies(held: Type, meaning: str | None) -> bool:
         if held.size not in _ADDRESSES[meaning]:
             return False
         return held.kind in {"int", "bytes"} or (held.element is not None and held.element.kind == "int")
-    if meaning in _TEXTS:
+    if meaning in TEXTS:
         return held.kind in {"text", "bytes"} or (held.element is not None and held.element.size == 1)
     return meaning in FORMATTERS and held.kind in _SCALARS and held.size <= 8
 
@@ -157,14 +173,6 @@ def address_of(fields: tuple[Field, ...], index: int, names: Names) -> Cell | No
         return lambda row: format_ip(get(row), row[family])
     other = AF_INET6 if meaning == "ipv4" else AF_INET
     return lambda row: "" if row[family] == other else write(get(row), names)
-
-
-def _cell(fields: tuple[Field, ...], index: int, names: Names) -> Cell:
-    address = address_of(fields, index, names)
-    if address is not None:
-        return address
-    show = _show(fields[index].type, fields[index].meaning, names)
-    return lambda row: show(row[index])
 
 
 def _show(held: Type, meaning: str | None, names: Names) -> Cell:

@@ -70,6 +70,10 @@ class Ndjson:
             write = self._objects[schema] = _objects(schema.fields, self._names, label, end="\n")
         return "".join(write(rows))
 
+    def finish(self) -> str:
+        """Nothing: all rows are written as they come."""
+        return ""
+
 
 class _Known(dict[object, object]):
     """What was written before, by its value: those of events repeat."""

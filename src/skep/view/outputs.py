@@ -1,6 +1,9 @@
 """What `-o` offers: words, and the view that each stands for.
 
-A view is made for one run. Its `render(schema, rows)` gives the text of some rows, which may be "".
+A view is made for one run. Its `render(schema, rows)` gives the text of some rows, which may be "". Its `finish()`,
+after each interval and at the end, gives the text of what it has held back, and begins anew.
+
+What chooses among the records, orders or counts them is a view of its own, before one of these (`skep.view.selection`).
 """
 
 from __future__ import annotations
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
 
         def render(self, schema: Schema, rows: Iterable[Any]) -> str:
             """The text of some rows of one schema."""
+
+        def finish(self) -> str:
+            """The text of what was held back."""
 
 
 __all__ = ["OUTPUTS"]

@@ -71,6 +71,10 @@ class Table:
             lines.insert(0, [column.name.upper() for column in columns])
         return "".join([layout.line(texts) for texts in lines])
 
+    def finish(self) -> str:
+        """Nothing: all rows are written as they come."""
+        return ""
+
 
 class _Layout:
     # Where the columns of one schema stand. Most lines are one `%`; those with a value that is too long or not ASCII
