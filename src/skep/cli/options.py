@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from skep.spec.objectspec import ObjectSpec
     from skep.spec.variables import VariableSpec
 
-__all__ = ["option_names", "run_parser"]
+__all__ = ["COUNTED", "option_names", "run_parser"]
+
+COUNTED = 0
+"""What `--count` without a number gives: the records are to be counted."""
 
 _PID = "only this process and its later children"
 # What an option takes, in help: by meaning or else by kind of type.
@@ -58,11 +61,38 @@ def run_parser(spec: ObjectSpec | None = None) -> tuple[Parser, list[Action]]:
     add = parser.add_argument
     actions = [
         add("-o", "--output", choices=OUTPUTS, default="table", help="how to show events (default: table)"),
+        add(
+            "--filter",
+            default="",
+            metavar="EXPRESSION",
+            help="show these only: 'pid == 3 and comm =~ \"py.*\" and ret < 0'",
+        ),
+        add("--fields", default="", metavar="A,B", help="show these fields, in this order; -A shows all but A"),
+        add("--sort", default="", metavar="FIELD", help="show them at the end, in this order; -FIELD: largest first"),
+        add(
+            "--group-by", default="", metavar="A,B", help="count the records that have these fields in common, together"
+        ),
+        add("--sum", default="", metavar="FIELD", help="add up a field, or several: of each group, or of all records"),
+        add("--hist", default="", metavar="FIELD", help="draw how a number is distributed, in ranges that double"),
+        add("--hist-linear", default="", metavar="FIELD:STEP", help="the same, in ranges that are STEP wide"),
+        add("--limit", type=positive, metavar="N", help="show no more than the first N"),
         add("-p", "--pid", type=positive, action="append", default=[], help=words.pop("pid", _PID)),
         add("--system", action="store_true", help="the events of all processes, with a command or --pid too"),
         add("--duration", type=duration, metavar="TIME", help="end after this time (10s, 5m)"),
-        add("--interval", type=duration, metavar="TIME", help="read iterators so often (default: once)"),
-        add("--count", type=positive, metavar="N", help="end after so many events"),
+        add(
+            "--interval",
+            type=duration,
+            metavar="TIME",
+            help="read iterators, and show what is counted, so often (default: once)",
+        ),
+        add(
+            "--count",
+            type=positive,
+            nargs="?",
+            const=COUNTED,
+            metavar="N",
+            help="end after so many events; without N: count them, all or those of each group",
+        ),
         add("--set", action="append", default=[], metavar="NAME=VALUE", help="set a variable of the kernel file"),
         add("--map", action="append", default=[], metavar="NAME.max_entries=N", help="set the size of a map"),
         add("--fill", action="append", default=[], metavar="MAP=KEY[:VALUE]", help="put an entry into a map"),

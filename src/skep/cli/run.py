@@ -8,7 +8,7 @@ import sys
 
 from skep.base.errors import LoadError, UsageError
 from skep.base.nearest import nearest
-from skep.cli.options import run_parser
+from skep.cli.options import COUNTED, run_parser
 from skep.session.api import find_source, read_spec
 from skep.session.run import Run, Stop
 from skep.session.words import fill_words
@@ -17,6 +17,7 @@ from skep.spec.trust import stranger
 from skep.spec.words import WORDS, questions, words_of
 from skep.stream.resolve import follow_clock, resolve
 from skep.view.outputs import OUTPUTS
+from skep.view.selection import selected
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the verb."""
-    own, command = _split(arguments, "--")
+    own, command = _split(_joined(arguments), "--")
     parser, actions = run_parser()
     source, rest = _source(own, parser, actions)
     with Stop() as stop:
@@ -66,6 +67,9 @@ def main(arguments: Sequence[str]) -> int:
 def _run(
     spec: Spec, options: Namespace, source: str, command: Sequence[str], targets: Targets, fill: Fill, stop: Stop
 ) -> None:
+    # Before anything is loaded: what is asked of fields may be wrong.
+    names = resolve()
+    view = _view(spec, options, names)
     with Run(
         spec,
         command=command,
@@ -90,18 +94,22 @@ def _run(
             _say(options, notice)
         programs = "1 program" if len(run.attached) == 1 else f"{len(run.attached)} programs"
         _say(options, f"{source}: {programs} attached; Ctrl-C ends")
-        names = resolve()
-        view = _view(spec, options, names)
         try:
-            for batch in run.batches(duration=options.duration, count=options.count):
+            count = None if options.count == COUNTED else options.count
+            for batch in run.batches(duration=options.duration, count=count, passed=lambda: _write(view.finish())):
                 follow_clock(names)
-                sys.stdout.write(view.render(batch.schema, batch.rows()))
-                sys.stdout.flush()
+                _write(view.render(batch.schema, batch.rows()))
+            _write(view.finish())
         except BrokenPipeError:
             _summarize(run, options)
             raise
         # Before the links go, which takes the kernel a while.
         _summarize(run, options)
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 def _summarize(run: Run, options: Namespace) -> None:
@@ -188,6 +196,18 @@ def _fill(spec: Spec, assignments: Sequence[str]) -> Fill:
     return read_fill(spec, assignments)
 
 
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """The arguments, values that begin with a - joined to their options: argparse would take them for options."""
+    given = list(arguments)
+    for position in range(len(given) - 1, 0, -1):
+        option, value = given[position - 1 : position + 1]
+        if "--" in given[:position]:
+            continue
+        if option in {"--fields", "--sort"} and value[:1] == "-" and value[1:2] not in {"", "-"}:
+            given[position - 1 : position + 1] = [f"{option}={value}"]
+    return given
+
+
 def _split(arguments: Sequence[str], separator: str) -> tuple[list[str], list[str]]:
     given = list(arguments)
     if separator not in given:
@@ -242,9 +262,28 @@ def _catch_signals(stop: Stop) -> None:
 
 
 def _view(spec: Spec, options: Namespace, names: Names) -> View:
-    labelled = sum(len(event.schemas) for event in spec.events.values()) + spec.prints > 1
+    schemas = [schema for event in spec.events.values() for schema in event.schemas]
+    if spec.prints:
+        from skep.stream.printk import SCHEMA
+
+        schemas.append(SCHEMA)
     width = os.get_terminal_size(1).columns if os.isatty(1) else None
-    return OUTPUTS[options.output](names, width, labelled)
+    return selected(
+        lambda: OUTPUTS[options.output](names, width, len(schemas) > 1),
+        names,
+        schemas,
+        filter=options.filter,
+        fields=options.fields,
+        sort=options.sort,
+        limit=options.limit,
+        group_by=options.group_by,
+        sums=options.sum,
+        count=options.count == COUNTED,
+        hist=options.hist,
+        hist_linear=options.hist_linear,
+        drawn=options.output == "table",
+        width=width,
+    )
 
 
 def _say(options: Namespace, text: str) -> None:

@@ -21,7 +21,7 @@ from skep.stream.reader import Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -307,7 +307,13 @@ class Run:
             keep.append("CAP_DAC_OVERRIDE")
         drop(keep)
 
-    def batches(self, *, duration: float | None = None, count: int | None = None) -> Iterator[Batch]:
+    def batches(
+        self,
+        *,
+        duration: float | None = None,
+        count: int | None = None,
+        passed: Callable[[], None] = lambda: None,
+    ) -> Iterator[Batch]:
         """Starts the command, if there is one, and gives what comes until it or the processes end.
 
         Whatever ends the run, the command is ended with it: after Ctrl-C it has two seconds to end by itself. What it
@@ -316,13 +322,14 @@ class Run:
         Args:
             duration: ends after so many seconds.
             count: ends after so many records.
+            passed: is called after each interval but the last.
         """
         reader = self._reader
         assert reader is not None, "a Run is entered before it is read"
         if self._command is not None and not self._stopped:
             self._command.start()
         left = count
-        for batch in chain(self._read(reader, duration), self._last_words(reader), self._last_walk()):
+        for batch in chain(self._read(reader, duration, passed), self._last_words(reader), self._last_walk()):
             shown = batch if left is None or batch.count <= left else batch.select(range(left))
             self._events[shown.source] = self._events.get(shown.source, 0) + shown.count
             yield shown
@@ -348,7 +355,7 @@ class Run:
         """What the iterators find at the end, where other programs have prepared it until then."""
         return self._walk() if self._waits else iter(())
 
-    def _read(self, reader: Reader, duration: float | None) -> Iterator[Batch]:
+    def _read(self, reader: Reader, duration: float | None, passed: Callable[[], None]) -> Iterator[Batch]:
         """What comes until the end, as it comes, and what the iterators find meanwhile."""
         end = None if duration is None else time.monotonic() + duration
         if not self._waits:
@@ -356,6 +363,7 @@ class Run:
             yield from self._walk()
             if self._interval is None:
                 return
+            passed()
         while True:
             left = [] if end is None else [max(end - time.monotonic(), 0)]
             timeout = min([*left, *([] if self._interval is None else [self._interval])], default=None)
@@ -363,6 +371,7 @@ class Run:
             if self._interval is None or self._ended() or (end is not None and time.monotonic() >= end):
                 return
             yield from self._walk()
+            passed()
 
     def _last_words(self, reader: Reader) -> Iterator[Batch]:
         """Ends the command, and gives what it does on its way out."""

@@ -1,0 +1,124 @@
+"""What stands before a view: each option that chooses, orders or counts records is a view that hands on to the next."""
+
+from __future__ import annotations
+
+from skep.base.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
+
+    from skep.base.schema import Schema
+    from skep.stream.names import Names
+    from skep.view.outputs import View
+
+__all__ = ["selected"]
+
+
+def selected(
+    make: Callable[[], View],
+    names: Names,
+    schemas: Sequence[Schema],
+    *,
+    filter: str = "",  # noqa: A002 - the option's word
+    fields: str = "",
+    sort: str = "",
+    limit: int | None = None,
+    group_by: str = "",
+    sums: str = "",
+    count: bool = False,
+    hist: str = "",
+    hist_linear: str = "",
+    drawn: bool = True,
+    width: int | None = None,
+) -> View:
+    """A view of the records that are asked for, or of what is counted of them.
+
+    Args:
+        make: makes the view that shows them.
+        names: resolved names of the run.
+        schemas: of the run's records.
+        filter: an expression (`skep.view.filter`); "" lets all through.
+        fields: as `skep.view.order.Chosen` takes them; "" for all.
+        sort: as `skep.view.order.Ordered` takes it; "" for the order in which they come.
+        limit: how many are shown until `finish`; None for all.
+        group_by: fields that the records of a group have in common, separated by commas; "" for none.
+        sums: fields that are added up in each group.
+        count: whether to count the records of each group.
+        hist: a field whose distribution is shown, in ranges that double.
+        hist_linear: ``FIELD:STEP``: the same, in ranges that are STEP wide.
+        drawn: whether histograms are drawn. Else their ranges are records.
+        width: of the terminal; None: nothing is made to fit.
+
+    Raises:
+        UsageError: an expression is none, no records have a field, or it is of the wrong kind.
+    """
+
+    def shown(found: Sequence[Schema]) -> View:
+        # The last of them first: each is made with the one that it hands on to.
+        view: View = _Renewed(make) if sort or counted else make()
+        if fields:
+            from skep.view.order import Chosen
+
+            view = Chosen(view, found, fields)
+        if sort or limit is not None:
+            from skep.view.order import Ordered
+
+            view = Ordered(view, found, sort, limit)
+        return view
+
+    counted = bool(group_by or sums or count or hist or hist_linear)
+    if hist or hist_linear:
+        from skep.view.histogram import Histograms
+
+        if sums or (hist and hist_linear):
+            raise UsageError("one of --hist, --hist-linear and --sum can be shown")
+        if drawn and (fields or sort or limit is not None):
+            raise UsageError(
+                "--hist is a picture, without --fields, --sort and --limit", remedy="-o json shows ranges."
+            )
+        field, scale = _scale(hist, hist_linear)
+        view: View = Histograms(
+            None if drawn else shown, names, schemas, field, scale, keys=group_by, width=width
+        )  # fmt: skip
+    elif counted:
+        from skep.view.aggregate import Aggregated
+
+        view = Aggregated(shown, schemas, group_by, sums, count=count)
+    else:
+        view = shown(schemas)
+    if filter:
+        from skep.view.filter import Filtered
+
+        view = Filtered(view, names, schemas, filter)
+    return view
+
+
+class _Renewed:
+    """A view that begins anew, with its header, after each `finish`."""
+
+    def __init__(self, make: Callable[[], View]) -> None:
+        self._make = make
+        self._view = make()
+
+    def render(self, schema: Schema, rows: Iterable[Any]) -> str:
+        """The text of some rows."""
+        return self._view.render(schema, rows)
+
+    def finish(self) -> str:
+        """The text of what was held back."""
+        text = self._view.finish()
+        self._view = self._make()
+        return text
+
+
+def _scale(hist: str, hist_linear: str) -> tuple[str, Any]:
+    from skep.view.histogram import Scale
+
+    if hist:
+        return hist, Scale()
+    field, _, step = hist_linear.rpartition(":")
+    if not field or not step.isdecimal() or len(step) > 18 or not int(step):
+        raise UsageError(f"--hist-linear {hist_linear}: it takes FIELD:STEP, such as latency_us:100")
+    return field, Scale(int(step))
