@@ -277,28 +277,31 @@ class _Members:
 
 
 class _Struct(_Members):
-    """A struct each of whose members has bytes of its own. Where all are numbers, they are packed at once."""
+    """A struct each of whose members has bytes of its own: rows and tuples are packed at once."""
 
-    __slots__ = ("_pack",)
+    __slots__ = ("_is_plain", "_pack")
 
     def __init__(self, type: Type) -> None:  # noqa: A002
         super().__init__(type)
+        # A bool is no number here: `struct` would take any object for one.
+        codes = [format_code(field.type) if field.type.kind != "bool" else None for field in type.fields]
+        self._is_plain = all(codes)
         parts, end = ["="], 0
-        for field in type.fields:
-            # A bool is no number here: `struct` would take any object for one.
-            code = format_code(field.type) if field.type.kind != "bool" else None
-            parts.append(f"{field.offset - end}x{code}" if code else "")
+        for field, code in zip(type.fields, codes, strict=True):
+            # Numbers alone are packed as they are, else each member as its bytes.
+            parts.append(f"{field.offset - end}x{code if self._is_plain else f'{field.size}s'}")
             end = field.offset + field.size
-        layout = "".join([*parts, f"{type.size - end}x"])
-        self._pack = struct.Struct(layout).pack if all(parts) else None
+        self._pack = struct.Struct("".join([*parts, f"{type.size - end}x"])).pack
 
     def __call__(self, value: Any) -> bytes:
         kind = value.__class__
-        if self._pack is not None and (kind is tuple or getattr(kind, "_fields", None) == self._rows):
+        if kind is tuple or getattr(kind, "_fields", None) == self._rows:
             try:
-                return self._pack(*value)
-            except struct.error:
-                pass  # The member that it is, is found below.
+                if self._is_plain:
+                    return self._pack(*value)
+                return self._pack(*[encode(item) for encode, item in zip(self._encoders, value, strict=True)])
+            except (struct.error, MisfitError, ValueError):
+                pass  # Which member it is, is found below.
         return super().__call__(value)
 
 
