@@ -136,6 +136,8 @@ def test_a_map_of_another_file_is_walked_over(program, way, bpffs):
     [
         ("nope", UsageError, "there is no map nope"),
         ("4294967295", AttachError, "map 4294967295 cannot be opened: No such file"),
+        ("4294967296", AttachError, "map 4294967296 cannot be opened: No such file"),
+        pytest.param("9" * 5000, AttachError, "cannot be opened: File name too long", id="too many digits"),
         ("/sys/fs/bpf/nothing-here", AttachError, "cannot be opened: No such file"),
     ],
 )

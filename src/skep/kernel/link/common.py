@@ -148,7 +148,8 @@ def open_map(program: Program, name: str) -> int:
     """
     if name in program.maps:
         return os.dup(program.maps[name].fd)
-    fd = lib.bpf_map_get_fd_by_id(int(name)) if name.isdecimal() else lib.bpf_obj_get(os.fsencode(name))
+    is_number = name.isdecimal() and len(name) <= 10 and int(name) < 1 << 32
+    fd = lib.bpf_map_get_fd_by_id(int(name)) if is_number else lib.bpf_obj_get(os.fsencode(name))
     if fd < 0:
         raise AttachError(f"map {name} cannot be opened: {os.strerror(-fd)}", -fd)
     return int(fd)
