@@ -16,15 +16,17 @@ from skep.spec.targets import Targets, open_words
 from skep.spec.trust import stranger
 from skep.spec.words import WORDS, questions, words_of
 from skep.stream.resolve import follow_clock, resolve
+from skep.stream.tables import table_schemas
 from skep.view.outputs import OUTPUTS
 from skep.view.selection import selected
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Action, Namespace
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from skep.base.schema import Schema
     from skep.cli.parser import Parser
     from skep.session.api import Spec
     from skep.spec.fills import Fill
@@ -69,7 +71,8 @@ def _run(
 ) -> None:
     # Before anything is loaded: what is asked of fields may be wrong.
     names = resolve()
-    view = _view(spec, options, names)
+    tables = table_schemas(spec)
+    view = _view(spec, options, names, tables)
     with Run(
         spec,
         command=command,
@@ -82,6 +85,7 @@ def _run(
         targets=targets,
         fill=fill,
         interval=options.interval,
+        tables=tables,
         # A terminal shows both; a pipe or a file gets the events alone.
         stdout=1 if os.isatty(1) else 2,
         user=None if options.as_root else _invoking_user(),
@@ -261,15 +265,26 @@ def _catch_signals(stop: Stop) -> None:
             signal.signal(number, end)
 
 
-def _view(spec: Spec, options: Namespace, names: Names) -> View:
+def _view(spec: Spec, options: Namespace, names: Names, tables: Mapping[str, Schema]) -> View:
     schemas = [schema for event in spec.events.values() for schema in event.schemas]
     if spec.prints:
         from skep.stream.printk import SCHEMA
 
         schemas.append(SCHEMA)
+    schemas += tables.values()
     width = os.get_terminal_size(1).columns if os.isatty(1) else None
+
+    def shown() -> View:
+        view = OUTPUTS[options.output](names, width, len(schemas) > 1)
+        if not tables or options.output != "table":
+            return view
+        from skep.view.slots import Slots
+
+        samples = {schema: spec.maps[name].note.object("sample") for name, schema in tables.items()}
+        return Slots(view, names, samples, width)
+
     return selected(
-        lambda: OUTPUTS[options.output](names, width, len(schemas) > 1),
+        shown,
         names,
         schemas,
         filter=options.filter,
@@ -282,6 +297,7 @@ def _view(spec: Spec, options: Namespace, names: Names) -> View:
         hist=options.hist,
         hist_linear=options.hist_linear,
         drawn=options.output == "table",
+        rounds=bool(tables),
         width=width,
     )
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from skep.base.schema import Schema
     from skep.kernel.link import Links
     from skep.session.api import Spec
     from skep.spec.fills import Fill
@@ -143,8 +144,9 @@ class Run:
         fill: what maps hold before the first program runs, as for `Spec.load`.
         stdout: file descriptor that becomes the command's standard output.
         user: uid and gid that the command runs as; None for our own.
-        interval: seconds from one reading of the iterators to the next; None: they are read once, at the end, or where
-            there is nothing else to wait for, at once.
+        interval: seconds from one reading of the iterators and tables to the next; None: they are read once, at the
+            end, or where there is nothing else to wait for, at once.
+        tables: maps to be read, with the layout of their entries, as `skep.stream.tables.table_schemas` gives them.
         stop: ends the run from outside; None: nothing does but the command, the processes, the duration and the count.
 
     Raises:
@@ -169,10 +171,12 @@ class Run:
         stdout: int = 1,
         user: tuple[int, int] | None = None,
         interval: float | None = None,
+        tables: Mapping[str, Schema] | None = None,
         stop: Stop | None = None,
     ) -> None:
         self.spec = spec
         self.notices: list[str] = []
+        self.tables = tables or {}
         self.not_attached: dict[str, str] = {}
         self._arguments = command
         self._stdout = stdout
@@ -266,6 +270,8 @@ class Run:
         ]
         if whole and not asked:
             self.notices.append(f"the records of {', '.join(whole)} name no process: those of all tasks are shown")
+        if self.tables and not asked:
+            self.notices.append(f"{', '.join(self.tables)} may hold what all tasks did, and is shown whole")
         if SCOPED not in self.spec.variables:
             return {}
         self.spec.variables[SCOPED].value = True
@@ -330,6 +336,9 @@ class Run:
             self._command.start()
         left = count
         for batch in chain(self._read(reader, duration, passed), self._last_words(reader), self._last_walk()):
+            if batch.source in self.tables:
+                yield batch  # an entry is no event
+                continue
             shown = batch if left is None or batch.count <= left else batch.select(range(left))
             self._events[shown.source] = self._events.get(shown.source, 0) + shown.count
             yield shown
@@ -346,10 +355,22 @@ class Run:
         return self._command is not None or (self._links is not None and self._object.waits(self._links))
 
     def _walk(self) -> Iterator[Batch]:
-        """What the iterators find now."""
+        """What the iterators find now, and what maps hold."""
         assert self._object is not None
         assert self._links is not None
-        return self._shown(self._object.walk(self._links))
+        return chain(self._shown(self._object.walk(self._links)), self._counted())
+
+    def _counted(self) -> Iterator[Batch]:
+        """What maps hold now."""
+        if not self.tables:
+            return
+        from skep.stream.tables import read_table
+
+        assert self._object is not None
+        for name, schema in self.tables.items():
+            batch = read_table(self._object.maps[name], schema)
+            if batch.count:
+                yield batch
 
     def _last_walk(self) -> Iterator[Batch]:
         """What the iterators find at the end, where other programs have prepared it until then."""

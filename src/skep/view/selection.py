@@ -31,6 +31,7 @@ def selected(
     hist: str = "",
     hist_linear: str = "",
     drawn: bool = True,
+    rounds: bool = False,
     width: int | None = None,
 ) -> View:
     """A view of the records that are asked for, or of what is counted of them.
@@ -49,6 +50,7 @@ def selected(
         hist: a field whose distribution is shown, in ranges that double.
         hist_linear: ``FIELD:STEP``: the same, in ranges that are STEP wide.
         drawn: whether histograms are drawn. Else their ranges are records.
+        rounds: whether what is shown after each interval is a whole of its own, with its header.
         width: of the terminal; None: nothing is made to fit.
 
     Raises:
@@ -57,7 +59,7 @@ def selected(
 
     def shown(found: Sequence[Schema]) -> View:
         # The last of them first: each is made with the one that it hands on to.
-        view: View = _Renewed(make) if sort or counted else make()
+        view: View = _Renewed(make) if sort or counted or rounds else make()
         if fields:
             from skep.view.order import Chosen
 

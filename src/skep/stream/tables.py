@@ -1,0 +1,113 @@
+"""Maps as records: what programs have counted in them, read whole. An entry is one record: its key, then its value.
+
+The members of structs are fields of their own; other keys and values are called `key` and `value`. Of a map with values
+for all CPUs these are added up. Entries of arrays that hold nothing but zeros are left out.
+"""
+
+from __future__ import annotations
+
+from skep.base.abi.maps import MAP_TYPES
+from skep.base.schema import Field, Schema, Type
+from skep.spec.meanings import with_meanings
+from skep.stream.batch import Batch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from skep.spec.objectspec import MapSpec, ObjectSpec
+
+__all__ = ["read_table", "table_schemas"]
+
+_KINDS = frozenset({"hash", "lru_hash", "array", "percpu_hash", "lru_percpu_hash", "percpu_array", "lpm_trie"})
+_NUMBER = Type("int", 4, "u32")
+
+
+def table_schemas(spec: ObjectSpec) -> dict[str, Schema]:
+    """The maps that a run shows, with the layout of their entries: by name.
+
+    Those with an annotation ``@sample`` are; where none has one and nothing else is sent, all that are tables.
+
+    Args:
+        spec: the kernel file.
+    """
+    tables = {name: each for name, each in spec.maps.items() if _is_table(each)}
+    sampled = {name: each for name, each in tables.items() if "sample" in each.note.marks}
+    if not sampled and (spec.events or spec.prints):
+        return {}
+    return {name: _schema(each) for name, each in (sampled or tables).items()}
+
+
+def read_table(table: Any, schema: Schema) -> Batch:
+    """The entries of a map as they are now. Imports NumPy.
+
+    Args:
+        table: the map, one of `skep.kernel.maps`. Where its annotation says ``clear_map``, the entries of a hash are
+            taken out of it as they are read.
+        schema: as `table_schemas` gives it.
+
+    Raises:
+        MapError: the kernel refuses it, or programs change the map faster than it can be walked.
+    """
+    import numpy as np
+
+    is_array = "array" in table.kind
+    take = not is_array and table.kind != "lpm_trie" and bool(table.spec.note.object("sample").get("clear_map"))
+    keys, values = table.to_array(take=take, cpus="sum")
+    parts = [np.ascontiguousarray(each).view(np.uint8).reshape(len(keys), -1) for each in (keys, values) if len(keys)]
+    entries = np.hstack(parts) if parts else np.empty((0, schema.size), np.uint8)
+    if is_array:
+        entries = entries[entries[:, table.key_type.size :].any(axis=1)]
+    return Batch(
+        memoryview(entries.tobytes()),
+        len(entries),
+        stride=schema.size,
+        offsets=None,
+        schema=schema,
+        lost=0,
+        source=table.name,
+        cpu=None,
+    )
+
+
+def _is_table(declared: MapSpec) -> bool:
+    kind = MAP_TYPES.get(declared.type, "")
+    # A name with a dot is that of a section of the object, in which variables live.
+    if kind not in _KINDS or "." in declared.name or not declared.value or not declared.value.size:
+        return False
+    return not kind.startswith(("percpu", "lru_percpu")) or _adds_up(declared.value)
+
+
+def _adds_up(held: Type) -> bool:
+    """Whether values can be added up number by number."""
+    if held.kind == "struct":
+        return all(field.bits is None and _adds_up(field.type) for field in held.fields)
+    if held.kind == "array" and held.element is not None:
+        return _adds_up(held.element)
+    return held.kind in {"int", "enum"} and held.size <= 8
+
+
+def _schema(declared: MapSpec) -> Schema:
+    key, value = declared.key or _NUMBER, declared.value
+    assert value is not None, "a table has values"
+    fields = _members("key", key, 0, {})
+    fields += _members("value", value, key.size, {field.name: field for field in fields})
+    return with_meanings(Schema(declared.name, key.size + value.size, tuple(fields)), ())
+
+
+def _members(name: str, held: Type, start: int, taken: Mapping[str, Field]) -> list[Field]:
+    # A struct without a member that is shown is itself one field.
+    if held.kind != "struct" or not any(field.name for field in held.fields):
+        return [Field(name, start, held.size, held)]
+    return [
+        Field(
+            f"{name}_{field.name}" if field.name in taken else field.name,
+            start + field.offset,
+            field.size,
+            field.type,
+            field.meaning,
+            field.bits,
+        )
+        for field in held.fields
+    ]
