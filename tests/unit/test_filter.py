@@ -72,7 +72,7 @@ def holds(text, row=ROW):
         "raw == EACCES and raw < 0",
         "took > 10ms and took < 0.1s and took == 12000000",
         "failed and failed == true and not failed == false",
-        "state == BUSY and state == 1 and state != IDLE and state =~ BU",
+        "state == BUSY and state == 1 and state != IDLE and state =~ ^B",
         "daddr == 127.0.0.1 and daddr != 10.0.0.1 and daddr =~ '^127[.]'",
         "dport == 443 and dport > 400",
         "signal == SIGKILL and signal == 9",
