@@ -404,6 +404,16 @@ def test_hostile_types_are_refused_at_once(make, message: str) -> None:
         blob.read().type(number)
 
 
+def test_types_that_have_too_many_members_together_are_refused() -> None:
+    blob = Blob()
+    inner = blob.struct(4, *[("m", blob.integer(), 0)] * 4000)
+    numbers = [blob.struct(4, ("", inner, 0)) for _ in range(3)]
+    btf = blob.read()
+
+    with pytest.raises(ObjectFormatError, match="more than 8192 members"):
+        list(map(btf.type, numbers))
+
+
 def test_too_many_types_are_refused() -> None:
     blob = Blob()
     blob.types = struct.pack("=III", 0, TYPEDEF << 24, 0) * 70_000

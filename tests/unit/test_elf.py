@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from skep.base.errors import ObjectFormatError
-from skep.spec.elf import SHT_NOBITS, SHT_SYMTAB, STT_FUNC, STT_OBJECT, Elf
+from skep.spec.elf import SHT_NOBITS, SHT_REL, SHT_SYMTAB, STT_FUNC, STT_OBJECT, Elf
 
 PROGBITS, STRTAB = 1, 3
 
@@ -181,7 +181,7 @@ def overlapping(made: Image) -> None:
             id="symbols without names",
         ),
         pytest.param(
-            lambda made: made.symbols(*[(b"", STT_OBJECT, 1, 0, 0)] * 70_000), "more than 65536", id="too many symbols"
+            lambda made: made.symbols(*[(b"", STT_OBJECT, 1, 0, 0)] * 70_000), "more than 4096", id="too many symbols"
         ),
     ],
 )
@@ -191,6 +191,26 @@ def test_a_damaged_object_is_refused_with_the_reason(change, message: str) -> No
 
     with pytest.raises(ObjectFormatError, match=message):
         Elf(made.bytes(), "x.o")
+
+
+@pytest.mark.parametrize(
+    ("count", "target", "message"),
+    [
+        pytest.param(5, 1, "more relocations than", id="more than four bytes each"),
+        pytest.param(1, 99, "cut short", id="of a section that is not there"),
+    ],
+)
+def test_relocations_that_fit_nothing_are_refused(count: int, target: int, message: str) -> None:
+    made = image()
+    made.symbols((b"x", STT_OBJECT, 1, 0, 1))
+    made.section(b".rel", SHT_REL, struct.pack("=QQ", 0, 0) * count)
+    header = list(struct.unpack("=IIQQQQIIQQ", made.headers[-1]))
+    made.headers[-1] = struct.pack("=IIQQQQIIQQ", *header[:7], target, *header[8:])
+
+    elf = Elf(made.bytes(), "x.o")
+
+    with pytest.raises(ObjectFormatError, match=message):
+        elf.references()
 
 
 def test_names_that_are_not_utf_8_do_no_harm() -> None:

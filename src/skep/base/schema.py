@@ -349,6 +349,8 @@ class _Compiler:
                 parts[index] = f"bits({cut}, {field.bits[0]}, {field.bits[1]}, {field.type.signed})"
                 if field.type.kind == "bool":
                     parts[index] += " != 0"
+            elif field.type.kind in {"int", "enum", "pointer"}:
+                parts[index] = f"from_bytes({cut}, {sys.byteorder!r}, signed={field.type.signed})"
             else:
                 alone = Schema("", field.size, (Field("value", 0, field.size, field.type),))
                 parts[index] = f"{self.name(alone.decode)}({cut})[0]"

@@ -123,18 +123,19 @@ def read_note(comment: str) -> Note:
         comment: without the signs that make it a comment.
     """
     parts = _WORD.split(comment)
-    marks: dict[str, tuple[str, ...]] = {}
+    marks: dict[str, list[str]] = {}
     texts = [parts[0].strip()]
     for word, rest in zip(parts[1::2], parts[2::2], strict=True):
         argument, text = (rest.strip(), "") if word in _PROSE else _split(rest)
-        marks[word] = (*marks.get(word, ()), argument)
+        marks.setdefault(word, []).append(argument)
         if word in _HELP:
             value = _value(argument)
             text = value if isinstance(value, str) else argument
         elif word in _PROSE and word != "version":
             text = f"{word}: {argument}"
         texts.append(text)
-    return Note("\n".join(text for text in texts if text), marks)
+    marked = {word: tuple(arguments) for word, arguments in marks.items()}
+    return Note("\n".join(text for text in texts if text), marked)
 
 
 def _split(text: str) -> tuple[str, str]:

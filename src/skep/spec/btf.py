@@ -36,6 +36,8 @@ _DEEPEST = 64
 # Members of a struct, those of the structs in it included. A few types that hold each other twice would else describe a
 # record of 2^64 members. Generated code stays far below.
 _WIDEST = 4096
+# The same for all types together that are read of one object, which may hold each other side by side.
+_MOST_MEMBERS = 1 << 13
 # The types and the bytes of a name that the kernel takes are fewer than this (KSYM_NAME_LEN).
 _MOST_TYPES = 1 << 16
 _LONGEST_NAME = 512
@@ -82,6 +84,7 @@ class Btf:
         self._file = file
         self._types: dict[int, Type] = {}
         self._widths: dict[int, int] = {}
+        self._members = 0
         try:
             self._index()
         except struct.error as error:
@@ -320,6 +323,9 @@ class Btf:
             self._widths[number] += self._widths[member]
             if self._widths[number] > _WIDEST:
                 raise self._damaged(f"struct {raw.name} has more than {_WIDEST} members")
+        self._members += len(fields)
+        if self._members > _MOST_MEMBERS:
+            raise self._damaged(f"its structs have more than {_MOST_MEMBERS} members")
         return tuple(fields)
 
     def variables(self, section: str) -> Mapping[str, tuple[int, int]]:

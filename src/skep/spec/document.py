@@ -171,8 +171,8 @@ def read_document(data: memoryview, file: str) -> Document:
     Raises:
         ObjectFormatError: damaged, or of a version that this skep does not know.
     """
-    events: dict[str, list[str]] = {}
-    tags: dict[str, Tag] = {}
+    events: dict[str, dict[str, None]] = {}
+    tags: dict[str, tuple[str, dict[str, list[int]]]] = {}
     formats: dict[str, Mapping[str, str]] = {}
     notes: dict[str, str] = {}
     digest = ""
@@ -193,15 +193,21 @@ def read_document(data: memoryview, file: str) -> Document:
         if not _is_document(content):
             raise _damaged(file, "something is missing, or of the wrong type")
         for ring, names in content["events"].items():
-            known = events.setdefault(ring, [])
-            known += [name for name in names if name not in known]
+            events.setdefault(ring, {}).update(dict.fromkeys(names))
         for ring, tag in content["tags"].items():
-            values = tags[ring].values if ring in tags and tags[ring].field == tag["field"] else {}
-            tags[ring] = Tag(tag["field"], {**values, **tag["values"]})
+            if ring not in tags or tags[ring][0] != tag["field"]:
+                tags[ring] = tag["field"], {}
+            tags[ring][1].update(tag["values"])
         formats |= content["formats"]
         notes |= content["notes"]
         digest += content["digest"]
-    return Document(events, notes, digest, tags=tags, formats=formats)
+    return Document(
+        {ring: list(names) for ring, names in events.items()},
+        notes,
+        digest,
+        tags={ring: Tag(field, values) for ring, (field, values) in tags.items()},
+        formats=formats,
+    )
 
 
 def _damaged(file: str, why: str) -> ObjectFormatError:

@@ -31,7 +31,7 @@ STT_FUNC = 2
 
 # The kernel takes no longer name (KSYM_NAME_LEN), and no program has nearly as many functions and variables.
 _LONGEST_NAME = 512
-_MOST_SYMBOLS = 1 << 16
+_MOST_SYMBOLS = 1 << 12
 
 
 class Section:
@@ -185,17 +185,24 @@ class Elf:
         names = bytes(self.sections[table.link].data)
         entry, symbol = struct.Struct(f"{self.byte_order}QQ"), struct.Struct(f"{self.byte_order}I2xHQ8x")
         found = []
+        # Many relocations name the same symbol.
+        known: dict[int, tuple[str, int, int]] = {}
         for section in self.sections:
             if section.type != SHT_REL:
                 continue
-            if len(section.data) % entry.size:
+            if len(section.data) % entry.size or section.info >= len(self.sections):
                 raise self.damaged("its relocations are cut short")
+            # Each changes four bytes at least.
+            if len(section.data) // entry.size > len(self.sections[section.info].data) // 4:
+                raise self.damaged("it has more relocations than there is to relocate")
             for offset, info in entry.iter_unpack(section.data):
-                place = (info >> 32) * symbol.size
-                if place + symbol.size > len(table.data):
-                    raise self.damaged("a relocation names a symbol that is not there")
-                name, home, value = symbol.unpack_from(table.data, place)
-                found.append((section.info, offset, self._string(names, name), home, value))
+                number = info >> 32
+                if number not in known:
+                    if (number + 1) * symbol.size > len(table.data):
+                        raise self.damaged("a relocation names a symbol that is not there")
+                    name, home, value = symbol.unpack_from(table.data, number * symbol.size)
+                    known[number] = self._string(names, name), home, value
+                found.append((section.info, offset, *known[number]))
         return found
 
     def _symbol_table(self) -> Section | None:

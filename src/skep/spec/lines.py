@@ -67,7 +67,7 @@ def source_lines(data: bytes, file: str, program: str) -> Mapping[int, SourceLin
     main = next((place for place, symbol in functions.items() if symbol.name == program), None)
     if main is None or ".BTF" not in elf.by_name or ".BTF.ext" not in elf.by_name:
         return {}
-    order: list[Place] = []
+    order: dict[Place, None] = {}
     _lay_out(main, read_code(elf), order)
     records = _records(elf, Btf(elf.by_name[".BTF"].data, elf.byte_order, file))
     found: dict[int, SourceLine] = {}
@@ -85,13 +85,13 @@ def source_lines(data: bytes, file: str, program: str) -> Mapping[int, SourceLin
     return found
 
 
-def _lay_out(place: Place, functions: Mapping[Place, Code], order: list[Place]) -> None:
+def _lay_out(place: Place, functions: Mapping[Place, Code], order: dict[Place, None]) -> None:
     """What is called first comes first, with all that it calls."""
     waiting = [place]
     while waiting:
         each = waiting.pop()
         if each in functions and each not in order:
-            order.append(each)
+            order[each] = None
             waiting += reversed(functions[each].calls)
 
 

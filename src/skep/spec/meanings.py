@@ -52,6 +52,8 @@ _WHOLE = (
 )
 _BY_ENDING = {name: (fits, word) for names, fits, word in _ENDINGS for name in names.split()}
 _BY_NAME = {name: (fits, word) for names, fits, word in _WHOLE for name in names.split()}
+# In parts.
+_LONGEST_ENDING = 3
 # What arrays of bytes are called that hold text.
 _TEXTS = {"comm", "name", "filename", "fname", "file", "path", "pathname", "text", "str", "string", "line", "cmdline"}
 _TEXTS |= {"command", "message", "msg"}
@@ -131,10 +133,11 @@ def _meaning(field: Field, clock: str, *, families: bool) -> str | None:
 
 
 def _endings(name: str) -> Iterator[str]:
-    """The name, and what stands behind each _ in it, longest first."""
-    while name:
-        yield name
-        name = name.partition("_")[2]
+    """The name, and what stands behind each of the last _ in it, longest first."""
+    parts = name.rsplit("_", _LONGEST_ENDING)
+    yield name
+    for start in range(1, len(parts)):
+        yield "_".join(parts[start:])
 
 
 def _address(name: str) -> str | None:

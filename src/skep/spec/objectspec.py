@@ -5,6 +5,8 @@ Reading the same object gives the same spec on any machine. What depends on the 
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 from skep.base.errors import ObjectFormatError
 from skep.base.schema import Type
 from skep.spec.annotations import Note, read_note
@@ -258,13 +260,16 @@ def _programs(elf: Elf, functions: Mapping[Place, Code], notes: Mapping[str, Not
 def _structs(elf: Elf) -> Mapping[str, str]:
     """Of each program that stands in a struct of operations, which one that is."""
     homes = {elf.by_name[name].index for name in STRUCT_SECTIONS if name in elf.by_name}
-    structs = [symbol for symbol in elf.symbols if symbol.section in homes] if homes else []
-    return {
-        program: symbol.name
-        for home, offset, program, _, _ in (elf.references() if structs else ())
-        for symbol in structs
-        if symbol.section == home and symbol.value <= offset < symbol.value + symbol.size
-    }
+    structs = {(symbol.section, symbol.value): symbol for symbol in elf.symbols if symbol.section in homes}
+    places = sorted(structs)
+    found = {}
+    for home, offset, program, _, _ in elf.references() if structs else ():
+        # They do not overlap: only the last that begins before it may hold it.
+        index = bisect_right(places, (home, offset))
+        symbol = structs[places[index - 1]]
+        if index and symbol.section == home and offset < symbol.value + symbol.size:
+            found[program] = symbol.name
+    return found
 
 
 def _maps(btf: Btf, notes: Mapping[str, Note]) -> Iterable[MapSpec]:

@@ -75,6 +75,8 @@ _SELECTED = """
     by for to of cfg config conf opt option arg param input g filter filtered match check
 """
 _AFFIXES = frozenset(_SELECTED.split())
+# A name of more parts is that of something else.
+_MOST_PARTS = 8
 # ... and, of a boolean, that it switches this on.
 _SWITCHES = {"filter", "filtered", "match", "check"}
 # The meanings (skep.base.meaning) that an annotation may give to what a word fills.
@@ -162,6 +164,8 @@ def _word(variable: VariableSpec, cores: Collection[str]) -> str:
 def _core(name: str) -> str:
     """What a name says beside the affixes: `pid` of `target_pid` and of `filter_by_pid`; "" if that is no word's."""
     parts = name.lower().split("_")
+    if len(parts) > _MOST_PARTS:
+        return ""
     while parts and "_".join(parts) not in _CORES:
         if parts[0] in _AFFIXES:
             parts = parts[1:]

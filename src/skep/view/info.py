@@ -193,4 +193,6 @@ def _field(field: Field) -> dict[str, Any]:
 
 def _plain(text: str) -> str:
     """Text that JSON can carry: a surrogate, which stands for a byte that is not UTF-8, is no character."""
+    if text.isprintable():
+        return text
     return "".join(escape(character) if "\ud800" <= character <= "\udfff" else character for character in text)

@@ -166,7 +166,7 @@ def context_access(failure: Failure) -> Finding:
 
 def return_value(failure: Failure) -> Finding:
     """R0 is not one of the values that the hook knows."""
-    allowed = re.search(r"should have been in (?:\[(-?\w+), (-?\w+)\]|\((\w+); (\w+)\))", failure.said)
+    allowed = re.search(r"should have been in (?:\[(-?\w+), (-?\w+)\]|\((0x[\da-f]+); (0x[\da-f]+)\))", failure.said)
     origin = failure.origin(0) if failure.flow.steps else None
     spans = []
     if origin is not None and origin.source is not None and origin.source.kind != "argument":

@@ -70,7 +70,8 @@ def explain(
         lines: the source line of each instruction (`skep.spec.lines.source_lines`): kernels before 6.9 do not say it.
         types: what the kernel's types have (`skep.kernel.btf.members`), to name what is nearest to a missing one.
     """
-    said = log[-_MOST:] if len(log) > _MOST else log
+    # Lines of the source stand in it, and may hold anything; the numbers of the kernel have 64 bits.
+    said = re.sub(r"\d{21,}", "0", log[-_MOST:] if len(log) > _MOST else log)
     read = read_log(said, lines)
     report = read_report(said)
     category, message = find_category(read.messages)

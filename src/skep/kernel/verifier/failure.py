@@ -129,8 +129,8 @@ class Failure:
         return self.flow.origin(register, self.position)
 
     def place(self, position: int) -> SourceLine | None:
-        """The source line of a step."""
-        return self.flow.steps[position].place
+        """The source line of a step; None where the log says nothing of it."""
+        return self.flow.steps[position].place if self.flow.steps else None
 
     def at(self, position: int, message: str) -> Moment:
         """What happened at a step."""
