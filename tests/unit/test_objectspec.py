@@ -633,7 +633,7 @@ def large_record() -> bytes:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (many_maps, ""),
+        (many_maps, "more than 4096 variables"),
         (many_structs, ""),
         (many_documents, ""),
         (many_sections_over_one, "its sections overlap"),

@@ -38,6 +38,8 @@ _DEEPEST = 64
 _WIDEST = 4096
 # The same for all types together that are read of one object, which may hold each other side by side.
 _MOST_MEMBERS = 1 << 13
+# Of one section, as many as an object may have symbols.
+_MOST_VARIABLES = 1 << 12
 # The types and the bytes of a name that the kernel takes are fewer than this (KSYM_NAME_LEN).
 _MOST_TYPES = 1 << 16
 _LONGEST_NAME = 512
@@ -336,11 +338,13 @@ class Btf:
         number = self.find(DATASEC, section)
         if number is None:
             return {}
-        found = {}
-        for variable, _, size in self.entries(self.raw(number), "III"):
-            raw = self.raw(variable)
-            if raw.kind == VAR:
-                found[raw.name] = (size, raw.size_or_type)
+        raw, found = self.raw(number), {}
+        if raw.vlen > _MOST_VARIABLES:
+            raise self._damaged(f"section {section} has more than {_MOST_VARIABLES} variables")
+        for variable, _, size in self.entries(raw, "III"):
+            each = self.raw(variable)
+            if each.kind == VAR:
+                found[each.name] = (size, each.size_or_type)
         return found
 
 
