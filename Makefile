@@ -11,7 +11,7 @@ PROBED := tests/programs/probed
 
 BENCHES := startup memory compile ring rows ndjson mixed arrow perf loss maps percpu cycles strangers
 
-.PHONY: help setup demo test test-all $(GUESTS) fuzz check docs bench wheel clean
+.PHONY: help setup demo test test-all test-kernel test-pure $(GUESTS) fuzz check docs bench wheel clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
@@ -22,15 +22,20 @@ demo: setup ## trace the opens of a real command
 
 test: .venv/.test $(OBJECTS) $(PROBED) ## every test: here, and on the kernels under QEMU
 	rm -rf $(RESULTS) && mkdir $(RESULTS)
-	$(call PYTEST,unit) tests/unit
-	$(call PYTEST,kernel) tests/kernel tests/packaging
-	.venv/bin/python tests/fuzz/fuzz --seconds 75 --seed 1
+	$(MAKE) --jobs=2 --output-sync=target test-kernel test-pure
 	$(MAKE) --jobs=2 --output-sync=target $(GUESTS)
 	.venv/bin/python tests/floors.py $(RESULTS)
 	.venv/bin/python tests/hooks.py --check $(RESULTS)
 	.venv/bin/python tests/covered.py $(RESULTS)
 
-# An emulated machine keeps one CPU busy: they run side by side. Called by `test`, which has set up what they need.
+# Parts of `test`, which has set up what they need: each keeps one CPU busy, so they run side by side.
+test-kernel:
+	$(call PYTEST,kernel) tests/kernel tests/packaging
+
+test-pure:
+	$(call PYTEST,unit) tests/unit
+	.venv/bin/python tests/fuzz/fuzz --seconds 75 --seed 1
+
 $(GUESTS): test-%:
 	$(SUDO) tests/vm/run --kernel $* --timeout 1800 --collect $(RESULTS) -- \
 		.venv/bin/python -m pytest tests/kernel tests/vm

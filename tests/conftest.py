@@ -9,6 +9,7 @@ kinds of hooks that were attached to by what passed are written to $SKEP_RESULTS
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from skep.session import api
 from skep.spec.compiling import source_digest
@@ -25,6 +27,11 @@ from skep.spec.document import embedded_digest
 FLOOR = os.environ.get("SKEP_VM_KERNEL", "host")
 PROGRAMS = Path(__file__).parent / "programs"
 ALL = os.environ.get("SKEP_ALL") == "1"
+
+# Tests assert no times. The same examples are drawn each time, so that what passes here passes there; with SKEP_ALL=1
+# they are others each time.
+settings.register_profile("skep", deadline=None, derandomize=not ALL, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("skep")
 
 _started = time.monotonic()
 _outcomes: dict[str, tuple[str, str]] = {}
@@ -59,6 +66,9 @@ def pytest_runtest_logreport(report):
 def pytest_sessionfinish():
     folder = os.environ.get("SKEP_RESULTS")
     if folder:
+        # Two runs on one floor end when they like.
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
         outcomes, seconds, hooks = (Path(folder) / f"{FLOOR}.{what}" for what in ("json", "seconds", "hooks"))
         known = json.loads(outcomes.read_text()) if outcomes.exists() else {}
         outcomes.write_text(json.dumps(known | _outcomes, indent=1))
@@ -66,6 +76,7 @@ def pytest_sessionfinish():
         seconds.write_text(f"{before + time.monotonic() - _started:.1f}\n")
         attached = set(hooks.read_text().split()) if hooks.exists() else set()
         hooks.write_text("".join(f"{kind}\n" for kind in sorted(attached | _hooks)))
+        os.close(lock)
 
 
 @pytest.fixture(scope="session")

@@ -466,14 +466,14 @@ def decode(spec: ObjectSpec) -> None:
 
 
 def read_hostile(data: bytes) -> str:
-    """What is said of it, "" if it is read: only SkepErrors come out, within a second."""
+    """What is said of it, "" if it is read: only SkepErrors come out, and soon. Fuzzing holds it to a second."""
     start = time.process_time()
     message = ""
     try:
         decode(ObjectSpec.read(data, "x.o"))
     except SkepError as error:
         message = str(error) or "nothing is said"
-    assert sys.gettrace() is not None or time.process_time() - start < 1
+    assert time.process_time() - start < 10
     return message
 
 
