@@ -17,6 +17,7 @@ NOTHING = {
     "missed": 0,
     "not_attached": {},
     "unheard": [],
+    "unheard_missed": False,
 }
 
 
@@ -67,6 +68,23 @@ NOTHING = {
                 "records of CPU 1, 3 are missing: what comes online during a run is not read; start it anew",
             ],
             id="CPUs that came",
+        ),
+        pytest.param(
+            {"unheard": [1], "unheard_missed": True},
+            [
+                "0 events, 0 lost",
+                "records of CPU 1 are missing: what comes online during a run is not read; start it anew",
+                "whether other CPUs came online is not known: more devices came and went than the kernel announces",
+            ],
+            id="CPUs that came, and perhaps others",
+        ),
+        pytest.param(
+            {"unheard_missed": True},
+            [
+                "0 events, 0 lost",
+                "whether CPUs came online is not known: more devices came and went than the kernel announces",
+            ],
+            id="CPUs that perhaps came",
         ),
         pytest.param({"command": ("\x1b[2J", 1)}, ["0 events, 0 lost", r"\x1b[2J exited with 1"], id="a hostile name"),
     ],

@@ -85,6 +85,7 @@ class Summary:
         missed: tasks that could not be followed.
         not_attached: why programs were not attached, by name.
         unheard: CPUs that came online during the run, whose records in perf buffers are lost.
+        unheard_missed: whether there may be more of these.
     """
 
     __slots__ = (
@@ -98,6 +99,7 @@ class Summary:
         "runs",
         "streams",
         "unheard",
+        "unheard_missed",
     )
 
     def __init__(
@@ -113,6 +115,7 @@ class Summary:
         missed: int,
         not_attached: Mapping[str, str],
         unheard: Sequence[int],
+        unheard_missed: bool,
     ) -> None:
         self.events = events
         self.lost = lost
@@ -124,6 +127,7 @@ class Summary:
         self.missed = missed
         self.not_attached = not_attached
         self.unheard = unheard
+        self.unheard_missed = unheard_missed
 
 
 class Run:
@@ -463,6 +467,7 @@ class Run:
             missed=self._tree.missed if self._tree is not None else 0,
             not_attached={**self.not_attached, **(self._links.lost() if self._links is not None else {})},
             unheard=reader.unheard,
+            unheard_missed=reader.unheard_missed,
         )
 
 

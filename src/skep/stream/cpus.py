@@ -8,26 +8,32 @@ Minimum kernel: 2.6.10. Source: lib/kobject_uevent.c, drivers/base/core.c (devic
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
 
-__all__ = ["Arrivals"]
+__all__ = ["Arrivals", "arrived"]
 
 _UEVENTS = 15  # NETLINK_KOBJECT_UEVENT, include/uapi/linux/netlink.h
 _FROM_KERNEL = 1  # its one group
-_ONLINE = re.compile(rb"online@/devices/system/cpu/cpu(\d+)\0")
+_ONLINE = re.compile(rb"online@/devices/system/cpu/cpu(\d{1,9})\0")
 
 
 class Arrivals:
-    """Listens from now on, until it is closed."""
+    """Listens from now on, until it is closed.
 
-    __slots__ = ("_cpus", "_socket")
+    `missed` tells whether there were more announcements, of devices of all kinds, than the kernel keeps for us: then
+    more CPUs may have come than `cpus` knew of when it was last asked.
+    """
+
+    __slots__ = ("_cpus", "_socket", "missed")
 
     def __init__(self) -> None:
         kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         self._socket = socket.socket(socket.AF_NETLINK, kind, _UEVENTS)
         self._socket.bind((0, _FROM_KERNEL))
         self._cpus: set[int] = set()
+        self.missed = False
 
     def close(self) -> None:
         """Stops listening."""
@@ -40,6 +46,22 @@ class Arrivals:
                 message = self._socket.recv(8192)
             except BlockingIOError:
                 return sorted(self._cpus)
-            arrival = _ONLINE.match(message)
-            if arrival is not None:
-                self._cpus.add(int(arrival[1]))
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                # Told once; what the kernel did keep comes next.
+                self.missed = True
+                continue
+            cpu = arrived(message)
+            if cpu is not None:
+                self._cpus.add(cpu)
+
+
+def arrived(message: bytes) -> int | None:
+    """The number of the CPU that an announcement says is online now; None: it is about something else.
+
+    Args:
+        message: as the kernel sends it: ACTION@DEVICE, then KEY=VALUE, each ended by a NUL.
+    """
+    arrival = _ONLINE.match(message)
+    return int(arrival[1]) if arrival is not None else None

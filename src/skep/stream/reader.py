@@ -237,6 +237,11 @@ class Reader:
         """The CPUs that came online since the perf buffers were opened: what programs send there is lost, uncounted."""
         return self._arrivals.cpus() if self._arrivals is not None else []
 
+    @property
+    def unheard_missed(self) -> bool:
+        """Whether there may be more of them than `unheard` told when it was last asked."""
+        return self._arrivals is not None and self._arrivals.missed
+
     def batches(self, timeout: float | None = None, ended: Callable[[], bool] = lambda: False) -> Iterator[Batch]:
         """Batches as they come.
 

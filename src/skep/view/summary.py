@@ -23,6 +23,7 @@ def summary_lines(
     missed: int,
     not_attached: Mapping[str, str],
     unheard: Sequence[int],
+    unheard_missed: bool,
 ) -> list[str]:
     """What was seen, what was not, and why, one sentence a line.
 
@@ -37,6 +38,7 @@ def summary_lines(
         missed: tasks that could not be followed.
         not_attached: why programs were not attached, by name.
         unheard: CPUs that came online during the run, whose records in perf buffers are lost.
+        unheard_missed: whether there may be more of these.
     """
     total = sum(events.values())
     by_source = (
@@ -50,6 +52,9 @@ def summary_lines(
     if unheard:
         cpus = ", ".join(str(cpu) for cpu in unheard)
         lines.append(f"records of CPU {cpus} are missing: what comes online during a run is not read; start it anew")
+    if unheard_missed:
+        others = "other CPUs" if unheard else "CPUs"
+        lines.append(f"whether {others} came online is not known: more devices came and went than the kernel announces")
     if runs:
         lines.append("runs: " + ", ".join(f"{escape(name)} {count}" for name, count in runs.items()))
     if not_attached:
