@@ -20,6 +20,8 @@ __all__ = ["make_instance", "remove_instance", "remove_leftovers"]
 _NAME = re.compile(r"skep-(\d+)-\d+")
 
 _numbers = itertools.count()
+# The folders of those that this process uses: another of its threads may be the next to look for leftovers.
+_used: set[str] = set()
 
 
 def make_instance() -> str:
@@ -32,11 +34,13 @@ def make_instance() -> str:
         PrivilegeError, UnsupportedError: it cannot be made.
     """
     folder = f"{tracefs()}/instances/skep-{os.getpid()}-{next(_numbers)}"
+    _used.add(folder)
     try:
         os.mkdir(folder)
-    except PermissionError as error:
-        raise privilege_error("reading what programs print", "CAP_DAC_OVERRIDE") from error
     except OSError as error:
+        _used.discard(folder)
+        if isinstance(error, PermissionError):
+            raise privilege_error("reading what programs print", "CAP_DAC_OVERRIDE") from error
         raise UnsupportedError(f"the trace instance {folder} cannot be made: {error.strerror}") from error
     return folder
 
@@ -47,6 +51,7 @@ def remove_instance(folder: str) -> None:
     Args:
         folder: where it is.
     """
+    _used.discard(folder)
     try:
         os.rmdir(folder)
     except OSError:
@@ -56,7 +61,10 @@ def remove_instance(folder: str) -> None:
 
 def remove_leftovers() -> None:
     """Removes the instances of runs that were killed."""
-    instances = f"{tracefs()}/instances"
+    root = tracefs()
+    if root is None:
+        return
+    instances = f"{root}/instances"
     try:
         names = os.listdir(instances)
     except OSError:
@@ -64,6 +72,10 @@ def remove_leftovers() -> None:
         return
     for name in names:
         match = _NAME.fullmatch(name)
-        # A process of our number may have come before us; what we have open ourselves, the kernel does not remove.
-        if match is not None and (int(match[1]) == os.getpid() or not os.path.exists(f"/proc/{match[1]}")):
-            remove_instance(f"{instances}/{name}")
+        if match is None:
+            continue
+        folder = f"{instances}/{name}"
+        # A process of our number may have come before us.
+        ours = int(match[1]) == os.getpid()
+        if folder not in _used if ours else not os.path.exists(f"/proc/{match[1]}"):
+            remove_instance(folder)
