@@ -25,12 +25,15 @@ The exit codes are those of the command line. An error that has a builtin as its
 
 from __future__ import annotations
 
+import errno
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
     "MORE_DESCRIPTORS",
+    "NO_DESCRIPTORS",
     "AttachError",
     "BtfError",
     "ClosedError",
@@ -55,8 +58,10 @@ __all__ = [
 ]
 
 
+NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
+"""What the kernel says where a process, or the machine, may have no more file descriptors."""
 MORE_DESCRIPTORS = "ulimit -n 1024"
-"""The remedy where a process may have no more file descriptors (EMFILE)."""
+"""The remedy for `NO_DESCRIPTORS`."""
 
 
 class Span:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from importlib import import_module
 from io import TextIOWrapper
 
-from skep.base.errors import MORE_DESCRIPTORS, SkepError, UsageError, VerifierError
+from skep.base.errors import MORE_DESCRIPTORS, NO_DESCRIPTORS, SkepError, UsageError, VerifierError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,8 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Ours have their own kinds (SkepError): this is the disk, or standard output.
         _drop_output()
         where = f"{error.filename}: " if error.filename else ""
-        remedy = f"{MORE_DESCRIPTORS}\n" if error.errno == errno.EMFILE else ""
-        sys.stderr.write(f"skep: {where}{error.strerror}\n{remedy}")
+        remedy = f"{MORE_DESCRIPTORS}\n" if error.errno in NO_DESCRIPTORS else ""
+        sys.stderr.write(f"skep: {where}{error.strerror or error}\n{remedy}")
         return 1
     except KeyboardInterrupt:
         return 130

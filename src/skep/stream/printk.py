@@ -12,13 +12,12 @@ Minimum kernel: 5.9 for the bpf_trace_printk tracepoint. Source: Documentation/t
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import struct
 from array import array
 
-from skep.base.errors import UnsupportedError
+from skep.base.errors import NO_DESCRIPTORS, UnsupportedError
 from skep.base.schema import Field, Schema, Type
 from skep.kernel.features import mount_tracefs
 from skep.kernel.instances import make_instance, remove_instance
@@ -87,7 +86,7 @@ class Printk:
             self.fd = os.open(f"{self._folder}/trace_pipe", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             self.close()
-            if error.errno == errno.EMFILE:
+            if error.errno in NO_DESCRIPTORS:
                 raise
             raise UnsupportedError(
                 f"what programs print cannot be read: {error.strerror}: {error.filename}",

@@ -13,7 +13,7 @@ import os
 import re
 import stat
 
-from skep.base.errors import AttachError, HookMissingError
+from skep.base.errors import NO_DESCRIPTORS, AttachError, HookMissingError
 from skep.kernel.features import has_probes
 from skep.kernel.link.common import failure
 from skep.kernel.link.executable import FUNCTION, INDIRECT, Executable, Symbol
@@ -266,6 +266,6 @@ def refusal(hook: Hook, targets: Targets, number: int, log: str = "") -> SkepErr
     """
     if number == errno.ESRCH and targets.pid is not None and not os.path.exists(f"/proc/{targets.pid}"):
         return AttachError(f"it cannot be attached to {hook}: process {targets.pid} has ended", number)
-    if number in {errno.EMFILE, errno.ENFILE}:
+    if number in NO_DESCRIPTORS:
         return AttachError(f"it cannot be attached to {hook}: {os.strerror(number)}", number, remedy="ulimit -n 65536")
     return failure(hook, number, log)
