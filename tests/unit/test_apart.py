@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -13,6 +15,19 @@ from skep.base.errors import CompileError, Diagnostic, SkepError
 from skep.spec.apart import apart
 
 PARENT = os.getpid()
+SIGNALLED = """
+import functools, os, signal, time
+from skep.base.errors import SkepError
+from skep.spec.apart import apart
+
+os.register_at_fork(after_in_child=functools.partial(signal.setitimer, signal.ITIMER_REAL, 1e-6))
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+for _ in range(20):
+    try:
+        apart(lambda: time.sleep(60), lambda number: SkepError(f"ended by {number}"))
+    except BaseException as error:
+        print(error, flush=True)
+"""
 
 
 def crash(number: int) -> SkepError:
@@ -47,6 +62,36 @@ def test_the_signal_that_ends_it_is_told():
 def test_ctrl_c_ends_it_at_once():
     with pytest.raises(SkepError, match=r"^ended by 2$"):
         apart(lambda: os.kill(os.getpid(), signal.SIGINT), crash)
+
+
+def test_a_handler_of_ours_does_not_run_in_it():
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        with pytest.raises(SkepError, match=r"^ended by 15$"):
+            apart(lambda: os.kill(os.getpid(), signal.SIGTERM), crash)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_what_is_blocked_stays_as_it_was():
+    def blocked() -> list[int]:
+        return sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    try:
+        assert apart(blocked, crash) == blocked()
+        assert signal.SIGINT not in blocked()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def test_a_signal_of_the_first_moment_is_no_error_in_it():
+    """Sent by what runs in each child before all else, and caught where it would unwind the stack of the parent."""
+    finished = subprocess.run(
+        [sys.executable, "-c", SIGNALLED], capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert (finished.stdout, finished.stderr) == ("ended by 14\n" * 20, "")
 
 
 def test_a_mistake_in_it_is_no_error_of_the_user(capfd):

@@ -12,7 +12,7 @@ from skep.base.errors import Diagnostic, SkepError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from typing import Any
 
 __all__ = ["apart"]
@@ -32,15 +32,22 @@ def apart(work: Callable[[], Any], crashed: Callable[[int], SkepError]) -> Any:
     import signal
 
     receive, send = os.pipe()
-    pid = os.fork()
-    if pid == 0:
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        # No handler of ours may run in the child: it would unwind our stack there, or act for us.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        pid = os.fork()
+        if pid == 0:
+            _child(work, receive, send, mask)
+    except BaseException:
         os.close(receive)
-        # Ctrl-C comes to both. libclang would go on to its end before Python heard of it.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        _child(work, send)
-    os.close(send)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        raise
+    finally:
+        os.close(send)
     try:
         with open(receive, encoding="ascii") as file:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             text = file.read()
     except BaseException:
         os.kill(pid, signal.SIGKILL)
@@ -58,12 +65,19 @@ def apart(work: Callable[[], Any], crashed: Callable[[int], SkepError]) -> Any:
     return content
 
 
-def _child(work: Callable[[], Any], send: int) -> None:
+def _child(work: Callable[[], Any], receive: int, send: int, mask: Collection[int]) -> None:
     """Answers with [name of an error or "", what was returned, or what the error says], and ends."""
-    import json
-
     status = 1
     try:
+        import json
+        import signal
+
+        os.close(receive)
+        # Ctrl-C comes to both. libclang would go on to its end before Python heard of it.
+        for number in signal.valid_signals():
+            if callable(signal.getsignal(number)):
+                signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         try:
             answer = ["", work()]
         except SkepError as error:
