@@ -115,7 +115,7 @@ def _held(what: str) -> set[int]:
 def _settled(what: str, look: Callable[[], set[Any]], before: set[Any]) -> set[Any]:
     """What is there that was not before. The kernel frees programs a moment after their last user has gone."""
     held = {"programs": "prog", "links": "link"}.get(what)
-    end = time.monotonic() + 2
+    end = time.monotonic() + 20
     while left := look() - before:
         left -= _held(held) if held else set()
         if not left or time.monotonic() > end:

@@ -173,10 +173,11 @@ def test_a_second_ctrl_c_ends_the_command_too(skep, seconds):
     _soon(lambda: len(_alive(seconds)), 2)
     # Until it is deaf, it hears the first one as anybody does.
     (command,) = _children(process.pid)
-    _soon(lambda: _ignored(command) & 0x4003, 0x4003)
-    for _ in range(2):
-        os.kill(process.pid, signal.SIGINT)
-        time.sleep(0.2)
+    _soon(lambda: _signals(command, "SigIgn") & 0x4003, 0x4003)
+    os.kill(process.pid, signal.SIGINT)
+    # Until it has been handled, a second one is the same.
+    _soon(lambda: _signals(process.pid, "SigCgt") & 0x2, 0)
+    os.kill(process.pid, signal.SIGINT)
 
     assert process.wait(timeout=30) == -signal.SIGINT
     _kill(process)
@@ -196,10 +197,10 @@ def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def _ignored(pid: int) -> int:
-    """The signals that a process ignores, one bit each."""
+def _signals(pid: int, which: str) -> int:
+    """The signals that a process ignores (SigIgn) or catches (SigCgt), one bit each."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1], 16) for line in lines if line.startswith("SigIgn"))
+    return next(int(line.split()[1], 16) for line in lines if line.startswith(which))
 
 
 def test_the_command_killed_at_any_moment_is_a_normal_end(skep, seconds):

