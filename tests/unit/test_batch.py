@@ -74,6 +74,23 @@ def test_what_lies_behind_the_end_of_a_text_does_not_show():
     assert [row.text.encode() for row in _batch(records).rows()] == texts
 
 
+def test_texts_in_structs_and_arrays_end_too_and_what_shares_its_bytes_stays():
+    text = Type("text", 4, "char[4]", count=4)
+    struct_ = Type("struct", 8, "struct a", fields=(Field("number", 0, 4, U32), Field("name", 4, 4, text)))
+    fields = (
+        Field("inner", 0, 8, struct_),
+        Field("list", 8, 8, Type("array", 8, "char[2][4]", element=text, count=2)),
+        Field("word", 16, 4, text),
+        Field("same", 16, 4, U32),
+    )
+    batch = _batch([b"\1\0\0\0a\0zz" + b"b\0zz" + b"cc\0z" + b"d\0zz"])
+    batch.schema = Schema("event", 20, fields)
+
+    (record,) = batch.array
+    assert (record["inner"]["name"], record["list"].tolist()) == (b"a", [b"b", b"cc"])
+    assert record["same"].tobytes() == b"d\0zz"
+
+
 @given(st.lists(st.binary(max_size=21), min_size=1), st.integers(0, 3))
 def test_texts_of_all_sizes_end_at_their_first_nul(texts, offset):
     longest = max(1, *map(len, texts))
