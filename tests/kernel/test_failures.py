@@ -6,6 +6,7 @@ import glob
 import os
 import random
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -39,6 +40,18 @@ def test_a_rejected_program_is_explained_in_its_own_source(program):
     # Before 6.9 the log does not say it, and the object does.
     assert str(found.file).endswith("rejected.bpf.c")
     assert found.line == 18
+
+
+def test_a_rejected_program_is_explained_where_few_descriptors_are_left(program):
+    spec = program("rejected")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = len(os.listdir("/proc/self/fd")) + len(spec.maps) + len(spec.programs) + 3
+    resource.setrlimit(resource.RLIMIT_NOFILE, (enough, hard))
+    try:
+        with pytest.raises(VerifierError, match="may be NULL"):
+            spec.load()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_without_privileges_the_missing_capabilities_are_named(skep):

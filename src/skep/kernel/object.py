@@ -13,6 +13,7 @@ from mmap import mmap
 from skep._native import ffi, lib, messages
 from skep.base.errors import (
     MORE_DESCRIPTORS,
+    NO_DESCRIPTORS,
     AttachError,
     BtfError,
     HookMissingError,
@@ -343,9 +344,7 @@ class Object(Held):
             self._failed = named[1] if named else ""
             entries = {name: lib.bpf_map__max_entries(map_) for name, map_ in self._each_map()}
             verified = ffi.string(self._log).decode("utf-8", "replace")
-            # Without descriptors libbpf takes what it tries for missing in the kernel, and goes on without that.
-            number = errno.EMFILE if _descriptors() < len(entries) + len(self.spec.programs) + _TRIALS else -error
-            raise _not_loaded(self.spec, number, log, verified, entries, self._btf)
+            raise _not_loaded(self.spec, -error, log, verified, entries, self._btf)
 
 
 def _contents(spec: ObjectSpec, fill: Fill) -> Sequence[Entry]:
@@ -355,9 +354,12 @@ def _contents(spec: ObjectSpec, fill: Fill) -> Sequence[Entry]:
     return entries(spec, fill)
 
 
-def _descriptors() -> int:
-    """How many more file descriptors this process may have."""
-    return os.sysconf("SC_OPEN_MAX") - len(os.listdir("/proc/self/fd"))
+def _lacks_descriptors(needed: int) -> bool:
+    """Whether this process may not have so many more file descriptors."""
+    try:
+        return os.sysconf("SC_OPEN_MAX") - len(os.listdir("/proc/self/fd")) < needed
+    except OSError as error:
+        return error.errno in NO_DESCRIPTORS
 
 
 def _not_loaded(
@@ -371,7 +373,13 @@ def _not_loaded(
     function = re.search(r"extern \(func ksym\) '(\w+)': not found", log)
     created = re.search(r"map '([^']+)': failed to create: |Error in bpf_create_map_xattr\(([^)]+)\)", log)
     no_btf = re.search(r"kernel BTF is missing|Error loading vmlinux BTF|failed to load BTF from|valid kernel BTF", log)
-    if number in {errno.EMFILE, errno.ENFILE}:
+    # Without descriptors libbpf takes what it tries for missing in the kernel, and goes on without: without the map of
+    # globals, say, which its words in the verifier's log tell. What is explained otherwise has another cause.
+    rejected = program and verified and "is referenced but wasn't created" not in verified
+    explained = number == errno.EPERM or rejected or function or missing or created
+    if not explained and _lacks_descriptors(len(entries) + len(spec.programs) + _TRIALS):
+        number = errno.EMFILE
+    if number in NO_DESCRIPTORS:
         return LoadError(f"{what} cannot be loaded: {os.strerror(number)}", number, log=log, remedy=MORE_DESCRIPTORS)
     if program and verified and (number != errno.EPERM or re.search(r"processed \d+ insns", verified)):
         return _rejected(spec, program[1], number, verified, btf)
