@@ -6,14 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from skep.spec.compiling import compile_source, find_compiler
 from skep.spec.objectspec import ObjectSpec
-
-# A test asserts no times: others use the machine, and coverage.py makes Python slower.
-settings.register_profile("timeless", deadline=None)
-settings.load_profile("timeless")
 
 VMLINUX = """
 #ifndef __VMLINUX_H__
