@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import resource
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from skep.base.errors import EntryMissingError, MapError, UsageError
+from skep.base.errors import MapError, UsageError
 from skep.base.schema import dtype_of
 
 
@@ -121,5 +124,66 @@ def test_bad_input_is_told(maps):
         table.delete_array(np.array(["a"]))
     with pytest.raises(UsageError, match="cpus='mean': it is one of list, sum, max"):
         table.to_array(cpus="mean")
-    with pytest.raises((MapError, UsageError, EntryMissingError), match="array"):
+    with pytest.raises(MapError, match="cannot be deleted, only written"):
         maps["array"].delete_array(np.arange(2, dtype="u4"))
+    with pytest.raises(MapError, match="cannot be deleted, only written"):
+        maps["array"].to_array(take=True)
+
+
+@pytest.mark.parametrize("values", [np.zeros(3, "u8"), np.zeros((3, 2), "u8"), np.zeros((3, 4, 4), "u8"), np.uint64(1)])
+def test_no_memory_beside_an_array_is_read(maps, values):
+    with pytest.raises(UsageError, match=r"the values of wide are u64\[4\]: N of them have the shape \(N, 4\), not \("):
+        maps["wide"].write_array(np.arange(3), values)
+    with pytest.raises(UsageError, match=r"the keys of wide are u32: N of them have the shape \(N\), not \(\)"):
+        maps["wide"].delete_array(np.uint32(1))
+    assert len(maps["wide"]) == 0
+
+
+def test_values_that_are_arrays_are_rows(maps):
+    values = np.arange(24, dtype="u8").reshape(3, 8)
+    maps["wide"].write_array(np.arange(3), values[:, ::2])
+
+    assert dict(maps["wide"]) == {0: (0, 2, 4, 6), 1: (8, 10, 12, 14), 2: (16, 18, 20, 22)}
+
+
+def test_numbers_that_fit_are_taken(maps):
+    for keys in (np.arange(3), [0, 1, 2], np.arange(3, dtype="i1"), np.arange(3, dtype=">u8")):
+        maps["names"].write_array(keys, np.full(3, b"three"))
+
+        assert dict(maps["names"]) == dict.fromkeys(range(3), "three")
+        assert maps["names"].delete_array(keys) == 3
+
+
+@pytest.mark.parametrize("key", [2**32 + 5, 2**32, -1, 2**63])
+def test_numbers_that_do_not_fit_are_told(maps, key):
+    maps["names"][5] = "five"
+    with pytest.raises(UsageError, match=rf"the keys of names are \w+: {key} does not fit"):
+        maps["names"].delete_array([key])
+    assert dict(maps["names"]) == {5: "five"}
+
+
+def test_what_no_cast_keeps_is_told(maps):
+    with pytest.raises(UsageError, match=r"the keys of names are .*, not float64"):
+        maps["names"].delete_array([5.5])
+    with pytest.raises(UsageError, match=r"the values of names are char\[16\]: .*S16, not .*S17"):
+        maps["names"].write_array([1], np.array([b"x" * 17]))
+    with pytest.raises(UsageError, match=r"the keys of names are .*inhomogeneous"):
+        maps["names"].delete_array([[1], [2, 3]])
+
+
+def test_what_was_taken_before_an_error_is_given(program):
+    with program("tables").load(sizes={"hash": 300000}) as loaded:
+        table, keys = loaded.maps["hash"], np.arange(300000, dtype="u8")
+        table.write_array(keys, _values(table, np.arange(300000)))
+        before = resource.getrlimit(resource.RLIMIT_AS)
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        # Keys and values have 7.2 MB.
+        resource.setrlimit(resource.RLIMIT_AS, (used + 2**20, before[1]))
+        try:
+            first = table.to_array(take=True)[0]
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, before)
+        rest = table.to_array(take=True)[0]
+
+    assert 0 < len(first) < len(keys)
+    assert sorted([*first.tolist(), *rest.tolist()]) == keys.tolist()

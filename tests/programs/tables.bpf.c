@@ -39,6 +39,13 @@ struct {
 	__type(value, char[16]);
 } names SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16);
+	__type(key, u32);
+	__type(value, u64[4]);
+} wide SEC(".maps");
+
 SEC("socket")
 int nothing(struct __sk_buff *ctx)
 {

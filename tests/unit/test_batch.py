@@ -127,6 +127,14 @@ def test_tuples_are_what_the_kernel_wrote():
     assert list(_batch([WHOLE[0][:11]]).tuples()) == [(1, -1, b"one\0\0\0\0\0")]
 
 
+def test_an_array_cleans_the_texts_of_tuples_made_after_it():
+    batch = _batch([_record(1, -1, b"one\0left"), _record(2, -2, b"two\0left")])
+
+    assert [text for *_, text in batch.tuples()] == [b"one\0left", b"two\0left"]
+    assert batch.array["text"].tolist() == [b"one", b"two"]
+    assert [text for *_, text in batch.tuples()] == [b"one\0\0\0\0\0", b"two\0\0\0\0\0"]
+
+
 def test_no_record_is_selected_that_is_not_there():
     with pytest.raises(IndexError, match="has none at 2"):
         _batch(WHOLE).select([0, 2])

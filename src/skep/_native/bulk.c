@@ -72,9 +72,12 @@ static int read_batches(int fd, int take, struct skep_entries *entries)
 			wanted *= 2;
 			continue;
 		}
-		if (error && error != -ENOENT)
+		/* Up to the end, or to a bucket that was locked for too long, all is as it should be. */
+		if (error && error != -ENOENT && error != -EBUSY)
 			break;
 		entries->count += count;
+		if (error == -EBUSY)
+			break;
 		if (error) {
 			error = 0;
 			break;
@@ -103,7 +106,7 @@ static int walk(int fd, int take, size_t limit, struct skep_entries *entries)
 			break;
 		}
 		if (!error)
-			error = entries->count < limit ? make_room(entries, 1) : -EBUSY;
+			error = !limit || entries->count < limit ? make_room(entries, 1) : -EBUSY;
 		if (error)
 			break;
 		memcpy(key, next, entries->key_size);
@@ -113,8 +116,12 @@ static int walk(int fd, int take, size_t limit, struct skep_entries *entries)
 			memcpy(key_at(entries, entries->count), key, entries->key_size);
 			entries->count++;
 		}
-		if (take && !error)
+		if (take && !error) {
 			error = bpf_map_delete_elem(fd, key);
+			/* It stays, and is not to be counted twice. */
+			if (error && error != -ENOENT)
+				entries->count--;
+		}
 		/* Gone between two calls. */
 		if (error == -ENOENT)
 			error = 0;
@@ -132,7 +139,13 @@ int skep_map_read(int fd, int take, size_t limit, struct skep_entries *entries)
 {
 	int error = read_batches(fd, take, entries);
 
-	return has_no_batches(error) && !entries->count ? walk(fd, take, limit, entries) : error;
+	/* Before 6.14 a batch gives up (EINTR) at keys without a value: empty places of arrays, what was just deleted. */
+	if (error == -EINTR || (has_no_batches(error) && !entries->count)) {
+		entries->count = 0;
+		error = walk(fd, take, limit, entries);
+	}
+	/* What was taken is nowhere else: the next call finds what is left, or the reason. */
+	return take && entries->count ? 0 : error;
 }
 
 int skep_map_write(int fd, struct skep_entries *entries, uint64_t flags)

@@ -38,7 +38,7 @@ def read_entries(
         fd: the map's.
         key: the type of its keys.
         value: the type of its values.
-        limit: how many entries it has room for.
+        limit: how many entries it has room for; 0 where that is not known.
         cpus: how many values an entry has, if it has one for each CPU: the second dimension of the values.
         take: deletes what is read.
 
@@ -68,13 +68,15 @@ def _over(memory: Any, size: int) -> memoryview:
     return memoryview(ffi.buffer(memory, size)) if size else memoryview(bytearray())
 
 
-def write_entries(fd: int, keys: Array, values: Array, flags: int = 0) -> int:
+def write_entries(fd: int, key: Type, value: Type, keys: Array, values: Array, flags: int = 0) -> int:
     """Writes entries of a map.
 
     Args:
         fd: the map's.
-        keys: of the dtype of its keys.
-        values: of the dtype of its values, as many.
+        key: the type of its keys.
+        value: the type of its values.
+        keys: contiguous, of the dtype and shape of its keys.
+        values: contiguous, of the dtype and shape of its values, as many.
         flags: as for `bpf_map_update_elem`.
 
     Returns:
@@ -83,15 +85,16 @@ def write_entries(fd: int, keys: Array, values: Array, flags: int = 0) -> int:
     Raises:
         OSError: the kernel refuses one; those before it are written.
     """
-    return _change(lambda entries: lib.skep_map_write(fd, entries, flags), keys, values)
+    return _change(lambda entries: lib.skep_map_write(fd, entries, flags), (key, keys), (value, values))
 
 
-def delete_keys(fd: int, keys: Array) -> int:
+def delete_keys(fd: int, key: Type, keys: Array) -> int:
     """Deletes entries of a map; those that it does not have are passed over.
 
     Args:
         fd: the map's.
-        keys: of the dtype of its keys.
+        key: the type of its keys.
+        keys: contiguous, of the dtype and shape of its keys.
 
     Returns:
         How many were deleted.
@@ -99,15 +102,13 @@ def delete_keys(fd: int, keys: Array) -> int:
     Raises:
         OSError: the kernel refuses it.
     """
-    return _change(lambda entries: lib.skep_map_delete(fd, entries), keys, keys)
+    return _change(lambda entries: lib.skep_map_delete(fd, entries), (key, keys))
 
 
-def _change(change: Callable[[Any], int], keys: Array, values: Array) -> int:
-    keys, values = np.ascontiguousarray(keys), np.ascontiguousarray(values)
+def _change(change: Callable[[Any], int], *parts: tuple[Type, Array]) -> int:
+    (key, keys), (value, values) = parts[0], parts[-1]
     lent = [ffi.from_buffer(array.view(np.uint8) if array.size else bytearray(1)) for array in (keys, values)]
-    each = len(keys) or 1
-    sizes = [array.nbytes // each for array in (keys, values)]
-    entries = ffi.new("struct skep_entries *", (*sizes, len(keys), len(keys), *lent))
+    entries = ffi.new("struct skep_entries *", (key.size, value.size, len(keys), len(keys), *lent))
     error = change(entries)
     if error:
         raise OSError(-error, os.strerror(-error))

@@ -29,7 +29,7 @@ class Batch:
 
     Args:
         buffer: the records, back to back.
-        count: how many.
+        count: how many; 0 where there is only a loss to tell.
         stride: the size of each in bytes, if all have the same; else None.
         offsets: count + 1 unsigned 32-bit numbers: record i lies at offsets[i] to offsets[i + 1]. None where the stride
             tells.
@@ -85,7 +85,8 @@ class Batch:
         """The records as plain tuples of what the kernel wrote, the quickest way to Python's own objects.
 
         Numbers are numbers, texts are bytes with all that stands behind their NUL, the members of structs stand among
-        the others, and members that overlap are the bytes of all of them.
+        the others, and members that overlap are the bytes of all of them. Once `array` was asked for, or Arrow or
+        pandas, which are made of it, zeros may stand behind a NUL here, too: take tuples first where the rest matters.
         """
         whole = self.stride == self.schema.size
         return self.schema.items(self.buffer if whole else memoryview(self._whole()))
@@ -176,7 +177,8 @@ class Batch:
         """The records as a NumPy structured array: over the buffer itself where all are whole, else a copy.
 
         What a program left behind the NUL of a text is zeros here, since NumPy's texts end at their last byte that is
-        none. What a record that was cut short lacks is zeros.
+        none. Where the array is no copy, they are written into the buffer, and `tuples` made later have them, too. What
+        a record that was cut short lacks is zeros.
         """
         if self._array is None:
             self._array = self._as_array()

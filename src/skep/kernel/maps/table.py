@@ -265,7 +265,9 @@ class Table(Whole, MutableMapping["Any", "Any"]):
             UsageError: entries were deleted through this map.
             MapError: programs change it faster than it can be walked.
         """
-        deletions, given, left = self._deletions, set[bytes](), _STEPS * self.max_entries + _STEPS
+        deletions, given = self._deletions, set[bytes]()
+        # What lives in what it belongs to has no size of its own, and no walk of it begins anew.
+        left = _STEPS * (self.max_entries + 1) if self.max_entries else float("inf")
         following = self._after(None)
         while following is not None:
             key, following = following, self._after(following)

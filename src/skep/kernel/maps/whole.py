@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from skep.base.schema import Type
+
     Array = np.ndarray[Any, Any]
 
 __all__ = ["Whole"]
@@ -32,6 +34,8 @@ class Whole(Map):
 
         Args:
             take: deletes the entries as they are read, so that none is counted twice or lost between two readings.
+                Where the kernel refuses to go on, those that were taken are given, and the others stay for the next
+                reading, which tells the error if it lasts.
             cpus: of a map with a value for each CPU: ``list`` gives all of them, as the second dimension; ``sum`` adds
                 them up and ``max`` takes the largest, number by number.
 
@@ -79,12 +83,12 @@ class Whole(Map):
         """Writes many entries; what is there is overwritten.
 
         Args:
-            keys: an array of the keys' dtype, as `to_array` gives it, or of numbers that it takes.
-            values: an array of the values' dtype, as many.
+            keys: an array of the keys' dtype, as `to_array` gives it, or of numbers that fit into it.
+            values: an array of the values' dtype, as many, or of numbers that fit.
             flags: `ANY`, `NOEXIST` or `EXIST`.
 
         Raises:
-            UsageError: the arrays differ in length, or are not of these types.
+            UsageError: the arrays differ in length, are not of these types and shapes, or hold what does not fit.
             MapError: the kernel refuses an entry: those before it are written.
         """
         from skep.kernel.bulk import write_entries
@@ -93,7 +97,7 @@ class Whole(Map):
         if len(keys) != len(values):
             raise UsageError(f"{len(keys)} keys and {len(values)} values for map {self.name}")
         try:
-            write_entries(self.fd, keys, values, flags)
+            write_entries(self.fd, self.key_type, self.value_type, keys, values, flags)
         except OSError as error:
             raise self._refused(error, "write") from None
 
@@ -105,26 +109,47 @@ class Whole(Map):
 
         Returns:
             How many were there.
+
+        Raises:
+            UsageError: the keys are not of their type and shape, or do not fit into it.
+            MapError: the kernel refuses it.
         """
         from skep.kernel.bulk import delete_keys
 
         try:
-            return delete_keys(self.fd, self._typed("keys", self.key_type, keys))
+            return delete_keys(self.fd, self.key_type, self._typed("keys", self.key_type, keys))
         except OSError as error:
             raise self._refused(error, "delete") from None
 
-    def _typed(self, what: str, held: Any, values: Any) -> Array:
+    def _typed(self, what: str, held: Type, values: Any) -> Array:
+        """The values as an array over whose memory the kernel may go: of this type, shape and order."""
         import numpy as np
 
         from skep.base.schema import dtype_of
 
-        dtype = np.dtype(dtype_of(held))
         if what == "values" and (count := getattr(self, "cpus", 0)):
             raise UsageError(f"map {self.name} has {count} values for each key: write them one by one")
-        array = np.asarray(values)
-        if array.dtype != dtype.base and (dtype.names or not np.can_cast(array.dtype, dtype.base, "same_kind")):
-            raise UsageError(f"the {what} of {self.name} are {held.name}: {dtype}, not {array.dtype}")
-        return array.astype(dtype.base)
+        # An array of values that are arrays has their dimensions, too.
+        like = np.empty(0, dtype_of(held))
+        dtype, shape, told = like.dtype, like.shape[1:], f"the {what} of {self.name} are {held.name}"
+        try:
+            array = np.asarray(values)
+        except ValueError as error:
+            raise UsageError(f"{told}: {error}") from None
+        if not array.ndim or array.shape[1:] != shape:
+            wanted = ", ".join(map(str, ("N", *shape)))
+            raise UsageError(f"{told}: N of them have the shape ({wanted}), not {array.shape}")
+        if array.dtype.kind in "iu" and dtype.kind in "iu":
+            room = np.iinfo(dtype)
+            for number in (int(array.min()), int(array.max())) if array.size else ():
+                if not room.min <= number <= room.max:
+                    raise UsageError(f"{told}: {number} does not fit")
+        # A text that is too long would be cut; a number only loses digits where it has a point.
+        elif array.dtype != dtype and (
+            dtype.names or not np.can_cast(array.dtype, dtype, "same_kind" if dtype.kind == "f" else "safe")
+        ):
+            raise UsageError(f"{told}: {dtype}, not {array.dtype}")
+        return np.ascontiguousarray(array, dtype)
 
     def _refused(self, error: OSError, doing: str) -> Exception:
         if error.errno == _EBUSY:
