@@ -91,7 +91,7 @@ class Worker:
                 try:
                     read(data)
                 except SkepError as error:
-                    _check(error)
+                    _check(error, data)
                 signal.setitimer(signal.ITIMER_PROF, 0)
             status = 0
         except BaseException:  # noqa: BLE001 - a find, whatever it is
@@ -102,9 +102,9 @@ class Worker:
             os._exit(status)
 
 
-def _check(error: SkepError) -> None:
-    """An error can be shown: it is a sentence that a terminal can print."""
+def _check(error: SkepError, data: bytes) -> None:
+    """An error can be shown: it is a sentence that a terminal can print, and quotes no more than there is."""
     for text in (str(error), error.remedy or ""):
         text.encode("utf-8", "surrogateescape")
-        assert len(text) < 100_000, f"an error of {len(text)} characters"
+        assert len(text) < 10_000 + 10 * len(data), f"an error of {len(text)} characters"
     assert str(error), "an error without words"
