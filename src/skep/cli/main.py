@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from importlib import import_module
 from io import TextIOWrapper
@@ -12,6 +13,7 @@ from skep.base.errors import MORE_DESCRIPTORS, NO_DESCRIPTORS, SkepError, UsageE
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import ModuleType
 
 __all__ = ["main"]
 
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # What a traced process chose is shown in any locale; what that cannot write is escaped.
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
-        code = import_module(f"skep.cli.{given[0]}").main(given[1:])
+        code = _module(given[0]).main(given[1:])
         sys.stdout.flush()
     except SkepError as error:
         sys.stderr.write(_complaint(error))
@@ -67,6 +69,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return int(code)
+
+
+def _module(verb: str) -> ModuleType:
+    """What runs a verb. Ctrl-C meanwhile ends skep at once: in the midst of an import, an exception may get lost."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        return import_module(f"skep.cli.{verb}")
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        return import_module(f"skep.cli.{verb}")
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _complaint(error: SkepError) -> str:
