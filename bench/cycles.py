@@ -149,7 +149,11 @@ def _cycles(kind: str, targets: Targets, cycles: int | None) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / f"{kind}.bpf.c"
         text = _SOURCE % (section, NAME, returned, returned)
-        source.write_text(text + _STRUCT if kind == "struct_ops" else text)
+        if kind == "struct_ops":
+            text += _STRUCT
+        if kind == "usdt":
+            text = text.replace("\nstruct", "#include <bpf/usdt.bpf.h>\n\nstruct", 1)
+        source.write_text(text)
         spec = skep.compile(str(source))
     try:
         _cycle(spec, targets)
