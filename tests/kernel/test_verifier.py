@@ -51,3 +51,15 @@ def test_a_refusal_is_shown_in_its_source(skep, tmp_path):
     assert "instead:\n  Call bpf_sk_release(sk)" in finished.stderr
     assert "Unreleased reference id=" in log.read_text()
     assert "processed" in log.read_text()
+
+
+@pytest.mark.floors("6.12")
+def test_a_refusal_is_explained_where_nothing_can_be_kept(program, monkeypatch):
+    """The members nearest to one that is not there are looked up in vmlinux.h, which is in the cache."""
+    spec = program("unrelocated")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
+    with pytest.raises(VerifierError) as caught:
+        spec.load().close()
+
+    assert caught.value.diagnostic is not None
+    assert caught.value.diagnostic.id == "core-relocation"

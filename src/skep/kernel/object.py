@@ -415,7 +415,11 @@ def _rejected(spec: ObjectSpec, program: str, number: int, log: str, btf: str | 
 
     section = spec.programs[program].section if program in spec.programs else ""
     lines = source_lines(spec.data, spec.name, program)
-    found = explain(log, section=section, lines=lines, types=lambda name: members(name, btf))
+    try:
+        found = explain(log, section=section, lines=lines, types=lambda name: members(name, btf))
+    except SkepError:
+        # To name what is nearest the kernel's types are written to the cache. Where that has no room, the rest is told.
+        found = explain(log, section=section, lines=lines)
     if found.id == "capability":
         return privilege_error(f"loading program {program} ({section})")
     message = f"program {program} cannot be loaded: the verifier rejects it\n{found}"
