@@ -35,8 +35,8 @@ _MOST_FILES = 8
 # Bytes of a header: to read a smaller one costs less than to load what was made of it.
 _LEAST = 1 << 18
 
-# White space and comments, each in one way only, so that nothing is tried twice. One with a backslash may go on where it
-# does not seem to: it is not for us. (Possessive groups would be shorter, but Python 3.11.2 matches them wrongly:
+# White space and comments, each in one way only: nothing is tried twice. One with a backslash may go on where it does
+# not seem to: it is not for us. (Possessive groups would be shorter, but Python 3.11.2 matches them wrongly:
 # https://github.com/python/cpython/issues/106052.)
 _NOTHING = rb"(?:\s|//[^\r\n\\]*[\r\n]|/\*[^*\\]*\*+(?:[^*/\\][^*\\]*\*+)*/)*"
 _HEADER_FIRST = re.compile(
