@@ -93,8 +93,7 @@ def _make(
     one, other = os.path.join(folder, "compiler"), os.path.join(folder, "libclang")
     started = None if for_compiler.path else _start(compiler, header, flags, one)
     try:
-        if for_libclang.path is None:
-            _save(header, flags, other)
+        if for_libclang.path is None and _save(header, flags, other):
             for_libclang.keep(other)
     finally:
         if started is not None and started.wait() == 0:
@@ -152,17 +151,20 @@ def _start(compiler: Compiler, header: str, flags: Sequence[str], path: str) -> 
         return None
 
 
-def _save(header: str, flags: Sequence[str], path: str) -> None:
-    """Makes that of libclang, if that is possible. Where there is no room, libclang ends its process."""
-    from contextlib import suppress
-
+def _save(header: str, flags: Sequence[str], path: str) -> bool:
+    """Makes that of libclang, and says whether it is whole. Where there is no room, libclang ends its process."""
     from skep.spec.apart import apart
 
-    with suppress(SkepError):
-        apart(lambda: _saved(header, flags, path), lambda number: SkepError(f"libclang was ended by signal {number}"))
+    try:
+        saved: bool = apart(
+            lambda: _saved(header, flags, path), lambda number: SkepError(f"libclang was ended by signal {number}")
+        )
+    except SkepError:
+        return False
+    return saved
 
 
-def _saved(header: str, flags: Sequence[str], path: str) -> None:
+def _saved(header: str, flags: Sequence[str], path: str) -> bool:
     from clang.cindex import Index, TranslationUnit, TranslationUnitLoadError, TranslationUnitSaveError
 
     # Whatever it complains of, it will say again of the source.
@@ -172,4 +174,5 @@ def _saved(header: str, flags: Sequence[str], path: str) -> None:
         unit = Index.create().parse(os.fsencode(header), args=arguments, options=TranslationUnit.PARSE_INCOMPLETE)
         unit.save(os.fsencode(path))
     except (TranslationUnitLoadError, TranslationUnitSaveError):
-        return
+        return False
+    return True
