@@ -15,6 +15,7 @@ import struct
 
 from skep._native import ffi, lib, messages
 from skep.kernel.features import load_nothing, tracefs
+from skep.kernel.instances import remove_instance, try_instance
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -207,10 +208,8 @@ def _statistics(opened: list[int]) -> None:
 
 
 def _instance(_: list[int]) -> None:
-    """A trace instance of our own, as `skep.stream.printk` makes it."""
-    folder = f"{tracefs()}/instances/skep-{os.getpid()}-doctor"
-    os.mkdir(folder)
-    os.rmdir(folder)
+    """A trace instance, as `skep.stream.printk` makes it."""
+    remove_instance(try_instance())
 
 
 def _loaded(

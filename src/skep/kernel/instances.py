@@ -15,7 +15,7 @@ import re
 from skep.base.errors import UnsupportedError
 from skep.kernel.features import privilege_error, tracefs
 
-__all__ = ["make_instance", "remove_instance", "remove_leftovers"]
+__all__ = ["make_instance", "remove_instance", "remove_leftovers", "try_instance"]
 
 _NAME = re.compile(r"skep-(\d+)-\d+")
 
@@ -33,15 +33,30 @@ def make_instance() -> str:
     Raises:
         PrivilegeError, UnsupportedError: it cannot be made.
     """
+    try:
+        return try_instance()
+    except PermissionError as error:
+        raise privilege_error("reading what programs print", "CAP_DAC_OVERRIDE") from error
+    except OSError as error:
+        raise UnsupportedError(f"the trace instance {error.filename} cannot be made: {error.strerror}") from error
+
+
+def try_instance() -> str:
+    """Makes an instance, as `make_instance` does.
+
+    Returns:
+        Its folder.
+
+    Raises:
+        OSError: it cannot be made.
+    """
     folder = f"{tracefs()}/instances/skep-{os.getpid()}-{next(_numbers)}"
     _used.add(folder)
     try:
         os.mkdir(folder)
-    except OSError as error:
+    except OSError:
         _used.discard(folder)
-        if isinstance(error, PermissionError):
-            raise privilege_error("reading what programs print", "CAP_DAC_OVERRIDE") from error
-        raise UnsupportedError(f"the trace instance {folder} cannot be made: {error.strerror}") from error
+        raise
     return folder
 
 
