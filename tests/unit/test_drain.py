@@ -187,6 +187,29 @@ def test_a_producer_that_is_further_ahead_than_the_ring_is_long_is_an_error(ring
     assert ring.drain()[0] == -5  # EIO
 
 
+@pytest.mark.parametrize("size", [1, 7, 8, 9, 15, 16, 17, 24, 40])
+@pytest.mark.parametrize("length", [0, 1, 6, 7, 8, 15, 16, 23, 100])
+def test_what_stands_behind_the_nul_of_a_text_is_zeros(ring, size, length):
+    texts = ffi.new("uint32_t[]", [3, size])
+    lib.skep_source_texts(ring.handle, texts, 1)
+    text = b"x" * min(length, size)
+    ring.put(b"abc" + (text + b"\0" + b"left over" * 9)[:size] + b"\0the rest")
+
+    assert ring.drain()[1] == [b"abc" + text.ljust(size, b"\0") + b"\0the rest"]
+
+
+@pytest.mark.parametrize("size", range(24))
+def test_texts_of_a_record_that_was_cut_short_end_with_it(ring, size):
+    texts = ffi.new("uint32_t[]", [2, 8, 10, 12])
+    lib.skep_source_texts(ring.handle, texts, 2)
+    record = b"..ab\0left.cd\0left over."
+    ring.put(record[:size])
+    ring.put(b"behind")
+
+    whole = b"..ab" + bytes(6) + b"cd" + bytes(10) + b"."
+    assert ring.drain()[1] == [whole[:size], b"behind"]
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=SIZE), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
 def test_no_contents_and_no_positions_break_it(data, consumer, ahead):

@@ -14,6 +14,8 @@ struct skep_source {
 	size_t size; /* of the data area, a power of two */
 	uint8_t *data;
 	uint64_t position; /* where this reader is */
+	const uint32_t *texts; /* offset and size of each text of a record, in pairs; the caller's */
+	uint32_t text_count;
 	/* ring buffer: two mappings, the first writable */
 	unsigned long *consumer;
 	unsigned long *producer;
@@ -33,13 +35,13 @@ struct batch {
 	size_t capacity;
 	uint32_t *offsets;
 	uint32_t limit;
-	struct skep_drained *drained;
+	struct skep_drained drained;
 };
 
 /* Makes room for one record of that size. NULL: the batch is full, and drained says so. */
 static inline uint8_t *reserve(struct batch *batch, uint32_t size)
 {
-	struct skep_drained *drained = batch->drained;
+	struct skep_drained *drained = &batch->drained;
 	uint8_t *place = batch->buffer + drained->bytes;
 
 	if (drained->count == batch->limit || size > batch->capacity - drained->bytes) {

@@ -13,6 +13,10 @@ void skep_free(void *memory);
 int skep_write_header(const struct btf *btf, int fd);                /* vmlinux.h; 0 or -errno */
 void skep_detach(struct bpf_link **links, size_t count);             /* all at once, each in a thread */
 
+/* memory.c: blocks for batches; the last large one that is given back is the next one that is taken. */
+void *skep_memory_take(size_t size); /* NULL: there is none */
+void skep_memory_give(void *memory);
+
 /* drain.c, ring.c, perf.c: ring buffers and per-CPU perf buffers, read in batches into the caller's memory. */
 struct skep_source;
 
@@ -28,9 +32,14 @@ struct skep_drained {
 
 struct skep_source *skep_ring_open(int map_fd, size_t size);         /* NULL: see errno */
 struct skep_source *skep_perf_open(int map_fd, int cpu, size_t size, int timed);
+/* Fills texts of records with zeros from their first NUL on. texts stays the caller's: offset and size of each, by offset. */
+void skep_source_texts(struct skep_source *source, const uint32_t *texts, uint32_t count);
 int skep_source_fd(const struct skep_source *source);                /* readable when records wait */
 int64_t skep_source_lost(const struct skep_source *source);          /* dropped so far; -1 where the kernel does not tell */
 void skep_source_close(struct skep_source *source);
+
+/* Bytes that a drain would take at most. */
+size_t skep_waiting(struct skep_source **sources, size_t count);
 
 /*
  * Moves what is complete into buffer: of one ring buffer, or of perf buffers; of several that were opened timed in the
@@ -74,7 +83,7 @@ size_t skep_gather(const struct skep_records *records, const uint32_t *chosen, u
 /* The size of each of count records, if all have the same; else 0. */
 uint32_t skep_stride(const uint32_t *offsets, uint32_t count);
 
-/* Fills texts with zeros from their first NUL on. texts: the offset and size of each, in pairs. */
+/* Fills texts of records with zeros from their first NUL on. texts: the offset and size of each, in pairs, by offset. */
 void skep_clean(void *data, uint32_t stride, uint32_t count, const uint32_t *texts, uint32_t text_count);
 
 /* bulk.c: maps read and written whole. Keys and values lie back to back. */

@@ -15,6 +15,7 @@
 #include <bpf/bpf.h>
 
 #include "drain.h"
+#include "texts.h"
 
 struct skep_source *skep_perf_open(int map_fd, int cpu, size_t size, int timed)
 {
@@ -121,7 +122,7 @@ static int perf_next(struct skep_source *source, struct batch *batch)
 			return 1;
 		}
 		if (header.type == PERF_RECORD_LOST && header.size >= sizeof(header) + 2 * sizeof(word)) {
-			batch->drained->lost += word_at(source, source->position + sizeof(header) + sizeof(word));
+			batch->drained.lost += word_at(source, source->position + sizeof(header) + sizeof(word));
 		}
 		source->position += header.size;
 	}
@@ -149,13 +150,14 @@ static int perf_merge(struct skep_source *const *sources, size_t count, uint64_t
 		if (!first)
 			return 0;
 		if (first->time > until) {
-			batch->drained->held = 1;
+			batch->drained.held = 1;
 			return 0;
 		}
 		place = reserve(batch, first->sample);
 		if (!place)
 			return 0;
 		perf_copy(first, first->start, place, first->sample);
+		end_texts(place, place, first->sample, first->texts, first->text_count);
 		first->position = first->next;
 		first->found = 0;
 	}

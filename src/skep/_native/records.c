@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "native.h"
+#include "texts.h"
 
 static uint32_t size_of(const struct skep_records *records, uint32_t index)
 {
@@ -140,33 +141,11 @@ uint32_t skep_stride(const uint32_t *offsets, uint32_t count)
 	return stride;
 }
 
-/* Eight bytes at a time: most texts are short, and a call of memchr costs more than the work. */
-static inline void clean_text(uint8_t *text, uint32_t size)
-{
-	uint32_t i = 0;
-	int ended = 0;
-
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	for (; i + 8 <= size && !ended; i += 8) {
-		uint64_t word, nul;
-
-		memcpy(&word, text + i, sizeof(word));
-		nul = (word - 0x0101010101010101) & ~word & 0x8080808080808080;
-		/* Its lowest bit is the highest of the first byte that is zero: what is below it stays; all, if there is none. */
-		word &= (nul & -nul) - 1;
-		memcpy(text + i, &word, sizeof(word));
-		ended = nul != 0;
-	}
-#endif
-	while (i < size && !ended)
-		ended = !text[i++];
-	while (i < size)
-		text[i++] = 0;
-}
-
 void skep_clean(void *data, uint32_t stride, uint32_t count, const uint32_t *texts, uint32_t text_count)
 {
-	for (uint32_t text = 0; text < text_count; text++)
-		for (uint32_t i = 0; i < count; i++)
-			clean_text((uint8_t *)data + (size_t)i * stride + texts[2 * text], texts[2 * text + 1]);
+	for (uint32_t i = 0; i < count; i++) {
+		uint8_t *record = (uint8_t *)data + (size_t)i * stride;
+
+		end_texts(record, record, stride, texts, text_count);
+	}
 }

@@ -202,9 +202,9 @@ class Schema:
 
     @property
     def texts(self) -> tuple[tuple[int, int], ...]:
-        """Offset and size of each text in a record, those within structs and arrays among them; none of a union's."""
+        """Offset and size of each text in a record, by offset: of structs and arrays, too, but none of a union's."""
         if self._texts is None:
-            self._texts = tuple(_texts(self.fields, 0))
+            self._texts = tuple(sorted(_texts(self.fields, 0)))
         return self._texts
 
     def _compiled(self) -> tuple[struct.Struct, Callable[..., Any], Callable[[Iterator[Any]], Iterator[Any]]]:

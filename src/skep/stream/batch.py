@@ -37,12 +37,13 @@ class Batch:
         lost: records of this source that the kernel dropped since the batch before.
         source: the map that they came from.
         cpu: the CPU whose buffer they came from; None where the CPUs share one, or their records were merged.
+        clean: whether what stands behind the NUL of texts is zeros already.
 
     `order` is None, or, where the source has several types of records and they were grouped by type, the place of each
     record among all that were read together: unsigned 32-bit numbers.
     """
 
-    __slots__ = ("_array", "buffer", "count", "cpu", "lost", "offsets", "order", "schema", "source", "stride")
+    __slots__ = ("_array", "_clean", "buffer", "count", "cpu", "lost", "offsets", "order", "schema", "source", "stride")
 
     def __init__(
         self,
@@ -55,6 +56,7 @@ class Batch:
         lost: int,
         source: str,
         cpu: int | None,
+        clean: bool = False,
     ) -> None:
         self.buffer = buffer
         self.count = count
@@ -65,6 +67,7 @@ class Batch:
         self.source = source
         self.cpu = cpu
         self.order: memoryview | None = None
+        self._clean = clean
         self._array: np.ndarray[Any, Any] | None = None
 
     def __len__(self) -> int:
@@ -84,9 +87,8 @@ class Batch:
     def tuples(self) -> Iterator[tuple[Any, ...]]:
         """The records as plain tuples of what the kernel wrote, the quickest way to Python's own objects.
 
-        Numbers are numbers, texts are bytes with all that stands behind their NUL, the members of structs stand among
-        the others, and members that overlap are the bytes of all of them. Once `array` was asked for, or Arrow or
-        pandas, which are made of it, zeros may stand behind a NUL here, too: take tuples first where the rest matters.
+        Numbers are numbers, texts are bytes with what stands behind their NUL, the members of structs stand among the
+        others, and members that overlap are the bytes of all of them.
         """
         whole = self.stride == self.schema.size
         return self.schema.items(self.buffer if whole else memoryview(self._whole()))
@@ -170,6 +172,7 @@ class Batch:
             lost=self.lost,
             source=self.source,
             cpu=self.cpu,
+            clean=self._clean,
         )
 
     @property
@@ -177,8 +180,8 @@ class Batch:
         """The records as a NumPy structured array: over the buffer itself where all are whole, else a copy.
 
         What a program left behind the NUL of a text is zeros here, since NumPy's texts end at their last byte that is
-        none. Where the array is no copy, they are written into the buffer, and `tuples` made later have them, too. What
-        a record that was cut short lacks is zeros.
+        none. The reader of a ring with one type of records sees to it as it reads; else they are written here, into the
+        buffer where the array is no copy. What a record that was cut short lacks is zeros.
         """
         if self._array is None:
             self._array = self._as_array()
@@ -187,7 +190,8 @@ class Batch:
     def _as_array(self) -> np.ndarray[Any, Any]:
         import numpy as np
 
-        size, dtype, texts = self.schema.size, self.schema.dtype, self.schema.texts
+        size, dtype = self.schema.size, self.schema.dtype
+        texts = () if self._clean else self.schema.texts
         if self.schema.is_raw:
             # As long as the longest; NumPy knows no elements without a size.
             size = max([1, *(len(self._record(index)) for index in range(self.count))])

@@ -39,20 +39,21 @@ BATCH = 16 * 1024
 """Records that a batch has at most."""
 
 # ... and bytes, unless one record alone has more.
-_BUFFER = 256 * 1024
+_BUFFER = 1024 * 1024
 # Bytes of a perf buffer, for each CPU.
 _PERF_BUFFER = 256 * 1024
 # Where files that include skep.h count what could not be sent (src/skep/spec/include/skep.h).
 _LOST = "skep_lost_count"
 
-# malloc hands freed memory out again as it is; a bytearray of this size would be filled with zeros first.
-_allocate = ffi.new_allocator(should_clear_after_alloc=False)
+# What is freed is handed out again as it is; a bytearray of this size would be filled with zeros first.
+_allocate = ffi.new_allocator(lib.skep_memory_take, lib.skep_memory_give, should_clear_after_alloc=False)
+_BYTES = ffi.typeof("char[]")
 
 
 class _Source:
     """What is drained together: a ring, the perf buffer of one CPU, or those of all CPUs, merged."""
 
-    __slots__ = ("count", "cpu", "event", "handles", "kinds", "lost")
+    __slots__ = ("clean", "count", "cpu", "event", "handles", "kinds", "lost", "texts")
 
     def __init__(self, handles: list[Any], event: EventSpec, cpu: int | None) -> None:
         self.handles = ffi.new("struct skep_source *[]", handles)
@@ -61,6 +62,12 @@ class _Source:
         self.kinds = Kinds(event)
         self.cpu = cpu
         self.lost = 0
+        # Of several types, the reader does not know which texts a record has.
+        self.clean = len(event.schemas) == 1
+        texts = event.schemas[0].texts if self.clean else ()
+        self.texts = ffi.new("uint32_t[]", [number for text in texts for number in text])
+        for handle in handles:
+            lib.skep_source_texts(handle, self.texts, len(texts))
 
 
 class Reader:
@@ -114,8 +121,8 @@ class Reader:
         self._poll = select.epoll()
         self._drained = ffi.new("struct skep_drained *")
         self._offsets = ffi.new("uint32_t[]", size + 1)
-        self._capacity = _BUFFER
-        self._buffer = _allocate("char[]", _BUFFER)
+        self._capacity = 0 if copy else _BUFFER
+        self._buffer = _allocate(_BYTES, self._capacity)
         try:
             for event in loaded.spec.events.values():
                 if event.map in loaded.maps:
@@ -268,23 +275,24 @@ class Reader:
 
     def _batch(self, source: _Source, until: int) -> Batch | None:
         drained = self._drained
+        capacity = lib.skep_waiting(source.handles, source.count)
+        if not capacity:
+            return None
+        # A batch that is the caller's has memory of its own from the start: nothing is copied twice.
+        capacity = min(capacity, _BUFFER) if self._copy else self._capacity
+        buffer = _allocate(_BYTES, capacity) if self._copy else self._buffer
         while True:
             error = lib.skep_drain(
-                source.handles,
-                source.count,
-                until,
-                self._buffer,
-                self._capacity,
-                self._offsets,
-                self._size,
-                drained,
+                source.handles, source.count, until, buffer, capacity, self._offsets, self._size, drained
             )
             if error:
                 raise _error(source.event.map, -error)
             if not drained.needed:
                 break
-            self._capacity = drained.needed
-            self._buffer = _allocate("char[]", self._capacity)
+            capacity = drained.needed
+            buffer = _allocate(_BYTES, capacity)
+            if not self._copy:
+                self._buffer, self._capacity = buffer, capacity
         source.lost += drained.lost
         self._more |= bool(drained.more)
         self._held |= bool(drained.held)
@@ -292,7 +300,7 @@ class Reader:
             return None
         offsets = None if drained.stride else ffi.buffer(self._offsets, 4 * (drained.count + 1))
         return Batch(
-            self._take(drained.bytes),
+            memoryview(ffi.buffer(buffer, drained.bytes)),
             drained.count,
             stride=drained.stride or None,
             offsets=offsets and memoryview(bytes(offsets) if self._copy else offsets).cast("I"),
@@ -300,18 +308,8 @@ class Reader:
             lost=drained.lost,
             source=source.event.map,
             cpu=source.cpu,
+            clean=source.clean,
         )
-
-    def _take(self, size: int) -> memoryview:
-        """What was drained, so that the next drain leaves it alone, unless it is only lent."""
-        drained = ffi.buffer(self._buffer, size)
-        if not self._copy:
-            return memoryview(drained)
-        if size < self._capacity // 2:
-            return memoryview(bytearray(drained))
-        # No copy of what fills it: the batch keeps this memory, and the next gets other.
-        self._buffer = _allocate("char[]", self._capacity)
-        return memoryview(drained)
 
 
 def _error(ring: str, number: int) -> SkepError:
