@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import select
 import signal
 import subprocess
 import sys
@@ -51,6 +53,25 @@ def test_what_a_full_ring_cannot_hold_is_counted(program):
     assert [row.number for row in rows] == list(range(len(rows)))
     assert 60 <= len(rows) <= 64
     assert lost == 1000 - len(rows)
+
+
+def test_what_is_lost_is_told_every_second_and_in_total(skep):
+    options = ["--pid-filter", str(os.getpid()), "--set", "count=1000"]
+    command = [*skep, "run", "tests/programs/burst.bpf.o", *options]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        lines = []
+        while process.poll() is None and not any(" lost in " in line for line in lines):
+            os.getppid()
+            if select.select([process.stderr], [], [], 0)[0]:
+                lines.append(process.stderr.readline())
+        process.send_signal(signal.SIGINT)
+        lines += process.stderr.readlines()
+
+    told = [int(found[1]) for line in lines if (found := re.match(r"skep: (\d+) lost in [\d.]+ s: ", line))]
+    (total,) = [int(found[1]) for line in lines if (found := re.match(r"skep: \d+ events?, (\d+) lost", line))]
+    assert told
+    assert 0 < sum(told) <= total
 
 
 def test_what_a_full_perf_buffer_cannot_hold_is_counted(program):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 
 from skep.base.errors import LoadError, UsageError
 from skep.base.nearest import nearest
@@ -23,7 +24,7 @@ from skep.view.selection import selected
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Action, Namespace
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     from skep.base.schema import Schema
@@ -98,17 +99,39 @@ def _run(
             _say(options, notice)
         programs = "1 program" if len(run.attached) == 1 else f"{len(run.attached)} programs"
         _say(options, f"{source}: {programs} attached; Ctrl-C ends")
+        losses = _Losses(run)
         try:
             count = None if options.count == COUNTED else options.count
             for batch in run.batches(duration=options.duration, count=count, passed=lambda: _write(view.finish())):
                 follow_clock(names)
                 _write(view.render(batch.schema, batch.rows()))
+                for line in losses.lines():
+                    _say(options, line)
             _write(view.finish())
         except BrokenPipeError:
             _summarize(run, options)
             raise
         # Before the links go, which takes the kernel a while.
         _summarize(run, options)
+
+
+class _Losses:
+    """Tells what is lost while it is being lost: once a second, so that a flood is not drowned in its own account."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._told = 0
+        self._since = time.monotonic()
+
+    def lines(self) -> Iterator[str]:
+        """What was lost since the last line; nothing before a second has passed."""
+        now = time.monotonic()
+        if now < self._since + 1:
+            return
+        lost = self._run.lost or 0
+        if lost > self._told:
+            yield f"{lost - self._told} lost in {now - self._since:.1f} s: they come faster than they are shown"
+        self._told, self._since = lost, now
 
 
 def _write(text: str) -> None:

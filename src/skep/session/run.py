@@ -446,17 +446,26 @@ class Run:
         """Whether programs count what found no room in a ring."""
         return _LOST in self.spec.globals and self.spec.counts_losses(_LOST)
 
+    @property
+    def lost(self) -> int | None:
+        """Records dropped so far; None where neither the kernel nor the kernel file counts them."""
+        loaded, reader = self._object, self._reader
+        assert loaded is not None, "a Run counts while it is open"
+        assert reader is not None
+        if self._counts_losses:
+            return reader.lost + int(loaded.variables[_LOST].value)
+        rings = any(self.spec.maps[name].is_ring for name in self.spec.events if name in self.spec.maps)
+        return None if rings else reader.lost
+
     def summary(self) -> Summary:
         """The account so far; to be asked before the run is closed."""
         loaded, reader, command = self._object, self._reader, self._command
         assert loaded is not None, "a Run has an account while it is open"
         assert reader is not None
-        counted = loaded.variables[_LOST].value if self._counts_losses else None
-        rings = any(self.spec.maps[name].is_ring for name in self.spec.events if name in self.spec.maps)
         living = self._tree.living() if self._tree is not None and command is not None else []
         return Summary(
             events=dict(self._events),
-            lost=None if rings and counted is None else reader.lost + (counted or 0),
+            lost=self.lost,
             out_of_scope=self._out_of_scope,
             runs={name: loaded.programs[name].run_count() for name in self.attached}
             if loaded.enable_statistics()
