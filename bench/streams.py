@@ -29,6 +29,7 @@ import skep
 from bench.report import Row, ratio
 from skep._native import ffi, lib
 from skep.stream.batch import Batch
+from skep.stream.kinds import Kinds
 from skep.stream.reader import Reader
 from skep.stream.resolve import resolve
 from skep.view.dicts import Dicts
@@ -133,7 +134,7 @@ def _peer(name: str, loaded: skep.Object) -> Iterator[Callable[[], float]]:
             process.stdin.close()
 
 
-def _each(program: str, runs: int, uses: dict[str, Callable[[Batch], object]], **options: bool) -> list[Row]:
+def _each(program: str, runs: int, uses: dict[str, Callable[[Batch], object]], **options: Any) -> list[Row]:
     values: dict[str, list[float]] = {name: [] for name in uses}
     with _loaded(program, COUNT) as loaded, Reader(loaded, **options) as reader:
         for _ in range(runs + 1):
@@ -167,8 +168,11 @@ def ndjson(runs: int) -> list[Row]:
 def mixed(runs: int) -> list[Row]:
     """Of two types."""
     return [
-        *_each("mixed", runs, {"two types, grouped to arrays": _columns}, grouped=True),
-        *_each("mixed", runs, {"two types, in order to rows": lambda batch: _exhaust(batch.rows())}),
+        *_each("mixed", runs, {"two types, grouped to arrays": _columns}, split=Kinds.groups),
+        *_each(
+            "mixed", runs, {"two types, in order to rows": lambda batch: _exhaust(batch.rows())}, split=Kinds.together
+        ),
+        *_each("mixed", runs, {"the same, each run a batch": lambda batch: _exhaust(batch.rows())}),
     ]
 
 
@@ -191,8 +195,8 @@ def perf(runs: int) -> list[Row]:
     ours: list[float] = []
     merged: list[float] = []
     theirs: list[float] = []
-    for values, options in ((ours, {}), (merged, {"merge": True})):
-        with _loaded("perf", FILL) as loaded, Reader(loaded, **options) as reader:
+    for values, merge in ((ours, False), (merged, True)):
+        with _loaded("perf", FILL) as loaded, Reader(loaded, merge=merge) as reader:
             values += [_drain(loaded, reader, _columns, FILLS) for _ in range(runs + 1)]
             assert not reader.lost, "records were lost"
     with _loaded("perf", FILL) as loaded:

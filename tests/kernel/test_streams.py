@@ -60,7 +60,7 @@ def test_what_is_lost_is_told_every_second_and_in_total(skep):
     command = [*skep, "run", "tests/programs/burst.bpf.o", *options]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        lines = []
+        lines: list[str] = []
         while process.poll() is None and not any(" lost in " in line for line in lines):
             os.getppid()
             if select.select([process.stderr], [], [], 0)[0]:

@@ -97,5 +97,16 @@ def test_groups_hold_all_records_and_their_order(records):
     assert len(groups) <= 2
 
 
+@given(RECORDS)
+def test_rows_of_all_types_come_in_order(records):
+    (batch,) = Kinds(BY_SIZE).together(_batch(records))
+
+    rows = list(batch.rows())
+    singly = [row for run in Kinds(BY_SIZE).runs(_batch(records)) for row in run.rows()]
+    assert rows == singly
+    assert [type(row).__name__ for row in rows] == [type(row).__name__ for row in singly]
+    assert (batch.count, batch.lost) == (len(records), 5)
+
+
 def _records(batch: Batch) -> list[bytes]:
     return [bytes(batch._record(index)) for index in range(batch.count)]

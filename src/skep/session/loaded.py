@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from skep.kernel.object import Object as KernelObject
+from skep.stream.kinds import Kinds
 from skep.stream.reader import BATCH, LINGER, Reader
 
 TYPE_CHECKING = False
@@ -63,7 +64,7 @@ class Object(KernelObject):
             LoadError: a buffer cannot be mapped.
             SkepError: another reader takes records from the same ring.
         """
-        return self._batches(timeout, size=size, linger=linger, copy=copy, merge=merge, grouped=True)
+        return self._batches(timeout, size=size, linger=linger, copy=copy, merge=merge, split=Kinds.groups)
 
     def _batches(self, timeout: float | None, **options: Any) -> Iterator[Batch]:
         links = self._links() if self._links is not None else None
@@ -79,7 +80,7 @@ class Object(KernelObject):
         Args:
             timeout: ends the wait for records after so many seconds; None for never.
         """
-        for batch in self._batches(timeout):
+        for batch in self._batches(timeout, split=Kinds.together):
             yield from batch.rows()
 
     def waits(self, links: Links) -> bool:

@@ -143,25 +143,30 @@ class Batch:
             schema=schema,
         )
 
-    def part(self, start: int, end: int, schema: Schema | None = None) -> Batch:
+    def part(self, start: int, end: int) -> Batch:
         """A batch of some of the records, over the same memory.
 
         Args:
             start: the position of the first.
             end: that after the last.
-            schema: their layout, if it is another.
         """
         if self.offsets is None:
             assert self.stride is not None, "a batch has a stride or offsets"
             part = self.buffer[start * self.stride : end * self.stride]
-            return self._like(part, end - start, stride=self.stride, offsets=None, schema=schema)
+            return self._like(part, end - start, stride=self.stride, offsets=None)
         places = self.offsets[start : end + 1]
         stride = lib.skep_stride(ffi.from_buffer("uint32_t[]", places), end - start)
         part = self.buffer[places[0] : places[end - start]] if stride else self.buffer
-        return self._like(part, end - start, stride=stride or None, offsets=None if stride else places, schema=schema)
+        return self._like(part, end - start, stride=stride or None, offsets=None if stride else places)
 
     def _like(
-        self, buffer: memoryview, count: int, *, stride: int | None, offsets: memoryview | None, schema: Schema | None
+        self,
+        buffer: memoryview,
+        count: int,
+        *,
+        stride: int | None,
+        offsets: memoryview | None,
+        schema: Schema | None = None,
     ) -> Batch:
         return Batch(
             buffer,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from skep._native import ffi, lib
+from skep.stream.batch import Batch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,7 +11,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from skep.spec.events import EventSpec
-    from skep.stream.batch import Batch
 
 __all__ = ["Kinds"]
 
@@ -39,14 +39,16 @@ class Kinds:
         if len(self._schemas) == 1 or not batch.count:
             yield batch
             return
-        told = self._tell(batch)
+        told, groups = self._apart(batch)
         ends = ffi.new("uint32_t[]", batch.count)
-        start, lost = 0, batch.lost
-        for run in range(lib.skep_runs(told, batch.count, ends)):
-            part = batch.part(start, ends[run], self._schemas[told[start]])
+        start, lost, taken = 0, batch.lost, [0] * len(groups)
+        for end in ends[0 : lib.skep_runs(told, batch.count, ends)]:
+            kind = told[start]
+            first, last = taken[kind], taken[kind] + end - start
+            part = groups[kind].part(first, last)
             part.lost, lost = lost, 0
             yield part
-            start = ends[run]
+            start, taken[kind] = end, last
 
     def groups(self, batch: Batch) -> Iterator[Batch]:
         """One batch of each type that occurs, with the place that each record has among all of them.
@@ -56,21 +58,56 @@ class Kinds:
         if len(self._schemas) == 1 or not batch.count:
             yield batch
             return
-        told = self._tell(batch)
-        positions, ends = ffi.new("uint32_t[]", batch.count), ffi.new("uint32_t[]", len(self._schemas))
-        lib.skep_group(told, batch.count, len(self._schemas), positions, ends)
-        places = memoryview(ffi.buffer(positions)).cast("I")
-        start, lost = 0, batch.lost
-        for schema, end in zip(self._schemas, ends, strict=True):
-            if end > start:
-                order = places[start:end]
-                group = batch.select(order, schema)
-                group.order = order
+        lost = batch.lost
+        for group in self._apart(batch)[1]:
+            if group.count:
                 group.lost, lost = lost, 0
                 yield group
-            start = end
 
-    def _tell(self, batch: Batch) -> Any:
-        told = ffi.new("uint32_t[]", batch.count)
-        lib.skep_tell(batch.records(), batch.count, self._kinds, len(self._schemas), self._tags, told)
-        return told
+    def together(self, batch: Batch) -> Iterator[Batch]:
+        """One batch whose rows are of all types, in their order; it has nothing but rows."""
+        if len(self._schemas) == 1 or not batch.count:
+            yield batch
+            return
+        told, groups = self._apart(batch)
+        yield _Together(batch, memoryview(ffi.buffer(told)).cast("I"), groups)
+
+    def _apart(self, batch: Batch) -> tuple[Any, list[Batch]]:
+        """The type of each record, and one batch a type: of one size, each is decoded at once."""
+        count, kinds = batch.count, len(self._schemas)
+        told = ffi.new("uint32_t[]", count)
+        lib.skep_tell(batch.records(), count, self._kinds, kinds, self._tags, told)
+        positions, ends = ffi.new("uint32_t[]", count), ffi.new("uint32_t[]", kinds)
+        lib.skep_group(told, count, kinds, positions, ends)
+        places = memoryview(ffi.buffer(positions)).cast("I")
+        groups = []
+        start = 0
+        for schema, end in zip(self._schemas, ends, strict=True):
+            group = batch.select(places[start:end], schema)
+            group.order = places[start:end]
+            groups.append(group)
+            start = end
+        return told, groups
+
+
+class _Together(Batch):
+    __slots__ = ("_groups", "_told")
+
+    def __init__(self, batch: Batch, told: memoryview, groups: list[Batch]) -> None:
+        super().__init__(
+            batch.buffer,
+            batch.count,
+            stride=batch.stride,
+            offsets=batch.offsets,
+            schema=batch.schema,
+            lost=batch.lost,
+            source=batch.source,
+            cpu=batch.cpu,
+        )
+        self._told = told
+        self._groups = groups
+
+    def rows(self) -> Iterator[Any]:
+        """The records as rows, each of its own type."""
+        following = [iter(group.rows()).__next__ for group in self._groups]
+        return (following[kind]() for kind in self._told)

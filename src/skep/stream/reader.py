@@ -80,8 +80,8 @@ class Reader:
         copy: gives each batch memory of its own; else it lends the reader's, until the next batch.
         merge: perf buffers of several CPUs as one stream, in the order of time; costs each record 8 bytes and a reading
             of the clock, and a record is shown only once those before it must have come: a round of the reader later.
-        grouped: of several types on one ring, one batch a type with the `order` of its records; else each run of
-            records of one type is a batch.
+        split: what becomes of records of several types on one ring: each run of one type a batch, each type a batch
+            with the `order` of its records, or all together a batch for its rows.
 
     Raises:
         UsageError: a batch of no records is asked for.
@@ -96,7 +96,7 @@ class Reader:
         linger: float = LINGER,
         copy: bool = True,
         merge: bool = False,
-        grouped: bool = False,
+        split: Callable[[Kinds, Batch], Iterator[Batch]] = Kinds.runs,
     ) -> None:
         if size < 1:
             raise UsageError(f"a batch of {size} records", remedy="A batch has one record at least.")
@@ -106,7 +106,7 @@ class Reader:
         self._linger = linger
         self._copy = copy
         self._merge = merge
-        self._split = Kinds.groups if grouped else Kinds.runs
+        self._split = split
         self._sources: list[_Source] = []
         self._streams: list[Printk] = []
         self._counter = loaded.variables.get(_LOST) if loaded.spec.counts_losses(_LOST) else None
