@@ -47,6 +47,7 @@ void *bpf_map__initial_value(struct bpf_map *map, size_t *size);
 const char *bpf_program__name(const struct bpf_program *program);
 int bpf_program__fd(const struct bpf_program *program);
 int bpf_program__set_autoload(struct bpf_program *program, bool autoload);
+int bpf_program__set_log_level(struct bpf_program *program, uint32_t level);
 struct bpf_link *bpf_program__attach(const struct bpf_program *program);
 int bpf_program__set_attach_target(struct bpf_program *program, int fd, const char *name);
 int bpf_program__set_expected_attach_type(struct bpf_program *program, enum bpf_attach_type type);

@@ -20,6 +20,7 @@ __all__ = ["main"]
 _VERBS = {
     "run": "run a kernel file and show what it sees",
     "build": "compile a kernel file to an object that runs without a compiler",
+    "check": "tell of each program whether the kernel takes it, and what that costs",
     "info": "tell what a kernel file is, without loading it",
     "new": "start a kernel file that runs at once",
     "tools": "list the tools that come with skep, or show the page of one",

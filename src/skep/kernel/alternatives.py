@@ -134,7 +134,7 @@ class Plan:
         return len(self._missing) > before
 
     def excuse(self, name: str, why: str) -> bool:
-        """Leaves out a program that cannot be loaded, if it is @optional.
+        """Leaves out a program that cannot be loaded, if it is @optional and nobody asked for it.
 
         Args:
             name: of the program that libbpf complained of.
@@ -143,7 +143,7 @@ class Plan:
         Returns:
             Whether it is left out.
         """
-        if name not in self._undecided() or not self._marked(name, "optional"):
+        if name not in self._undecided() or not self._marked(name, "optional") or name in self._wanted:
             return False
         self.left_out[name] = why
         return True

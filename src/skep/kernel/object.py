@@ -67,6 +67,8 @@ class Object(Held):
         without: programs that are not to be loaded.
         targets: what sections leave open, and targets other than theirs.
         fill: what maps hold before the first program runs (`skep.spec.fills.entries`).
+        log_level: what the verifier writes of programs that it accepts, too: 1 the last path, 2 all paths, 4 figures,
+            or their sum. Of one that it refuses the last path is written in any case where this is 0.
 
     `left_out` holds, by name, why a program is not loaded, and `open` what one that is loaded needs to be attached.
 
@@ -90,6 +92,7 @@ class Object(Held):
         without: Collection[str] = (),
         targets: Targets | None = None,
         fill: Fill | None = None,
+        log_level: int = 0,
     ) -> None:
         self.spec = spec
         contents = _contents(spec, fill) if fill else ()
@@ -102,6 +105,7 @@ class Object(Held):
         self._failed = ""  # the program that libbpf complained of
         self._statistics = -1
         self._log: Any = None
+        self._log_level = log_level
         self._btf = btf
         # Each is a `Map`, with what can be done with one of its kind.
         self._maps: dict[str, Any] = {}
@@ -171,6 +175,19 @@ class Object(Held):
         """
         self.check()
         return self._programs
+
+    @property
+    def log(self) -> str:
+        """What the verifier wrote of the program that it read last; "" unless that was asked for (`log_level`).
+
+        Raises:
+            ClosedError: it is closed.
+        """
+        self.check()
+        return self._written()
+
+    def _written(self) -> str:
+        return ffi.string(self._log).decode("utf-8", "replace")  # type: ignore[no-any-return]
 
     @property
     def variables(self) -> Mapping[str, Variable]:
@@ -296,6 +313,7 @@ class Object(Held):
     def _prepare(self, replaced: Mapping[str, int], sizes: Mapping[str, int]) -> None:
         for name, program in self._each_program():
             lib.bpf_program__set_autoload(program, name not in self.left_out)
+            lib.bpf_program__set_log_level(program, self._log_level)
             hook = self._plan.hooks.get(name)
             if hook is None:
                 continue
@@ -343,7 +361,10 @@ class Object(Held):
             named = re.search(r"prog '(\w+)': ", log)
             self._failed = named[1] if named else ""
             entries = {name: lib.bpf_map__max_entries(map_) for name, map_ in self._each_map()}
-            verified = ffi.string(self._log).decode("utf-8", "replace")
+            verified = self._written()
+            if -error == errno.ENOSPC and self._log_level:
+                # What was to be told of a program that may well be right.
+                raise LoadError(f"{self.spec.name}: the verifier's log is too long", -error, log=verified)
             raise _not_loaded(self.spec, -error, log, verified, entries, self._btf)
 
 
@@ -404,7 +425,7 @@ def _not_loaded(
         too_large = number in {errno.E2BIG, errno.ENOMEM} or (number == errno.EINVAL and entries.get(name, 0) > 1 << 31)
         remedy = f"Ask for fewer: --map {name}.max_entries=N." if too_large else None
         return LoadError(message, number, log=log, remedy=remedy)
-    return LoadError(f"{what} cannot be loaded: {_last(log) or os.strerror(number)}", number, log=log)
+    return LoadError(f"{what} cannot be loaded: {_last(log) or os.strerror(number)}", number, log=log + verified)
 
 
 def _rejected(spec: ObjectSpec, program: str, number: int, log: str, btf: str | None) -> SkepError:

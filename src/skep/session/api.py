@@ -21,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from skep.kernel.checking import Verdict
     from skep.session.loaded import Object
     from skep.spec.fills import Fill
     from skep.spec.targets import Targets
@@ -71,6 +72,20 @@ class Spec(ObjectSpec):
         from skep.session.loaded import Object
 
         return Object(self, btf=btf, maps=maps, sizes=sizes, wanted=wanted, without=without, targets=targets, fill=fill)
+
+    def check(self, *, btf: str | None = None) -> list[Verdict]:
+        """Loads each program by itself, attaches none, and tells what the kernel says of it: nothing stays loaded.
+
+        Args:
+            btf: path of the kernel's BTF; None for /sys/kernel/btf/vmlinux.
+
+        Returns:
+            A verdict for each program: its `word` is ``accepted``, with `figures`; or ``refused``, ``unsupported``
+            (this kernel lacks something) or ``untried`` (this process may not ask), with the `report` of why.
+        """
+        from skep.kernel.checking import check
+
+        return check(self, btf=btf)
 
 
 def compile(  # noqa: A001 - skep.compile is what a reader expects

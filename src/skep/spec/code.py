@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     # Where a function begins: the number of its section, and the offset in it.
     Place = tuple[int, int]
 
-__all__ = ["Code", "read_code", "used_from"]
+__all__ = ["Code", "layout", "read_code", "used_from"]
 
 _WIDTH = 8
 _CALL = 0x85
@@ -88,6 +88,23 @@ def used_from(place: Place, functions: Mapping[Place, Code]) -> Code:
         frozenset[str]().union(*(code.names for code in found.values())),
         tuple(found),
     )
+
+
+def layout(place: Place, functions: Mapping[Place, Code]) -> Sequence[Place]:
+    """The functions of a program in the order in which the kernel sees them: libbpf puts what is called first, first.
+
+    Args:
+        place: where the program begins.
+        functions: what each uses itself.
+    """
+    order: dict[Place, None] = {}
+    waiting = [place]
+    while waiting:
+        each = waiting.pop()
+        if each in functions and each not in order:
+            order[each] = None
+            waiting += reversed(functions[each].calls)
+    return tuple(order)
 
 
 def _code(elf: Elf, function: Symbol, references: Mapping[Place, tuple[str, int, int]], sections: set[int]) -> Code:

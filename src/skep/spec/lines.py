@@ -9,14 +9,12 @@ from __future__ import annotations
 import struct
 
 from skep.spec.btf import Btf
-from skep.spec.code import read_code
+from skep.spec.code import layout, read_code
 from skep.spec.elf import STT_FUNC, Elf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from skep.spec.code import Code, Place
 
 __all__ = ["SourceLine", "source_lines"]
 
@@ -67,12 +65,10 @@ def source_lines(data: bytes, file: str, program: str) -> Mapping[int, SourceLin
     main = next((place for place, symbol in functions.items() if symbol.name == program), None)
     if main is None or ".BTF" not in elf.by_name or ".BTF.ext" not in elf.by_name:
         return {}
-    order: dict[Place, None] = {}
-    _lay_out(main, read_code(elf), order)
     records = _records(elf, Btf(elf.by_name[".BTF"].data, elf.byte_order, file))
     found: dict[int, SourceLine] = {}
     first = 0
-    for place in order:
+    for place in layout(main, read_code(elf)):
         symbol = functions[place]
         count = symbol.size // _WIDTH
         start, current = place[1] // _WIDTH, None
@@ -83,16 +79,6 @@ def source_lines(data: bytes, file: str, program: str) -> Mapping[int, SourceLin
                 found[first + number] = current
         first += count
     return found
-
-
-def _lay_out(place: Place, functions: Mapping[Place, Code], order: dict[Place, None]) -> None:
-    """What is called first comes first, with all that it calls."""
-    waiting = [place]
-    while waiting:
-        each = waiting.pop()
-        if each in functions and each not in order:
-            order[each] = None
-            waiting += reversed(functions[each].calls)
 
 
 def _records(elf: Elf, btf: Btf) -> Mapping[int, Mapping[int, SourceLine]]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from skep.spec.objectspec import ObjectSpec
     from skep.view.info import Outlook
 
-__all__ = ["info_text"]
+__all__ = ["info_text", "section"]
 
 _SIZED_IN_BYTES = {"ringbuf", "user_ringbuf"}
 _COLUMNS = 100  # of the page
@@ -40,57 +40,57 @@ def info_text(spec: ObjectSpec, options: Mapping[str, str], outlook: Outlook | N
     name = escape(known["name"])
     title = f"{name}: {escape(known['description'])}" if known["description"] else name
     lines = wrap(title, _COLUMNS, break_long_words=False, break_on_hyphens=False)
-    lines += _section(
+    lines += section(
         "Programs",
         ("NAME", "HOOK", "MAPS"),
         [(program["name"], program["section"], ", ".join(program["maps"])) for program in known["programs"]],
     )
     if not known["programs"]:
         lines.append(f"{_GAP}{NO_PROGRAM}")
-    lines += _section(
+    lines += section(
         "What skep run attaches here",
         ("NAME", "ATTACHED"),
         [(program["name"], "yes" if program["attached"] else program["reason"]) for program in known["programs"]],
     )
-    lines += _section(
+    lines += section(
         "Maps",
         ("NAME", "TYPE", "ENTRIES", "VALUE"),
         [(map_["name"], map_["type"], _entries(map_), _value(map_)) for map_ in known["maps"]],
     )
-    lines += _section(
+    lines += section(
         "Options of skep run",
         ("OPTION", "TYPE", "DEFAULT", "HELP"),
         [_settable(variable, "option") for variable in variables if variable["option"] is not None],
     )
     only_set = [variable for variable in variables if variable["option"] is None and variable["text"]]
     if only_set:
-        lines += _section(
+        lines += section(
             "Variables that only --set NAME=VALUE reaches, since skep has an option of that name",
             ("NAME", "TYPE", "DEFAULT", "HELP"),
             [_settable(variable, "name") for variable in only_set],
         )
     only_python = [variable for variable in variables if not variable["text"]]
     if only_python:
-        lines += _section(
+        lines += section(
             "Variables that no text can set, only Python",
             ("NAME", "TYPE", "HELP"),
             [(variable["name"], variable["type"], variable["help"]) for variable in only_python],
         )
     if known["words"]:
-        lines += _section(
+        lines += section(
             "Words of skep run that fill variables and maps",
             ("WORD", "FILLS"),
             [(f"--{word}", ", ".join(names)) for word, names in known["words"].items()],
         )
     for event in known["events"]:
-        lines += _section(
+        lines += section(
             f"Events of {escape(event['ring'])}: {escape(event['name'])}, {event['size']} bytes",
             ("FIELD", "TYPE", "OFFSET", "SIZE", "MEANING"),
             [_row(field) for field in event["fields"]],
         )
     if not known["events"]:
         lines += ["", "Events: none"]
-    lines += _section(
+    lines += section(
         "Still open",
         ("NAME", "QUESTION"),
         [(one["name"], one["question"]) for one in known["open"]],
@@ -148,13 +148,20 @@ def _scope(known: Mapping[str, Any]) -> list[str]:
     return lines or ["nothing to filter: it sends no events"]
 
 
-def _section(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A titled table. The last column is wrapped; a cell that is too long moves what follows it on its own line."""
+def section(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A titled table. The last column is wrapped; a cell that is too long moves what follows it on its own line.
+
+    Args:
+        title: above it.
+        header: of its columns.
+        rows: their cells, as text.
+    """
     cells = [[escape(text) for text in row] for row in rows]
     if not cells:
         return ["", f"{title}: none"]
     # Numbers stand to the right.
-    signs = [">" if all(row[index].isdecimal() for row in cells) else "<" for index in range(len(header) - 1)]
+    columns = list(zip(*cells, strict=True))[:-1]
+    signs = [">" if all(not text or text.isdecimal() for text in column) else "<" for column in columns]
     table = [header, *cells]
     widths = [min(max(len(row[index]) for row in table), _WIDEST) for index in range(len(header) - 1)]
     indent = len(_GAP) + sum(width + len(_GAP) for width in widths)

@@ -13,6 +13,7 @@ Source: kernel/bpf/verifier.c (do_check), kernel/bpf/log.c (print_verifier_state
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from skep.spec.lines import SourceLine
 
@@ -20,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Log", "Step", "read_log"]
+__all__ = ["Log", "Step", "line_costs", "read_log"]
 
 # Every kind of line that the verifier writes while it walks, the most frequent first.
 _LINE = re.compile(
@@ -35,6 +36,7 @@ _LINE = re.compile(
     re.MULTILINE,
 )
 _PLACE = re.compile(r"(.*) @ ([^@]+):(\d+)$")
+_WALKED = re.compile(r"^(\d{1,7}): \([0-9a-f]{2}\)", re.MULTILINE)
 _FRAME = re.compile(r"frame(\d+):")
 _FUNCTION = re.compile(r"Validating (\w+)\(\) func#")
 # Where Linux 7.3 begins to explain itself: skep.kernel.verifier.report reads that.
@@ -88,6 +90,22 @@ class Log:
                 counts[number] = counts.get(number, 0) + 1
                 places[number] = step.place
         return [(places[number], counts[number]) for number in sorted(counts, key=lambda each: -counts[each])]
+
+
+def line_costs(text: str, lines: Mapping[int, SourceLine]) -> Sequence[tuple[SourceLine, int]]:
+    """The source lines that most instructions were walked for, the costliest first.
+
+    Args:
+        text: a log of all paths (level 2), as the kernel wrote it.
+        lines: the source line of each instruction.
+    """
+    counts: dict[tuple[str | None, int | None], tuple[SourceLine, int]] = {}
+    for index, walked in Counter(_WALKED.findall(text)).items():
+        line = lines.get(int(index))
+        if line is not None:
+            _, before = counts.get((line.file, line.line), (line, 0))
+            counts[line.file, line.line] = line, before + walked
+    return sorted(counts.values(), key=lambda each: -each[1])
 
 
 def read_log(text: str, lines: Mapping[int, SourceLine] | None = None) -> Log:

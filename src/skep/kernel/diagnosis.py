@@ -1,0 +1,76 @@
+"""Errors that the kernel or libbpf has no words of its own for, as a `Diagnostic`: the kind, the line, what to do."""
+
+from __future__ import annotations
+
+import re
+
+from skep.base.errors import (
+    AttachError,
+    BtfError,
+    Diagnostic,
+    HookMissingError,
+    ObjectFormatError,
+    PrivilegeError,
+    UnsupportedError,
+    UsageError,
+)
+from skep.spec.lines import source_lines
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from skep.base.errors import SkepError
+    from skep.spec.lines import SourceLine
+    from skep.spec.objectspec import ObjectSpec
+
+__all__ = ["KINDS", "locate"]
+
+KINDS: tuple[tuple[type[SkepError], str], ...] = (
+    (HookMissingError, "hook-missing"),
+    (PrivilegeError, "capability"),
+    (BtfError, "missing-btf"),
+    (UnsupportedError, "unsupported"),
+    (AttachError, "attach"),
+    (UsageError, "left-open"),
+)
+"""The ids of diagnostics, by kinds of errors; "load" for others."""
+
+
+def locate(error: SkepError, spec: ObjectSpec, program: str, *, function: str = "") -> Diagnostic:
+    """Says of an error what it is about. One that has a diagnostic already keeps it.
+
+    Args:
+        error: it has the diagnostic from then on.
+        spec: the kernel file.
+        program: that cannot be loaded or attached; "" where any may be meant.
+        function: that it cannot call; "" where it is about the program as a whole.
+    """
+    if error.diagnostic is None:
+        kind = next((name for class_, name in KINDS if isinstance(error, class_)), "load")
+        line = _line(spec, program, function)
+        error.diagnostics = (
+            Diagnostic(
+                kind,
+                "error",
+                error.message,
+                file=line.file if line else None,
+                line=line.line if line else None,
+                column=line.column if line else None,
+                source=line.text if line else None,
+                suggestion=error.remedy,
+            ),
+        )
+    return error.diagnostics[0]
+
+
+def _line(spec: ObjectSpec, program: str, function: str) -> SourceLine | None:
+    """The line that calls a function, or the one where a program begins."""
+    for name in [program] if program else spec.programs:
+        try:
+            lines = source_lines(spec.data, spec.name, name)
+        except ObjectFormatError:
+            return None
+        called = (line for line in lines.values() if re.search(rf"\b{re.escape(function)}\s*\(", line.text))
+        line = next(called, None) if function else lines.get(0)
+        if line is not None:
+            return line
+    return None
