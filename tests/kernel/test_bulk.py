@@ -24,7 +24,7 @@ def _values(map_, calls):
     return values
 
 
-@pytest.mark.floors("6.12", "6.1")
+@pytest.mark.floors("6.1")
 @pytest.mark.parametrize(("name", "count"), [("hash", 20000), ("lru_hash", 1000), ("array", 5000)])
 def test_arrays_hold_what_a_walk_finds(maps, name, count):
     table = maps[name]

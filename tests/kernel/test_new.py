@@ -10,7 +10,7 @@ import pytest
 
 from skep.cli.new import TEMPLATES
 
-pytestmark = pytest.mark.floors("6.12", "6.1")
+pytestmark = pytest.mark.floors("6.12")
 
 
 @pytest.fixture

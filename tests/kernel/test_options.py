@@ -18,8 +18,6 @@ from skep.base.errors import UsageError
 from skep.session.run import Run
 from skep.session.words import fill_words
 
-pytestmark = pytest.mark.floors("6.12", "6.1")
-
 PROGRAMS = Path(__file__).parent.parent / "programs"
 OPTIONS, FILLS = (str(PROGRAMS / f"{name}.bpf.o") for name in ("options", "fills"))
 CALL = "import os; os.getppid()"
@@ -52,6 +50,7 @@ def cgroup():
     os.rmdir(path)
 
 
+@pytest.mark.floors("6.12", "6.1")
 def test_every_kind_of_variable_reaches_the_program(program):
     spec = program("options")
     given = {
@@ -87,6 +86,7 @@ def test_the_default_of_a_cmdarg_reaches_the_program(program):
     assert row.lowest == 5
 
 
+@pytest.mark.floors("6.12", "6.1")
 def test_words_fill_variables(program):
     spec = program("options")
 
@@ -148,6 +148,7 @@ def test_pid_fills_no_variable_that_would_show_less_than_was_asked_for(skep, pro
     assert bool(told) == ("--pid fills" in messages)
 
 
+@pytest.mark.floors("6.12", "6.1")
 def test_a_cgroup_word_fills_its_array_and_its_number(program, cgroup):
     spec = program("options")
     fill = fill_words(spec, {"cgroup": cgroup})
@@ -160,6 +161,7 @@ def test_a_cgroup_word_fills_its_array_and_its_number(program, cgroup):
     assert row.cgroup_wanted == os.stat(cgroup).st_ino
 
 
+@pytest.mark.floors("6.12", "6.1")
 def test_maps_hold_what_they_are_filled_with(program, cgroup):
     fill = {
         "allowed": {7: 70, "0x8": "80"},
@@ -209,6 +211,7 @@ def test_what_a_map_cannot_hold_is_refused(program, fill, message):
     assert message in str(raised.value)
 
 
+@pytest.mark.floors("6.12", "6.1")
 def test_a_full_map_may_be_made_larger(program):
     with program("fills").load(fill={"allowed": [1, 2, 3]}, sizes={"allowed": 3}) as loaded:
         assert lookup(loaded.maps["allowed"], u32(3), 8) == struct.pack("=Q", 1)

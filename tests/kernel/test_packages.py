@@ -11,8 +11,6 @@ import pytest
 
 from skep.session import api
 
-pytestmark = pytest.mark.floors("6.12", "6.1")
-
 
 @pytest.fixture
 def package(program, tmp_path):
@@ -71,6 +69,7 @@ def run(skep):
     return show
 
 
+@pytest.mark.floors("6.12", "6.1")
 def test_a_package_shows_typed_rows(package, run):
     events, told = run(package("first", "second"))
 
