@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from skep.base.errors import LoadError, UsageError, VerifierError
+from skep.base.errors import LoadError, UnsupportedError, UsageError, VerifierError
 from skep.kernel.features import tracefs
 from skep.spec.objectspec import NO_PROGRAM
 
@@ -168,6 +168,16 @@ def test_a_map_whose_size_only_the_user_knows_is_asked_for(program):
     assert "--map slots.max_entries=N" in str(caught.value.remedy)
     with program("sizeless").load(sizes={"slots": 3}) as loaded:
         assert loaded.maps["slots"].max_entries == 3
+
+
+def test_a_map_of_whose_entries_the_source_leaves_something_open_is_told(program):
+    with pytest.raises(UsageError, match="map hashes cannot be made: the source leaves open how large its keys are"):
+        program("shapeless").load()
+
+
+def test_a_variable_that_this_kernel_lacks_is_named(program):
+    with pytest.raises(UnsupportedError, match="this kernel has no variable skep_absent, which the kernel file reads"):
+        program("absent").load()
 
 
 @pytest.mark.floors("6.12", "6.1")

@@ -66,6 +66,21 @@ def test_a_place_in_a_binary(program, probed, program_name, place, seen):
 
 
 @everywhere
+@pytest.mark.parametrize(
+    ("name", "place", "seen"),
+    [
+        pytest.param("many", "probed_*", [1, 2], id="uprobe.multi.s"),
+        pytest.param("probe", "skep:plain", [101], id="usdt.s"),
+    ],
+)
+def test_a_program_that_may_sleep(program, probed, name, place, seen):
+    spec = program("sleeping")
+    without = spec.programs.keys() - {name}
+    with Run(spec, command=[probed], stdout=2, without=without, targets=Targets(binary=probed, function=place)) as run:
+        assert [row.ret for batch in run.batches(duration=60) for row in batch.rows()] == seen
+
+
+@everywhere
 def test_a_program_is_loaded_for_what_it_is_attached_to(program, probed):
     one = {"hook": f"uprobe/{probed}:probed_one"}
     returns = {"hook": f"uretprobe.multi/{probed}:probed_*"}

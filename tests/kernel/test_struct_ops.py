@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from skep.base.errors import AttachError
+from skep.base.errors import AttachError, HookMissingError, UnsupportedError
 from skep.session.run import Run
 
 LINKED = Path(__file__).parents[1] / "programs" / "struct_ops_link.bpf.o"
@@ -42,6 +43,22 @@ def test_a_struct_that_is_registered_already_is_told(program):
         Run(program("struct_ops")),
     ):
         pass
+
+
+def test_a_struct_that_the_kernel_registers_for_nobody_is_told(program):
+    told = "this kernel registers no struct of the type of untaken"
+    if os.environ.get("SKEP_VM_KERNEL") == "6.1":
+        told = "this kernel has no member test_sleepable in the type of struct untaken"
+    with (
+        pytest.raises(UnsupportedError, match=told),
+        program("struct_ops_untaken").load() as loaded,
+    ):
+        loaded.attach()
+
+
+def test_a_struct_that_this_kernel_lacks_is_named(program):
+    with pytest.raises(HookMissingError, match="this kernel has no struct skep_operations, which the kernel file"):
+        program("struct_ops_missing").load()
 
 
 def test_a_struct_with_a_link_goes_with_the_process(skep, program):

@@ -8,6 +8,7 @@ from skep.base.errors import HookMissingError, ProgramError, UsageError
 from skep.kernel.alternatives import Plan
 from skep.spec.annotations import read_note
 from skep.spec.objectspec import RINGBUF, MapSpec, ObjectSpec, ProgramSpec
+from skep.spec.targets import Targets
 
 HASH = 1
 
@@ -264,6 +265,40 @@ def test_a_section_that_only_a_newer_libbpf_knows_is_left_out():
 
     # A newer libbpf may know them.
     assert all("has no section" in why for why in plan.left_out.values())
+
+
+@pytest.mark.parametrize("section", ["usdt.s//bin/a:b:c", "uprobe.multi.s//bin/a:b", "uprobe.session.s//bin/a:b"])
+def test_libbpf_is_told_of_programs_that_may_sleep(section):
+    assert Plan(_spec(_hooks(section)), why_not=_asks_nobody).left_out == {}
+
+
+@pytest.mark.parametrize(
+    ("sections", "iface", "remedy"),
+    [
+        pytest.param(
+            ["xdp", "xdp.frags"],
+            "eth0",
+            "Leave one out: --without b, or attach it elsewhere: --attach b=INTERFACE.",
+            id="an interface",
+        ),
+        pytest.param(["flow_dissector", "flow_dissector"], None, "Leave one out: --without b.", id="a namespace"),
+    ],
+)
+def test_of_several_programs_for_a_place_with_room_for_one_the_user_chooses(sections, iface, remedy):
+    spec = _spec(_hooks(*sections, "tc", "tc"))
+
+    with pytest.raises(UsageError, match=r"programs a and b are both for .*, which runs one at a time") as caught:
+        Plan(spec, targets=Targets(iface=iface)).check()
+    assert caught.value.remedy == remedy
+    Plan(spec, without=["a"], targets=Targets(iface=iface)).check()
+
+
+def test_programs_for_several_interfaces_are_in_nobodys_way():
+    plan = Plan(_spec(_hooks("xdp", "xdp")), targets=Targets(iface="eth0", attach={"b": "eth1"}))
+    plan.check()
+
+    assert (plan.left_out, plan.open) == ({}, {})
+    Plan(_spec(_hooks("xdp", "xdp"))).check()
 
 
 def test_a_section_that_names_no_hook_is_an_error_with_the_nearest():

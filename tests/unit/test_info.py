@@ -89,8 +89,8 @@ MADE = spec_of(
     programs={"begin": ("tp/a/begin", {"state", "bound"}), "finish": ("uprobe//bin/made:finish", {"state", "events"})},
     maps=(
         MapSpec("events", 27, 0, None),
-        MapSpec("state", 1, 1024, U32),
-        MapSpec("open", 1, 0, U32),
+        MapSpec("state", 1, 1024, U32, key=U32),
+        MapSpec("open", 1, 0, U32, key=U32),
         MapSpec("slots", 3, 0, U32),
         MapSpec("cpus", 4, 0, None),
         MapSpec("stacks", 7, 64, None),
@@ -239,6 +239,24 @@ def test_the_default_of_a_size(kind, entries, default):
     map_ = describe(spec_of(maps=(MapSpec("m", kind, entries, None),)), {})["maps"][0]
 
     assert (map_["max_entries"], map_["default"]) == (entries or None, default)
+
+
+@pytest.mark.parametrize(
+    ("map_", "question"),
+    [
+        pytest.param(MapSpec("m", 1, 8, U32), "how large its keys are: __type(key, ...)", id="keys"),
+        pytest.param(MapSpec("m", 22, 8, None), "how large its values are: __type(value, ...)", id="values"),
+        pytest.param(
+            MapSpec("m", 13, 8, U32, key=U32),
+            "what the maps in it are like: __array(values, struct { ... })",
+            id="maps in a map",
+        ),
+    ],
+)
+def test_what_a_source_leaves_open_of_a_maps_entries_is_asked(map_, question):
+    assert describe(spec_of(maps=(map_,)), {})["open"] == [{"kind": "map", "name": "m", "question": question}]
+    whole = MapSpec("m", map_.type, 8, U32, key=U32, inner=MapSpec("", 1, 8, U32))
+    assert describe(spec_of(maps=(whole,)), {})["open"] == []
 
 
 SCOPED = variable("skep_scoped", BOOL, b"\0")

@@ -51,6 +51,8 @@ int bpf_program__set_log_level(struct bpf_program *program, uint32_t level);
 struct bpf_link *bpf_program__attach(const struct bpf_program *program);
 int bpf_program__set_attach_target(struct bpf_program *program, int fd, const char *name);
 int bpf_program__set_expected_attach_type(struct bpf_program *program, enum bpf_attach_type type);
+uint32_t bpf_program__flags(const struct bpf_program *program);
+int bpf_program__set_flags(struct bpf_program *program, uint32_t flags);
 
 struct bpf_kprobe_opts { size_t sz; size_t offset; bool retprobe; ...; };
 struct bpf_ksyscall_opts { size_t sz; bool retprobe; ...; };

@@ -98,9 +98,11 @@ class Plan:
         Raises:
             ProgramError: a section names no hook.
             HookMissingError: the kernel lacks the hook of a program that is wanted or @required, or those of all.
+            UsageError: several programs are for a place that has room for one.
         """
         for name in self._wrong:
             raise ProgramError(f"program {name}: {self.left_out[name]}")
+        self._check_places()
         needed = [name for name in self._missing if self.is_needed(name)]
         if self.left_out.keys() >= self._spec.programs.keys():
             needed += self._missing
@@ -110,6 +112,18 @@ class Plan:
             raise HookMissingError(
                 f"program {name} has nothing to attach to: {self.left_out[name]}", remedy=advice(self.hooks[name])
             )
+
+    def _check_places(self) -> None:
+        places: dict[str, str] = {}
+        for name in self._undecided():
+            place = self.hooks[name].place
+            first = places.setdefault(place, name)
+            if place and first != name:
+                elsewhere = f", or attach it elsewhere: --attach {name}=INTERFACE" if "xdp" in place else ""
+                raise UsageError(
+                    f"programs {first} and {name} are both for {place}, which runs one at a time",
+                    remedy=f"Leave one out: --without {name}{elsewhere}.",
+                )
 
     def is_needed(self, name: str) -> bool:
         """Whether it is an error that this kernel lacks the hook of a program.

@@ -12,7 +12,7 @@ from skep._native import ffi, lib, messages
 __all__ = ["PROBES", "UNIX_CALLS", "known_to_libbpf", "readable"]
 
 # enum bpf_prog_type, include/uapi/linux/bpf.h
-_KPROBE, _SCHED_CLS, _PERF_EVENT, _SK_SKB, _SOCK_ADDR, _NETFILTER = 2, 3, 7, 14, 18, 32
+_KPROBE, _SCHED_CLS, _PERF_EVENT, _SK_SKB, _SOCK_ADDR, _STRUCT_OPS, _NETFILTER = 2, 3, 7, 14, 18, 27, 32
 UNIX_CALLS = {"connect": 49, "sendmsg": 50, "recvmsg": 51, "getpeername": 52, "getsockname": 53}
 """The calls on Unix sockets that cgroup programs are on, and their attach types. Since 6.7."""
 PROBES = {
@@ -35,6 +35,10 @@ _HANDLERS = (
     # With an event behind the slash it is skep's own.
     ("perf_event+", _PERF_EVENT, 0),
     *((f"{kind}+", _KPROBE, number) for kind, number in PROBES.items()),
+    # Those that may sleep: that they do is a flag of the program, which `skep.kernel.object` sets.
+    *((f"{kind}.s+", _KPROBE, number) for kind, number in PROBES.items() if kind.startswith("u")),
+    ("usdt.s+", _KPROBE, 0),
+    ("struct_ops.s+", _STRUCT_OPS, 0),
 )
 # A classifier in direct-action mode decides as an action does, sees the same, and needs no other filter to call it.
 _LOADED_OTHERWISE = {"action"}

@@ -10,9 +10,12 @@ import glob
 import os
 import re
 
-from skep._native import ffi, lib
+from skep._native import ffi, lib, messages
 
-__all__ = ["holder"]
+__all__ = ["attached", "holder"]
+
+# As many as a cgroup or a network namespace takes.
+_MOST = 64
 
 
 def holder(number: int) -> str:
@@ -30,6 +33,25 @@ def holder(number: int) -> str:
             words += f" ({ffi.string(info.name).decode(errors='replace')})"
         os.close(fd)
     return f"{words}, {_process(number)}"
+
+
+def attached(target: int, attach_type: int) -> tuple[list[int], int]:
+    """The ids of the programs that are attached somewhere, and the flags that they were attached with.
+
+    Args:
+        target: a file descriptor: of a cgroup, a network namespace, or a map of sockets.
+        attach_type: of enum bpf_attach_type.
+
+    Returns:
+        No ids where there are none, or the kernel does not tell.
+
+    Minimum kernel: 4.15 for cgroups, 5.8 for network namespaces, 5.18 for maps of sockets. Source:
+    kernel/bpf/syscall.c (bpf_prog_query).
+    """
+    flags, ids, count = ffi.new("uint32_t *"), ffi.new("uint32_t[]", _MOST), ffi.new("uint32_t *", _MOST)
+    failed = lib.bpf_prog_query(target, attach_type, 0, flags, ids, count)
+    messages()
+    return ([], 0) if failed else (list(ids[0 : count[0]]), flags[0])
 
 
 def _process(number: int) -> str:

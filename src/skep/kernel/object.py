@@ -51,6 +51,8 @@ _STATS_RUN_TIME = 0
 # Bytes of the verifier's log that are kept. Since 6.4 the kernel keeps the end of a longer one, which says why; before,
 # its beginning.
 _LOG = 64 << 20
+# BPF_F_SLEEPABLE, include/uapi/linux/bpf.h: of sections that libbpf itself knows it sets this.
+_SLEEPABLE = 1 << 4
 # File descriptors that libbpf has open at once beside those of maps and programs, while it tries what the kernel can.
 _TRIALS = 4
 
@@ -261,7 +263,8 @@ class Object(Held):
             return attach(left.values(), self._plan.hooks, self._targets, needed=needed)
         for name, needs in self.open.items():
             raise AttachError(f"program {name} ({self.spec.programs[name].section}): {needs}", errno.EOPNOTSUPP)
-        raise UsageError("no program is left to attach")
+        reasons = "".join(f"\nprogram {name}: {why}" for name, why in self.left_out.items())
+        raise UsageError(f"no program is left to attach{reasons}")
 
     def enable_statistics(self) -> bool:
         """Lets the kernel count how often programs run, until the object is closed. It costs each run some 50 ns.
@@ -322,6 +325,8 @@ class Object(Held):
                 lib.bpf_program__set_attach_target(program, 0, os.fsencode(hook.target))
             if hook.family == "probe" and hook.kind != declared_hook.kind:
                 lib.bpf_program__set_expected_attach_type(program, PROBES.get(hook.kind, 0))
+            if hook.sleepable:
+                lib.bpf_program__set_flags(program, lib.bpf_program__flags(program) | _SLEEPABLE)
         structs = {program.struct for program in self.spec.programs.values() if program.struct}
         if structs:
             from skep.kernel.link.struct_ops import STRUCT_LINK, takes_links
@@ -391,13 +396,15 @@ def _not_loaded(
     section = spec.programs[program[1]].section if program and program[1] in spec.programs else ""
     what = f"program {program[1]} ({section})" if program else spec.name
     missing = re.search(r"failed to find kernel BTF type ID of '(\w+)'", log)
-    function = re.search(r"extern \(func ksym\) '(\w+)': not found", log)
+    extern = re.search(r"extern \((func|var) ksym\) '(\w+)': not found", log)
+    struct = re.search(r"struct_ops init_kern: (struct \w+) is not found", log)
+    member = re.search(r"struct_ops init_kern (\w+): Cannot find member (\w+) in kernel BTF", log)
     created = re.search(r"map '([^']+)': failed to create: |Error in bpf_create_map_xattr\(([^)]+)\)", log)
     no_btf = re.search(r"kernel BTF is missing|Error loading vmlinux BTF|failed to load BTF from|valid kernel BTF", log)
     # Without descriptors libbpf takes what it tries for missing in the kernel, and goes on without: without the map of
     # globals, say, which its words in the verifier's log tell. What is explained otherwise has another cause.
     rejected = program and verified and "is referenced but wasn't created" not in verified
-    explained = number == errno.EPERM or rejected or function or missing or created
+    explained = number == errno.EPERM or rejected or extern or struct or member or missing or created
     if not explained and _lacks_descriptors(len(entries) + len(spec.programs) + _TRIALS):
         number = errno.EMFILE
     if number in NO_DESCRIPTORS:
@@ -412,8 +419,14 @@ def _not_loaded(
             "this kernel has no BTF (type information), which these programs need",
             remedy="Give the BTF of exactly this kernel with --btf FILE.",
         )
-    if function:
-        return UnsupportedError(f"this kernel has no function {function[1]}, which the kernel file calls")
+    if extern:
+        used = f"function {extern[2]}, which the kernel file calls"
+        read = f"variable {extern[2]}, which the kernel file reads"
+        return UnsupportedError(f"this kernel has no {used if extern[1] == 'func' else read}")
+    if struct:
+        return HookMissingError(f"this kernel has no {struct[1]}, which the kernel file registers")
+    if member:
+        return HookMissingError(f"this kernel has no member {member[2]} in the type of struct {member[1]}")
     if missing:
         return HookMissingError(f"this kernel has no {missing[1]}, which the kernel file attaches to")
     if created:
@@ -459,5 +472,5 @@ def _name(text: Any) -> str:
 def _last(log: str) -> str:
     """The first thing that libbpf said: what follows are its consequences."""
     lines = [line.removeprefix("libbpf: ") for line in log.splitlines() if line.startswith("libbpf: ")]
-    lines = [line for line in lines if not line.startswith("elf: skipping unrecognized data section")]
+    lines = [line for line in lines if not line.startswith("elf: skipping")]
     return lines[0] if lines else ""

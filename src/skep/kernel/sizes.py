@@ -5,7 +5,7 @@ from __future__ import annotations
 from skep._native import lib
 from skep.base.errors import UsageError
 from skep.spec.objectspec import PERF_EVENT_ARRAY, RINGBUF
-from skep.spec.sizes import STACK_DEPTH, default_entries, has_entries, one_per_cpu
+from skep.spec.sizes import STACK_DEPTH, default_entries, has_entries, one_per_cpu, shapeless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,8 +34,10 @@ def set_sizes(handle: Any, spec: MapSpec, entries: int | None) -> int:
         0, or a negative errno.
 
     Raises:
-        UsageError: the map has no size, or is of a kind that takes none.
+        UsageError: the map has no size, is of a kind that takes none, or the source leaves open what it holds.
     """
+    if question := shapeless(spec):
+        raise UsageError(f"map {spec.name} cannot be made: the source leaves open {question}")
     error = 0
     if spec.type == RINGBUF:
         # A value type only tells what the records are: the kernel wants no value size here.

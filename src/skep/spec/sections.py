@@ -123,6 +123,8 @@ _FAMILIES = {
 _BY_TYPE = {"tp_btf", "fentry", "fexit", "fmod_ret", "lsm", "lsm_cgroup", "iter", "freplace"}
 # Kinds that are in the network stack of a namespace.
 _IN_STACK = {"netfilter", "sk_lookup", "flow_dissector"}
+# Kinds of which one program at a time has a place.
+_ALONE = {"xdp", "xdp.frags", "flow_dissector"}
 # Kinds of programs that came late: loading fails where the kernel does not know them.
 _LATE = {"netfilter", "syscall", *(kind for kind in _WHOLE if kind.endswith("_unix"))}
 
@@ -233,6 +235,13 @@ class Hook:
     def on_network(self) -> bool:
         """Whether it is on an interface, on a cgroup or in the network stack: its program takes CAP_NET_ADMIN."""
         return _WHOLE.get(self.kind) in {_INTERFACE, _CGROUP, _SOCKETS} or self.kind in _IN_STACK
+
+    @property
+    def place(self) -> str:
+        """Where only one program can be at a time: ``xdp of eth0``; "" where there is room for several."""
+        if self.kind not in _ALONE:
+            return ""
+        return f"xdp of {self.target}" if self.target else self.kind
 
     @property
     def either_way(self) -> bool:

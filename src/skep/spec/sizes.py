@@ -8,7 +8,11 @@ Source: include/uapi/linux/bpf.h (enum bpf_map_type), kernel/bpf/*.c (the map_al
 
 from __future__ import annotations
 
-__all__ = ["STACK_DEPTH", "default_entries", "has_entries", "one_per_cpu"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from skep.spec.objectspec import MapSpec
+
+__all__ = ["STACK_DEPTH", "default_entries", "has_entries", "one_per_cpu", "shapeless"]
 
 STACK_DEPTH = 127
 """Addresses of one stack: as many as the kernel takes (kernel.perf_event_max_stack)."""
@@ -25,6 +29,10 @@ _PER_CPU = {2, 4, 6, 16}  # array, perf_event_array, percpu_array, cpumap
 # struct_ops (libbpf gives it one entry) and storage that lives in what it belongs to: cgroup_storage,
 # percpu_cgroup_storage, sk_storage, inode_storage, task_storage, cgrp_storage.
 _SIZELESS = {19, 21, 24, 26, 28, 29, 32}
+# hash, array, percpu_hash, percpu_array, lru_hash, lru_percpu_hash, lpm_trie
+_KEYED = {1, 2, 5, 6, 9, 10, 11}
+_VALUED = _KEYED | {22, 23, 30}  # queue, stack, bloom_filter
+_NESTED = {12, 13}  # array_of_maps, hash_of_maps
 
 
 def has_entries(map_type: int) -> bool:
@@ -61,3 +69,21 @@ def one_per_cpu(map_type: int) -> bool:
         map_type: number of enum bpf_map_type.
     """
     return map_type in _PER_CPU
+
+
+def shapeless(spec: MapSpec) -> str:
+    """What of a map's entries its source leaves to user space, which alone can know it; "" if nothing.
+
+    Args:
+        spec: as the source declares it.
+
+    Returns:
+        What is open, and the declaration that says it.
+    """
+    if spec.type in _KEYED and not (spec.key and spec.key.size):
+        return "how large its keys are: __type(key, ...)"
+    if spec.type in _VALUED and not (spec.value and spec.value.size):
+        return "how large its values are: __type(value, ...)"
+    if spec.type in _NESTED and not spec.inner:
+        return "what the maps in it are like: __array(values, struct { ... })"
+    return ""

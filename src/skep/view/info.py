@@ -37,7 +37,7 @@ from __future__ import annotations
 from skep.base.abi.maps import MAP_TYPES
 from skep.base.meaning import MEANINGS
 from skep.spec.sections import no_hook
-from skep.spec.sizes import default_entries
+from skep.spec.sizes import default_entries, shapeless
 from skep.spec.targets import Targets, hook_of
 from skep.spec.words import questions, words_of
 from skep.view.formatters import escape
@@ -135,6 +135,8 @@ def _open(spec: ObjectSpec) -> Iterable[tuple[str, str, str]]:
     for map_ in spec.maps.values():
         if not map_.max_entries and default_entries(map_.type) is None:
             yield "map", map_.name, f"how many entries it has: --map {map_.name}.max_entries=N"
+        if question := shapeless(map_):
+            yield "map", map_.name, question
     for event in spec.events.values():
         if event.question:
             yield "events", event.map, event.question

@@ -13,7 +13,6 @@ import errno
 import os
 from functools import partial
 
-from skep._native import ffi, lib, messages
 from skep.base.errors import AttachError, HookMissingError
 from skep.kernel.features import privilege_error
 from skep.kernel.handlers import UNIX_CALLS
@@ -96,16 +95,14 @@ def _failure(kind: str, path: str, number: int) -> SkepError:
 
 def _held(path: str, attach_type: int) -> str:
     """Whose program keeps others away, from the cgroup or from one above it; "" if none does."""
-    from skep.kernel.holders import holder
+    from skep.kernel.holders import attached, holder
 
     folder, allowed = os.path.realpath(path), _ALLOW_MULTI
     while os.path.exists(f"{folder}/cgroup.procs"):
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        flags, ids, count = ffi.new("uint32_t *"), ffi.new("uint32_t[]", 64), ffi.new("uint32_t *", 64)
-        failed = lib.bpf_prog_query(fd, attach_type, 0, flags, ids, count)
+        ids, flags = attached(fd, attach_type)
         os.close(fd)
-        messages()
-        if not failed and count[0] and not flags[0] & allowed:
+        if ids and not flags & allowed:
             return holder(ids[0])
         # What is above may also have been attached to be overridden.
         folder, allowed = os.path.dirname(folder), _ALLOW_MULTI | _ALLOW_OVERRIDE

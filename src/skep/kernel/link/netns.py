@@ -34,15 +34,19 @@ def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:  # noq
     try:
         return linked(link_create(program.fd, namespace, _TYPES[hook.kind]))
     except OSError as error:
-        raise _failure(hook, error.errno or 0) from None
+        raise _failure(hook, namespace, error.errno or 0) from None
     finally:
         os.close(namespace)
 
 
-def _failure(hook: Hook, number: int) -> SkepError:
+def _failure(hook: Hook, namespace: int, number: int) -> SkepError:
     if number in {errno.EPERM, errno.EACCES}:
         return privilege_error(f"attaching to {hook}", "CAP_NET_ADMIN")
-    # That of the first network namespace is before those of all others, and keeps them away.
-    held = "somebody else's program is attached to this network namespace, or to the first one"
-    what = held if number in {errno.EEXIST, errno.E2BIG} else os.strerror(number)
-    return AttachError(f"it cannot be attached to {hook}: {what}", number)
+    if number in {errno.EEXIST, errno.E2BIG}:
+        from skep.kernel.holders import attached, holder
+
+        ids, _ = attached(namespace, _TYPES[hook.kind])
+        # That of the first network namespace is before those of all others, and keeps them away.
+        held = holder(ids[0]) if ids else "a program of the first network namespace"
+        return AttachError(f"{hook} of this network namespace is held by {held}", number)
+    return AttachError(f"it cannot be attached to {hook}: {os.strerror(number)}", number)

@@ -30,6 +30,8 @@ __all__ = ["attach"]
 _ATTACH, _DETACH = 8, 9  # enum bpf_cmd
 # enum bpf_attach_type; sk_skb alone is what decides where data goes, not what takes it apart into messages.
 _TYPES = {"sk_skb/stream_parser": 4, "sk_skb/stream_verdict": 5, "sk_skb": 5, "sk_msg": 7, "sk_skb/verdict": 38}
+# What decides where data goes: of these a map has one.
+_VERDICTS = (5, 38)
 
 
 def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:  # noqa: ARG001 - as every kind's
@@ -44,7 +46,7 @@ def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:  # noq
         if number == errno.EINVAL:
             number = _command(_ATTACH, map_, program.fd, attach_type)
         if number:
-            raise _failure(hook, number) from None
+            raise _failure(hook, map_, number) from None
         kept = os.dup(map_)
         return Attachment(closers=(partial(_command, _DETACH, kept, program.fd, attach_type), partial(os.close, kept)))
     finally:
@@ -58,11 +60,14 @@ def _command(command: int, map_: int, program: int, attach_type: int) -> int:
     return int(ffi.errno) if lib.syscall(lib.SYS_bpf, ffi.cast("int", command), attributes, size) else 0
 
 
-def _failure(hook: Hook, number: int) -> SkepError:
+def _failure(hook: Hook, map_: int, number: int) -> SkepError:
     if number in {errno.EPERM, errno.EACCES}:
         return privilege_error(f"attaching to {hook}", "CAP_NET_ADMIN")
-    reasons = {
-        errno.EBUSY: "somebody else's program of this kind, or of one that excludes it, is attached to the map",
-        errno.EOPNOTSUPP: "the map holds no sockets, or not of this kind",
-    }
-    return AttachError(f"it cannot be attached to {hook}: {reasons.get(number, os.strerror(number))}", number)
+    if number == errno.EBUSY:
+        from skep.kernel.holders import attached, holder
+
+        ids = [id_ for kind in (_TYPES[hook.kind], *_VERDICTS) for id_ in attached(map_, kind)[0]]
+        held = holder(ids[0]) if ids else "a program of this kind, or of one that excludes it"
+        return AttachError(f"{hook} is held by {held}", number)
+    what = "the map holds no sockets, or not of this kind" if number == errno.EOPNOTSUPP else os.strerror(number)
+    return AttachError(f"it cannot be attached to {hook}: {what}", number)

@@ -13,7 +13,7 @@ import os
 from functools import partial
 
 from skep._native import ffi, lib, messages
-from skep.base.errors import AttachError
+from skep.base.errors import AttachError, UnsupportedError
 from skep.kernel.features import privilege_error
 from skep.kernel.link.common import Attachment, link_create
 
@@ -65,6 +65,9 @@ def _failure(program: Program, number: int) -> SkepError:
     what = f"struct {program.spec.struct}"
     if number in {errno.EPERM, errno.EACCES}:
         return privilege_error(f"registering {what}", "CAP_NET_ADMIN")
+    # Structs for tests of the kernel's own are loaded, and run by their tests alone.
+    if number == errno.EOPNOTSUPP:
+        return UnsupportedError(f"this kernel registers no struct of the type of {program.spec.struct}")
     reasons = {
         errno.EEXIST: "one of its name is registered already",
         errno.EBUSY: "it is registered already",
