@@ -1,25 +1,27 @@
 """bench/run strangers: what skep makes of kernel files that nobody here wrote.
 
-They are those of Linux 6.12, from Debian's package linux-source-6.12, fetched into the cache: samples/bpf/*.bpf.c and
-*_kern.c, and tools/testing/selftests/bpf/progs/*.c. Of these the corpus is what is self-contained: what clang compiles
-by hand, one file at a time, with no more than this kernel's vmlinux.h, libbpf-dev, linux-libc-dev and libc6-dev:
+They are those of Linux 6.12 (corpus.py). Of these the corpus is what is self-contained: what clang compiles by hand,
+one file at a time, with no more than this kernel's vmlinux.h, libbpf-dev, linux-libc-dev and libc6-dev:
 
     clang -g -O2 --target=bpf -D__TARGET_ARCH_x86 -I VMLINUX -idirafter STUBS -idirafter MULTIARCH -c FILE
 
 (MULTIARCH is /usr/include/x86_64-linux-gnu; STUBS holds one empty file, gnu/stubs-32.h, which libc6-dev leaves to
-libc6-dev-i386), and that is whole: it declares nothing `extern` that another file would have to define. Of each file:
+libc6-dev-i386), and that is whole: it uses nothing that another object file would have to define. Of each file:
 
 builds      skep compiles it, too
 info        `skep info` is complete: it knows every section, and the type of every record
-self        every one of its programs can be attached by what its section says
-told        ... or once an interface and a cgroup are named: the guest's own lo, and a cgroup made for it
-rejected    ... but this kernel lacks a hook (or its module), or its verifier refuses a program, as half of the
-            selftests want it to
+self        every one of its programs can be attached by what its section says, and every map has its size
+told        ... or once interfaces and a cgroup are named: the guest's own lo, and a cgroup made for it; an interface
+            runs one XDP program, so that of several in one file each has one of its own
+rejected    ... but this kernel lacks a hook (or its module), its verifier refuses a program, as half of the selftests
+            want it to, or what only attaching tells: that a program reads more than its hook has, or a struct of
+            operations is wrong
 whole       ... else: everything is loaded and attached, but for programs that another one stands in for
 twice       of those, the ones in which one hook runs two programs that stand in for each other
 rows        of those with typed records, how many showed one under a stock workload
 
-The floor is Debian's 6.12 under QEMU: objects are built here, and loaded there, each in a process of its own.
+The floor is Debian's 6.12 under QEMU: objects are built here, and loaded there, each in a process of its own. Sections
+that name a binary of the selftests (./uprobe_multi) find it in the folder where that is done.
 """
 
 from __future__ import annotations
@@ -37,30 +39,34 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import skep
-from skep.kernel.btf import header_folder, identity
 from skep.session.words import fill_words
 from skep.spec.sections import parse
 from skep.spec.targets import Targets, hook_of
 from skep.spec.words import words_of
 from skep.stream.reader import Reader
+from skep.view.info import describe
 
-PACKAGE = "linux-source-6.12"
-FOLDERS = {"samples/bpf": ("*.bpf.c", "*_kern.c"), "tools/testing/selftests/bpf/progs": ("*.c",)}
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "skep" / "strangers"
-PROJECT = Path(__file__).resolve().parent.parent
+if TYPE_CHECKING:
+    from skep.spec.objectspec import ObjectSpec
+
+# A script has its own folder on the path, not the project.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from bench.corpus import BINARIES, CACHE, PROJECT, build_binaries, corpus, is_self_contained
+
 # What is said of hooks, in the guest.
-TARGETS = Targets(iface="lo", cgroup="/sys/fs/cgroup/strangers")
-# What the kernel defines is marked so.
-PARTIAL = re.compile(r"^extern (?!.*\b__(ksym|kconfig|weak)\b)[^;(]*(\([^;]*\))?;", re.MULTILINE)
+IFACE, CGROUP = "lo", "/sys/fs/cgroup/strangers"
+# What skep says that the kernel said of a program, or of a struct, which it did not take.
+REFUSALS = ("reads more of it than it has", "the kernel finds it incomplete or wrong")
 # Seconds: of one file on the host, of one file in the guest, of one guest.
-HOST_LIMIT, GUEST_LIMIT, BOOT_LIMIT = 120, 90, 3600
+HOST_LIMIT, GUEST_LIMIT, BOOT_LIMIT = 120, 600, 7200
 
 
 def strangers(kernel: str = "6.12", only: str = "") -> None:
     """Prints one line a file, and the totals."""
+    build_binaries()
     files = [path for path in corpus() if re.search(only, str(path))]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         rows = dict(zip(map(str, files), pool.map(_on_host, files), strict=True))
@@ -73,37 +79,9 @@ def strangers(kernel: str = "6.12", only: str = "") -> None:
     _totals(rows, kernel)
 
 
-def corpus() -> list[Path]:
-    """The sources, unpacked; fetched once."""
-    folder = CACHE / PACKAGE
-    if not folder.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        partial = CACHE / "partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
-        subprocess.run(["apt-get", "-qq", "download", PACKAGE], cwd=partial, check=True)
-        (archive,) = partial.glob("*.deb")
-        unpack = (
-            f"dpkg --fsys-tarfile {archive.name} | tar xO ./usr/src/{PACKAGE}.tar.xz | tar xJ {PACKAGE}/samples/bpf"
-        )
-        subprocess.run(f"{unpack} {PACKAGE}/tools/testing/selftests/bpf", shell=True, cwd=partial, check=True)
-        (partial / PACKAGE).rename(folder)
-        shutil.rmtree(partial)
-    return sorted(
-        path for part, patterns in FOLDERS.items() for each in patterns for path in (folder / part).glob(each)
-    )
-
-
 def _on_host(source: Path) -> dict[str, Any]:
     """Compiles one file by hand and by skep; in a process of its own, which a crash of the compiler ends alone."""
-    stubs = CACHE / "stubs"
-    (stubs / "gnu").mkdir(parents=True, exist_ok=True)
-    (stubs / "gnu" / "stubs-32.h").touch()
-    header = header_folder(identity())
-    by_hand = ["clang", "-g", "-O2", "--target=bpf", "-D__TARGET_ARCH_x86", f"-I{header}", "-idirafter", str(stubs)]
-    by_hand += ["-idirafter", f"/usr/include/{os.uname().machine}-linux-gnu", "-c", source.name, "-o", os.devnull]
-    alone = subprocess.run(by_hand, cwd=source.parent, capture_output=True, check=False, timeout=HOST_LIMIT)
-    if alone.returncode or PARTIAL.search(source.read_text()):
+    if not is_self_contained(source):
         return {"hand": False}
     command = [sys.executable, __file__, "host", str(source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HOST_LIMIT)
@@ -122,7 +100,13 @@ def _host(source: str) -> dict[str, Any]:
     kept.parent.mkdir(exist_ok=True)
     kept.write_bytes(spec.data)
     programs = [program for program in spec.programs.values() if not program.section.startswith("?")]
-    hooks = [hook_of(program, TARGETS, spec.maps) for program in programs]
+    hooks = [hook_of(program, _targets(spec), spec.maps) for program in programs]
+    # Of a map without a type nobody knows what it lacks.
+    unsized = [entry["name"] for entry in describe(spec, {})["open"] if entry["kind"] == "map"]
+    has_sizes = not any(spec.maps[name].type for name in unsized)
+    # What is in no struct of operations is registered with none.
+    in_structs = all(program.struct or program.hook.kind != "struct_ops" for program in programs)
+    complete = bool(programs) and has_sizes and in_structs
     open_ends = [event.question for event in spec.events.values() if event.question]
     open_ends += [
         f"unknown section {program.section}" for program, hook in zip(programs, hooks, strict=True) if not hook.kind
@@ -131,11 +115,19 @@ def _host(source: str) -> dict[str, Any]:
         "builds": True,
         "object": str(kept),
         "open": open_ends,
-        "self": bool(programs) and all(program.hook.kind and not program.hook.needs for program in programs),
-        "told": bool(programs) and all(hook.kind and not hook.needs for hook in hooks),
+        "self": complete and all(program.hook.kind and not program.hook.needs for program in programs),
+        "told": complete and all(hook.kind and not hook.needs for hook in hooks),
         "events": len(spec.events),
         "sections": {program.name: program.section for program in programs},
     }
+
+
+def _targets(spec: ObjectSpec) -> Targets:
+    """What is said of the hooks of one file."""
+    alone = [program.name for program in spec.programs.values() if program.hook.kind in {"xdp", "xdp.frags"}]
+    asked = [name for name in alone if not spec.programs[name].section.startswith("?")]
+    others = {name: f"strangers{number}" for number, name in enumerate(asked[1:])}
+    return Targets(iface=IFACE, cgroup=CGROUP, attach=others)
 
 
 def _under(kernel: str, candidates: dict[str, str]) -> dict[str, dict[str, Any]]:
@@ -161,7 +153,8 @@ def _under(kernel: str, candidates: dict[str, str]) -> dict[str, dict[str, Any]]
 def _guest() -> None:
     """In the guest: one file after the other. What is under way when the guest ends stays noted as its end."""
     folder = Path(os.environ["SKEP_RESULTS"])
-    Path(str(TARGETS.cgroup)).mkdir()
+    Path(CGROUP).mkdir()
+    os.chdir(BINARIES)
     with (folder / "rows").open("w") as rows:
         for name, path in json.loads((folder / "candidates").read_text()).items():
             place = rows.tell()
@@ -198,10 +191,14 @@ def _load(path: str) -> dict[str, Any]:
     """Loads, attaches, works, and counts the rows."""
     started = time.monotonic()
     spec = skep.open(path)
+    targets = _targets(spec)
+    for name in targets.attach.values():
+        if not Path("/sys/class/net", name).exists():
+            subprocess.run(["ip", "link", "add", name, "type", "veth", "peer", "name", f"{name}peer"], check=True)
     try:
         # As `--pid` does: most of these files show only what one process does.
         fill_words(spec, {"pid": str(os.getpid())} if "pid" in words_of(spec) else {})
-        with spec.load(targets=TARGETS) as loaded, Reader(loaded) as reader, loaded.attach() as links:
+        with spec.load(targets=targets) as loaded, Reader(loaded) as reader, loaded.attach() as links:
             attached = list(links)
             reasons = {**loaded.left_out, **loaded.open, **links.left_out}
             asked = [name for name, program in spec.programs.items() if not program.section.startswith("?")]
@@ -213,6 +210,8 @@ def _load(path: str) -> dict[str, Any]:
     except (skep.VerifierError, skep.UnsupportedError) as error:
         return {"rejected": str(error)[:300]}
     except skep.SkepError as error:
+        if any(words in str(error) for words in REFUSALS):
+            return {"rejected": str(error)[:300]}
         return {"failed": f"{type(error).__name__}: {error}"[:500]}
     return {"attached": attached, "reasons": reasons, "rows": rows, "seconds": time.monotonic() - started}
 
@@ -245,7 +244,7 @@ def _verdict(row: dict[str, Any]) -> str:
         return f"does not build: {row['error']}"
     parts = [f"info incomplete: {'; '.join(row['open'])}"] if row["open"] else []
     if not row["told"]:
-        parts.append("needs more than an interface and a cgroup")
+        parts.append("needs more than interfaces and a cgroup")
     elif "attached" not in row:
         parts.append(f"rejected: {row['rejected']}" if "rejected" in row else f"FAILED: {row['failed']}")
     else:
@@ -289,7 +288,7 @@ def _totals(rows: dict[str, dict[str, Any]], kernel: str) -> None:
         ("info complete", [row for row in built if not row["open"]], rows),
         (f"its sections say all; hooks and verifier of {kernel} take it", taken["self"], alone),
         ("  ... loads and attaches whole", whole["self"], taken["self"]),
-        (f"an interface and a cgroup are told; {kernel} takes it", taken["told"], told),
+        (f"interfaces and a cgroup are told; {kernel} takes it", taken["told"], told),
         ("  ... loads and attaches whole", whole["told"], taken["told"]),
         ("  ... attaches for one hook twice", [row for row in whole["told"] if _twice(row)], whole["told"]),
         ("  ... sends records; one was seen under the stock workload", [row for row in typed if row["rows"]], typed),

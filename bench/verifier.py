@@ -32,7 +32,7 @@ from skep.spec.lines import source_lines
 
 # A script has its own folder on the path, not the project.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from bench.strangers import CACHE, PROJECT, corpus
+from bench.corpus import CACHE, PROJECT, corpus
 
 OBJECTS = CACHE.parent / "verifier"
 BOOT_LIMIT = 3600
