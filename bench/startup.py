@@ -42,7 +42,7 @@ with spec.load() as loaded, loaded.attach():
 class Sample:
     """One run: seconds to attached (None where the tool does not say), seconds to the first event, peak MB."""
 
-    def __init__(self, command: list[str], attached: bytes | None) -> None:
+    def __init__(self, command: list[str], attached: bytes | None, event: bytes = b"/dev/null") -> None:
         started = time.perf_counter()
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert process.stdout is not None
@@ -51,7 +51,7 @@ class Sample:
         if attached is not None:
             _skip_to(attached, process.stderr)
             self.attached = time.perf_counter() - started
-        _skip_to(b"/dev/null", process.stdout)
+        _skip_to(event, process.stdout)
         self.first_event = time.perf_counter() - started
         process.send_signal(signal.SIGINT)
         process.stdout.read()
@@ -68,7 +68,7 @@ def _skip_to(text: bytes, lines: IO[bytes]) -> None:
     sys.exit(f"bench/run: the command ended without {text.decode()!r}")
 
 
-def _commands(pid: int) -> list[tuple[str, list[str], bytes | None]]:
+def commands(pid: int) -> list[tuple[str, list[str], bytes | None]]:
     """Each as (name, command, what it says when it is attached)."""
     calls = ("open", "openat", "openat2")
     enter, leave = (", ".join(f"tracepoint:syscalls:sys_{way}_{call}" for call in calls) for way in ("enter", "exit"))
@@ -91,13 +91,13 @@ def _samples(runs: int, more: list[tuple[str, list[str]]] | None = None) -> dict
         sys.exit("bench/run compares with bpftrace: sudo apt install bpftrace")
     opener = subprocess.Popen([sys.executable, "-c", OPENER])
     try:
-        commands = _commands(opener.pid)
-        commands += [(name, [*command, str(opener.pid)], None) for name, command in more or []]
-        rounds = [[Sample(command, attached) for _, command, attached in commands] for _ in range(runs + 1)]
+        tools = commands(opener.pid)
+        tools += [(name, [*command, str(opener.pid)], None) for name, command in more or []]
+        rounds = [[Sample(command, attached) for _, command, attached in tools] for _ in range(runs + 1)]
     finally:
         opener.kill()
         opener.wait()
-    return {name: [samples[index] for samples in rounds[1:]] for index, (name, _, _) in enumerate(commands)}
+    return {name: [samples[index] for samples in rounds[1:]] for index, (name, _, _) in enumerate(tools)}
 
 
 SOURCE = """#include "vmlinux.h"

@@ -1,4 +1,4 @@
-"""ring, rows, ndjson, mixed, arrow, perf, loss: what records cost on their way from the kernel to Python.
+"""ring, rows, ndjson, mixed, arrow, perf, loss, steady: what records cost on their way from the kernel to Python.
 
 A kernel program of our own fills a ring of 16 MiB, or the perf buffer of one CPU, when it is told to, and is then read
 empty. Its records have eight fields, 64 bytes: five numbers, an errno and two texts.
@@ -10,13 +10,16 @@ mixed     of two types in turn, grouped to arrays and in order to rows
 arrow     to Arrow tables
 perf      from a perf buffer to arrays; beside libbpf's perf buffer, called back and read as BCC does it: a cast by
           ctypes, and attributes
-loss      from a producer on the other CPU that never pauses: records a second, those lost, the CPU time of the reader
+loss      from a producer on the other CPU that never pauses for 30 seconds: records a second, those lost, the CPU time
+          of the reader
+steady    memory while 200,000 records a second are read, for as many minutes as runs are asked for
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -37,8 +40,12 @@ from skep.view.ndjson import Ndjson
 
 HERE = Path(__file__).parent
 COUNT = 200_000
-# Seconds of a live run.
-LIVE = 10.0
+# Records in a row, and how often one run drains them: enough for the clock.
+FILLED = {1_000: 100, 30_000: 10, 10_000_000: 1}
+# Seconds of a live run, and how many at most.
+LIVE, LIVES = 30.0, 5
+# Records a second for a long run.
+PACE = 200_000
 # What fits a perf buffer of 256 KiB, and how often it is filled in a run.
 FILL, FILLS = 2500, 30
 
@@ -60,8 +67,8 @@ def _loaded(name: str, count: int) -> Iterator[skep.Object]:
 
 
 def _drain(loaded: skep.Object, reader: Reader, use: Callable[[Batch], object], fills: int = 1) -> float:
-    """Nanoseconds a record."""
-    seen, spent = 0, 0.0
+    """Nanoseconds a record, without those that it takes to look at the clock."""
+    seen, spent = 0, -fills * _clock()
     for _ in range(fills):
         produce(loaded.programs["produce"].fd)
         started = time.thread_time()
@@ -70,6 +77,11 @@ def _drain(loaded: skep.Object, reader: Reader, use: Callable[[Batch], object], 
             seen += batch.count
         spent += time.thread_time() - started
     return spent * 1e9 / seen
+
+
+def _clock() -> float:
+    """Seconds between two looks at the clock of this thread's CPU time, a system call."""
+    return min(-time.thread_time() + time.thread_time() for _ in range(50))
 
 
 def _exhaust(rows: Iterator[Any]) -> None:
@@ -83,27 +95,47 @@ def _columns(batch: Batch) -> Any:
 
 def ring(runs: int) -> list[Row]:
     """To arrays, beside C; and from few records to many."""
+    copied: list[float] = []
+    batches: list[float] = []
     ours: list[float] = []
     lent: list[float] = []
     theirs: list[float] = []
-    growth: dict[int, list[float]] = {1_000: [], 10_000_000: []}
-    with _loaded("ring", COUNT) as loaded, Reader(loaded) as reader, _peer("ring", loaded) as peer:
+    with (
+        _loaded("ring", COUNT) as loaded,
+        Reader(loaded) as reader,
+        _loaded("ring", COUNT) as other,
+        Reader(other, copy=False) as lender,
+        _loaded("numbers", COUNT) as plain,
+        Reader(plain) as copier,
+        _peer("ring", loaded) as peer,
+    ):
         for _ in range(runs + 1):
-            ours.append(_drain(loaded, reader, _columns))
             theirs.append(peer())
-    with _loaded("ring", COUNT) as loaded, Reader(loaded, copy=False) as reader:
-        lent += [_drain(loaded, reader, _columns) for _ in range(runs + 1)]
-    for count, values in growth.items():
-        each = min(count, COUNT)
-        with _loaded("ring", each) as loaded, Reader(loaded) as reader:
-            values += [_drain(loaded, reader, _columns, count // each) for _ in range(min(runs, 5) + 1)]
+            copied.append(_drain(plain, copier, len))
+            batches.append(_drain(loaded, reader, len))
+            ours.append(_drain(loaded, reader, _columns))
+            lent.append(_drain(other, lender, _columns))
     rows = [
+        Row("skep: batches", batches[1:], "ns"),
+        Row("skep: batches of numbers alone", copied[1:], "ns"),
         Row("skep: arrays, a column used", ours[1:], "ns"),
         Row("skep: the same, buffer lent", lent[1:], "ns"),
-        Row("C on libbpf: a callback that copies", theirs[1:], "ns"),
-        *(Row(f"skep: {count:,} records", values[1:], "ns") for count, values in growth.items()),
+        Row("C on libbpf: a callback that copies to a table", theirs[1:], "ns"),
+        ratio("C on libbpf, of numbers alone", theirs[1:], copied[1:]),
+        ratio("C on libbpf, of batches", theirs[1:], batches[1:]),
+        ratio("C on libbpf, of arrays", theirs[1:], ours[1:]),
     ]
-    return [*rows, ratio("C on libbpf", theirs[1:], ours[1:])]
+    growth: dict[int, list[float]] = {}
+    for count, fills in FILLED.items():
+        each = min(count, COUNT)
+        with _loaded("ring", each) as loaded, Reader(loaded) as reader:
+            growth[count] = [_drain(loaded, reader, _columns, fills * count // each) for _ in range(runs + 1)]
+    rows += [Row(f"skep: {count:,} records", values[1:], "ns") for count, values in growth.items()]
+    first, *_, last = growth.values()
+    return [
+        *rows,
+        Row("few records beside many, a record", [a / b for a, b in zip(first[1:], last[1:], strict=True)], "x"),
+    ]
 
 
 @contextmanager
@@ -246,25 +278,12 @@ def loss(runs: int) -> list[Row]:
     rates: list[float] = []
     lost: list[float] = []
     busy: list[float] = []
-    for _ in range(runs):
-        with _loaded("live", 10_000) as loaded, Reader(loaded, copy=False) as reader:
-            end = time.monotonic() + LIVE
-            # A fork has none of what its parent has loaded.
-            program = os.dup(loaded.programs["produce"].fd)
-            child = os.fork()
-            if not child:
-                os.sched_setaffinity(0, {1 % (os.cpu_count() or 1)})
-                while time.monotonic() < end:
-                    produce(program)
-                os._exit(0)
-            os.close(program)
-            os.sched_setaffinity(0, {0})
+    for _ in range(min(runs, LIVES)):
+        with _loaded("live", 10_000) as loaded, _producing(loaded, LIVE), Reader(loaded, copy=False) as reader:
             count, started = 0, time.thread_time()
             for batch in reader.batches(timeout=LIVE + 0.5):
                 count += batch.count
             spent = time.thread_time() - started
-            os.waitpid(child, 0)
-            os.sched_setaffinity(0, range(os.cpu_count() or 1))
             rates.append(count / LIVE / 1e6)
             lost.append(float(loaded.variables["lost"].value))
             busy.append(100 * spent / LIVE)
@@ -273,3 +292,53 @@ def loss(runs: int) -> list[Row]:
         Row("records lost", lost, "in all"),
         Row("CPU time of the reader", busy, "%"),
     ]
+
+
+def steady(runs: int) -> list[Row]:
+    """Memory over as many minutes, at 200,000 records a second."""
+    resident: list[float] = []
+    rates: list[float] = []
+    with (
+        _loaded("live", PACE // 100) as loaded,
+        _producing(loaded, 60.0 * runs, pause=0.01),
+        Reader(loaded) as reader,
+    ):
+        for _ in range(runs):
+            count, started = 0, time.monotonic()
+            for batch in reader.batches(timeout=60):
+                count += len(batch.array)
+            rates.append(count / (time.monotonic() - started) / 1e6)
+            with open("/proc/self/statm") as file:
+                resident.append(int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6)
+        lost = float(loaded.variables["lost"].value)
+    return [
+        Row("records read", rates, "M/s"),
+        Row("records lost", [lost], "in all"),
+        Row("resident memory, minute by minute", resident, "MB"),
+        Row("growth since the first minute", [resident[-1] - resident[0]], "MB"),
+    ]
+
+
+@contextmanager
+def _producing(loaded: skep.Object, seconds: float, pause: float = 0) -> Iterator[None]:
+    """Runs the program again and again on the other CPU, for so long; every `pause` seconds, or without one."""
+    # A fork has none of what its parent has loaded.
+    program = os.dup(loaded.programs["produce"].fd)
+    started = time.monotonic()
+    child = os.fork()
+    if not child:
+        os.sched_setaffinity(0, {1 % (os.cpu_count() or 1)})
+        following = started
+        while following < started + seconds:
+            produce(program)
+            following = max(following + pause, time.monotonic() if not pause else 0)
+            time.sleep(max(following - time.monotonic(), 0))
+        os._exit(0)
+    os.close(program)
+    os.sched_setaffinity(0, {0})
+    try:
+        yield
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))

@@ -1,7 +1,7 @@
 /*
- * The peer of `bench/run ring`: libbpf's ring_buffer, whose callback copies each record to an array.
+ * The peer of `bench/run ring`: libbpf's ring_buffer, whose callback copies each record to a table that holds them all.
  *
- *   ring OBJECT COUNT RUNS    loads ring.bpf.o, fills its ring, and prints the nanoseconds of CPU time that each record took
+ *   ring OBJECT COUNT    loads ring.bpf.o, fills its ring, and prints the nanoseconds of CPU time that each record took
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-static char records[256 * 1024];
+static char records[16 * 1024 * 1024];
 static size_t used;
 static unsigned long count;
 
@@ -20,7 +20,7 @@ static int copy(void *unused, void *data, size_t size)
 {
 	(void)unused;
 	if (used + size > sizeof(records))
-		used = 0;
+		return -1;
 	memcpy(records + used, data, size);
 	used += size;
 	count++;
@@ -64,7 +64,7 @@ int main(int argc, char **argv)
 
 		if (bpf_prog_test_run_opts(bpf_program__fd(bpf_object__find_program_by_name(object, "produce")), &run))
 			return 1;
-		count = 0;
+		count = used = 0;
 		started = now();
 		ring_buffer__consume(ring);
 		printf("%.2f\n", (now() - started) / count);

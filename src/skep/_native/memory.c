@@ -23,6 +23,8 @@ void *skep_memory_take(size_t size)
 	struct block *block = NULL;
 
 	if (size >= LARGE) {
+		/* Of few sizes, so that the last block mostly fits. */
+		size = (size_t)1 << (64 - __builtin_clzl(size - 1));
 		block = __atomic_exchange_n(&spare, NULL, __ATOMIC_ACQUIRE);
 		if (block && block->size < size) {
 			free(block);
