@@ -41,9 +41,17 @@ if TYPE_CHECKING:
         VmError,
     )
     from skep.base.schema import Field, Schema, Type
+    from skep.kernel.link import Links
+    from skep.kernel.link.link import Link, LinkInfo
+    from skep.kernel.map import Map, MapInfo
+    from skep.kernel.pin import unpin
+    from skep.kernel.program import Program, TestRun
+    from skep.kernel.variable import Variable
     from skep.session.api import Spec, compile, open  # noqa: A004 - skep.open, skep.compile
     from skep.session.loaded import Object
     from skep.session.run import Run
+    from skep.session.streaming import Batches, Events
+    from skep.spec.targets import Targets
     from skep.stream.batch import Batch
 
 _ROOMS = {
@@ -70,9 +78,17 @@ _ROOMS = {
         "VmError",
     ),
     "skep.base.schema": ("Field", "Schema", "Type"),
+    "skep.kernel.link": ("Links",),
+    "skep.kernel.link.link": ("Link", "LinkInfo"),
+    "skep.kernel.map": ("Map", "MapInfo"),
+    "skep.kernel.pin": ("unpin",),
+    "skep.kernel.program": ("Program", "TestRun"),
+    "skep.kernel.variable": ("Variable",),
     "skep.session.api": ("Spec", "compile", "open"),
     "skep.session.loaded": ("Object",),
     "skep.session.run": ("Run",),
+    "skep.session.streaming": ("Batches", "Events"),
+    "skep.spec.targets": ("Targets",),
     "skep.stream.batch": ("Batch",),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
@@ -80,33 +96,45 @@ _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
 __all__ = [
     "AttachError",
     "Batch",
+    "Batches",
     "BtfError",
     "ClosedError",
     "CompileError",
     "Diagnostic",
     "EntryMissingError",
+    "Events",
     "Field",
     "HookMissingError",
+    "Link",
+    "LinkInfo",
+    "Links",
     "LoadError",
+    "Map",
     "MapError",
+    "MapInfo",
     "Object",
     "ObjectFormatError",
     "PinError",
     "PrivilegeError",
     "ProfileError",
+    "Program",
     "ProgramError",
     "Run",
     "Schema",
     "SkepError",
     "SourceNotFoundError",
     "Spec",
+    "Targets",
+    "TestRun",
     "Type",
     "UnsupportedError",
     "UsageError",
+    "Variable",
     "VerifierError",
     "VmError",
     "compile",
     "open",
+    "unpin",
 ]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 
 import pytest
 
@@ -60,3 +62,131 @@ def test_a_fork_is_refused_and_leaves_its_parent_what_it_has(program):
 
         with loaded.attach():
             assert variable.value == 5
+
+
+@pytest.fixture
+def sending(program):
+    """burst.bpf.c, which sends ten records at each getppid(2) of this process: loaded and attached."""
+    spec = program("burst")
+    spec.variables["pid_filter"].value = os.getpid()
+    spec.variables["count"].value = 10
+    with spec.load() as loaded, loaded.attach():
+        yield loaded
+
+
+@pytest.mark.floors("6.1")
+def test_events_come_to_an_event_loop_that_does_other_things(sending):
+    async def read() -> tuple[list[int], int]:
+        numbers: list[int] = []
+        turns = 0
+
+        async def work() -> None:
+            nonlocal turns
+            while len(numbers) < 20:
+                os.getppid()
+                turns += 1
+                await asyncio.sleep(0)
+
+        working = asyncio.create_task(work())
+        async for event in sending.events(timeout=30):
+            numbers.append(event.number)
+            if len(numbers) == 20:
+                break
+        await working
+        return numbers, turns
+
+    numbers, turns = asyncio.run(read())
+
+    assert numbers == [*range(10), *range(10)]
+    assert turns >= 2
+
+
+def test_an_event_loop_is_told_of_the_end_and_of_a_closed_object(sending):
+    async def read() -> list[object]:
+        assert [event async for event in sending.events(timeout=0.05)] == []
+        os.getppid()
+        batches = [batch async for batch in sending.batches(timeout=0.05)]
+        reading = asyncio.create_task(anext(aiter(sending.events()), "the end"))
+        await asyncio.sleep(0.05)
+        sending.close()
+        return [[batch.count for batch in batches], await reading]
+
+    assert asyncio.run(read()) == [[10], "the end"]
+
+
+def test_threads_share_the_events_of_one_object(sending):
+    found: list[list[int]] = [[], []]
+    events = sending.events(timeout=1)
+
+    def read(numbers: list[int]) -> None:
+        numbers.extend(event.number for event in events)
+
+    threads = [threading.Thread(target=read, args=(numbers,)) for numbers in found]
+    for thread in threads:
+        thread.start()
+    # The ring has room for 64.
+    for _ in range(5):
+        os.getppid()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(found[0] + found[1]) == sorted([*range(10)] * 5)
+
+
+def test_two_readings_of_one_object_are_refused_and_one_after_the_other_is_not(sending):
+    events = sending.events()
+    os.getppid()
+    assert next(events).number == 0
+
+    with pytest.raises(skep.UsageError, match="are being read already"):
+        next(sending.events())
+    events.close()
+    events.close()
+    assert list(events) == []
+    os.getppid()
+    assert [event.number for event in sending.events(timeout=0)] == [*range(10)]
+    # A loop that was left is no reader any more.
+    os.getppid()
+    for event in sending.events():
+        assert event.number == 0
+        break
+    os.getppid()
+    assert len(list(sending.events(timeout=0))) == 10
+
+
+def test_a_thread_that_waits_is_told_when_its_object_is_closed(sending):
+    found: list[object] = []
+    thread = threading.Thread(target=lambda: found.extend(sending.events()))
+    thread.start()
+    # Until it has begun to read, there is nothing to be told of.
+    while not found:
+        os.getppid()
+    sending.close()
+    thread.join(10)
+
+    assert not thread.is_alive()
+    with pytest.raises(skep.ClosedError, match="is closed"):
+        sending.events()
+
+
+def test_a_fork_does_not_read_what_its_parent_reads(sending):
+    events = sending.events()
+    os.getppid()
+    assert next(events).number == 0
+
+    said = in_a_fork(lambda: next(sending.events()))
+    assert f"belongs to process {os.getpid()}, and this is a fork of it" in said
+    said = in_a_fork(lambda: [event.number for event in events])
+    assert f"belongs to process {os.getpid()}, and this is a fork of it" in said
+    assert [next(events).number for _ in range(9)] == [*range(1, 10)]
+    events.close()
+
+
+def test_what_is_shown_tells_its_state(sending):
+    assert repr(sending) == "<Object burst: 1 programs, 2 maps>"
+    events = sending.events()
+    assert repr(events) == "<Events of burst>"
+    events.close()
+    assert repr(events) == "<Events of burst, closed>"
+    sending.close()
+    assert repr(sending) == "<Object burst: 1 programs, 2 maps, closed>"

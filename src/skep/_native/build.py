@@ -20,9 +20,11 @@ struct bpf_map;
 struct bpf_link;
 
 enum bpf_prog_type { BPF_PROG_TYPE_UNSPEC, ... };
+enum bpf_map_type { BPF_MAP_TYPE_UNSPEC, ... };
 enum bpf_attach_type { BPF_CGROUP_INET_INGRESS, ... };
 
-struct bpf_object_open_opts { size_t sz; const char *object_name; const char *btf_custom_path;
+struct bpf_object_open_opts { size_t sz; const char *object_name; const char *pin_root_path;
+                              const char *btf_custom_path;
                               char *kernel_log_buf; size_t kernel_log_size; ...; };
 
 struct bpf_object *bpf_object__open_mem(const void *bytes, size_t size, const struct bpf_object_open_opts *opts);
@@ -36,6 +38,9 @@ int bpf_map__fd(const struct bpf_map *map);
 uint32_t bpf_map__max_entries(const struct bpf_map *map);
 int bpf_map__set_max_entries(struct bpf_map *map, uint32_t count);
 uint32_t bpf_map__value_size(const struct bpf_map *map);
+enum bpf_map_type bpf_map__type(const struct bpf_map *map);
+uint32_t bpf_map__key_size(const struct bpf_map *map);
+const char *bpf_map__pin_path(const struct bpf_map *map);
 uint32_t bpf_map__map_flags(const struct bpf_map *map);
 struct bpf_link *bpf_map__attach_struct_ops(const struct bpf_map *map);
 int bpf_map__set_map_flags(struct bpf_map *map, uint32_t flags);
@@ -80,6 +85,9 @@ struct bpf_link *bpf_program__attach_iter(const struct bpf_program *program, con
 int bpf_iter_create(int link);
 int bpf_link__fd(const struct bpf_link *link);
 int bpf_link__destroy(struct bpf_link *link);
+void bpf_link__disconnect(struct bpf_link *link);
+int bpf_link_detach(int fd);
+int bpf_link_update(int link, int program, const void *opts);
 
 int bpf_xdp_query_id(int interface, int flags, uint32_t *id);
 int bpf_prog_query(int target, enum bpf_attach_type type, uint32_t query_flags, uint32_t *attach_flags, uint32_t *ids,
@@ -109,14 +117,20 @@ int bpf_map_delete_elem(int fd, const void *key);
 int bpf_map_freeze(int fd);
 int bpf_map_get_next_key(int fd, const void *key, void *next);
 int bpf_map_get_fd_by_id(uint32_t id);
+int bpf_map_get_next_id(uint32_t start, uint32_t *next);
+int bpf_btf_get_fd_by_id(uint32_t id);
+int bpf_obj_pin(int fd, const char *path);
 int bpf_obj_get(const char *path);
+int bpf_task_fd_query(int pid, int fd, uint32_t flags, char *buffer, uint32_t *length, uint32_t *program,
+                      uint32_t *type, uint64_t *offset, uint64_t *address);
 
-enum bpf_map_type { BPF_MAP_TYPE_UNSPEC, ... };
 struct bpf_map_create_opts { size_t sz; uint32_t map_flags; ...; };
 int bpf_map_create(enum bpf_map_type type, const char *name, uint32_t key_size, uint32_t value_size,
                    uint32_t max_entries, const struct bpf_map_create_opts *opts);
 struct bpf_map_info { uint32_t type; uint32_t id; uint32_t key_size; uint32_t value_size; uint32_t max_entries;
-                      uint32_t map_flags; char name[16]; uint32_t btf_id; ...; };
+                      uint32_t map_flags; char name[16]; uint32_t btf_id; uint32_t btf_key_type_id;
+                      uint32_t btf_value_type_id; ...; };
+struct bpf_btf_info { uint64_t btf; uint32_t btf_size; ...; };
 
 struct bpf_insn;
 struct bpf_prog_load_opts { size_t sz; int expected_attach_type; uint32_t attach_btf_id; uint32_t prog_flags; ...; };
@@ -125,7 +139,7 @@ int bpf_prog_load(int type, const char *name, const char *license, const struct 
 int libbpf_find_vmlinux_btf_id(const char *name, int attach_type);
 int libbpf_prog_type_by_name(const char *section, enum bpf_prog_type *type, enum bpf_attach_type *attach_type);
 
-struct bpf_prog_info { char name[16]; uint64_t run_time_ns; uint64_t run_cnt; ...; };
+struct bpf_prog_info { uint32_t id; char name[16]; uint64_t run_time_ns; uint64_t run_cnt; ...; };
 int bpf_obj_get_info_by_fd(int fd, void *info, uint32_t *size);
 int bpf_enable_stats(int type);
 int bpf_prog_get_next_id(uint32_t start, uint32_t *next);

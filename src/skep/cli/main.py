@@ -19,6 +19,7 @@ __all__ = ["main"]
 
 _VERBS = {
     "run": "run a kernel file and show what it sees",
+    "unpin": "remove what run --pin has pinned",
     "build": "compile a kernel file to an object that runs without a compiler",
     "check": "tell of each program whether the kernel takes it, and what that costs",
     "info": "tell what a kernel file is, without loading it",

@@ -107,6 +107,8 @@ def run_parser(spec: ObjectSpec | None = None) -> tuple[Parser, list[Action]]:
         ),
         add("--without", action="append", default=[], metavar="PROGRAM", help="do not load this program"),
         add("--attach", action="append", default=[], metavar="PROGRAM=TARGET", help="attach this program elsewhere"),
+        add("--pin", metavar="FOLDER", help="pin programs and maps in this folder of a bpffs: they stay attached"),
+        add("--pin-root", metavar="FOLDER", help="where maps with LIBBPF_PIN_BY_NAME are (default: /sys/fs/bpf)"),
         add("--btf", metavar="FILE", help="the kernel's type information, where /sys/kernel/btf/vmlinux is not there"),
         add("--log", metavar="FILE", help="where to write what the verifier says, whole, if it refuses a program"),
         add("--as-root", action="store_true", help="under sudo, run the command as root, not as the user who called"),

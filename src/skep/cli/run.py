@@ -11,7 +11,8 @@ from skep.base.errors import LoadError, UsageError
 from skep.base.nearest import nearest
 from skep.cli.options import COUNTED, run_parser
 from skep.session.api import find_source, read_spec
-from skep.session.run import Run, Stop
+from skep.session.run import Run
+from skep.session.stop import Stop
 from skep.session.words import fill_words
 from skep.spec.targets import Targets, open_words
 from skep.spec.trust import stranger
@@ -85,6 +86,8 @@ def _run(
         without=options.without,
         targets=targets,
         fill=fill,
+        pin=options.pin,
+        pin_root=options.pin_root,
         interval=options.interval,
         tables=tables,
         # A terminal shows both; a pipe or a file gets the events alone.
@@ -98,7 +101,8 @@ def _run(
         for notice in run.notices:
             _say(options, notice)
         programs = "1 program" if len(run.attached) == 1 else f"{len(run.attached)} programs"
-        _say(options, f"{source}: {programs} attached; Ctrl-C ends")
+        stays = f", and pinned in {options.pin}" if options.pin else ""
+        _say(options, f"{source}: {programs} attached{stays}; Ctrl-C ends")
         losses = _Losses(run)
         try:
             count = None if options.count == COUNTED else options.count

@@ -67,10 +67,11 @@ class MapInfo:
         max_entries: entries, or bytes for a ring buffer.
         flags: of BPF_F_*.
         btf: the number of the BTF object that describes its keys and values; 0 where none does.
+        types: the numbers of their types in it; 0 where there is none.
         frozen: whether user space may not write to it any more.
     """
 
-    __slots__ = ("btf", "flags", "frozen", "id", "key_size", "max_entries", "name", "type", "value_size")
+    __slots__ = ("btf", "flags", "frozen", "id", "key_size", "max_entries", "name", "type", "types", "value_size")
 
     def __init__(self, fd: int) -> None:
         info = ffi.new("struct bpf_map_info *")
@@ -84,6 +85,7 @@ class MapInfo:
         self.max_entries = int(info.max_entries)
         self.flags = int(info.map_flags)
         self.btf = int(info.btf_id)
+        self.types = int(info.btf_key_type_id), int(info.btf_value_type_id)
         with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
             self.frozen = "frozen:\t1" in file.read()
 
@@ -155,6 +157,63 @@ class Map:
         if self.fd < 0:
             raise ClosedError(f"map {self.name} is closed")
         return MapInfo(self.fd)
+
+    def pin(self, path: str) -> None:
+        """Pins it: the kernel keeps it, with what it holds, until the file is removed.
+
+        Args:
+            path: of a file that is not there yet, on a bpffs.
+
+        Raises:
+            ClosedError: it is closed.
+            PinError: there is a file already.
+            UnsupportedError: it is not on a bpffs.
+            PrivilegeError: it is not permitted.
+
+        Minimum kernel: 4.4. Source: kernel/bpf/inode.c (bpf_obj_pin_user).
+        """
+        from skep.kernel.pin import pin
+
+        if self.fd < 0:
+            raise ClosedError(f"map {self.name} is closed")
+        pin(self.fd, path)
+
+    @staticmethod
+    def from_pin(path: str) -> Any:
+        """A map that is pinned, with the types of its keys and values, where it has them: to be closed.
+
+        Args:
+            path: of the file.
+
+        Raises:
+            PinError: there is no such pin, or of something else.
+            UnsupportedError: it is not on a bpffs.
+            PrivilegeError: it is not permitted.
+
+        Minimum kernel: 4.4; 4.18 for types. Source: kernel/bpf/inode.c (bpf_obj_get_user).
+        """
+        from skep.kernel.maps.opened import opened
+        from skep.kernel.pin import open_pin
+
+        return opened(open_pin(path, "map"))
+
+    @staticmethod
+    def from_id(number: int) -> Any:
+        """A map of the kernel's, whoever made it, with the types of its keys and values: to be closed.
+
+        Args:
+            number: its id.
+
+        Raises:
+            PinError: there is none of that id.
+            PrivilegeError: it is not permitted (CAP_SYS_ADMIN).
+
+        Minimum kernel: 4.13; 4.18 for types. Source: kernel/bpf/syscall.c (bpf_map_get_fd_by_id).
+        """
+        from skep.kernel.maps.opened import opened
+        from skep.kernel.pin import open_id
+
+        return opened(open_id(number, "map"))
 
     def freeze(self) -> None:
         """Lets user space write to it no more, for good. Programs may.

@@ -16,6 +16,7 @@ from skep.base.errors import (
     NO_DESCRIPTORS,
     AttachError,
     BtfError,
+    ClosedError,
     HookMissingError,
     LoadError,
     ObjectFormatError,
@@ -24,6 +25,7 @@ from skep.base.errors import (
     UsageError,
     VerifierError,
 )
+from skep.base.nearest import nearest
 from skep.kernel.alternatives import Plan
 from skep.kernel.features import privilege_error
 from skep.kernel.handlers import PROBES, readable
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from typing import Any
 
+    from skep.kernel.map import Map
     from skep.kernel.variable import Memory, Variable
     from skep.spec.fills import Entry, Fill
     from skep.spec.objectspec import ObjectSpec
@@ -63,12 +66,14 @@ class Object(Held):
     Args:
         spec: what to load; the values of its variables as they are now.
         btf: path of the kernel's BTF; None for /sys/kernel/btf/vmlinux.
-        maps: file descriptors of maps to use in place of the spec's own, by name.
+        maps: maps, or their file descriptors, to use in place of the spec's own, by name.
         sizes: entries that maps get instead of what the source says (bytes, for ring buffers), by name.
         wanted: programs that are to be loaded whatever is preferred to them, or though their section starts with a ?.
         without: programs that are not to be loaded.
         targets: what sections leave open, and targets other than theirs.
         fill: what maps hold before the first program runs (`skep.spec.fills.entries`).
+        pin_root: the folder of a bpffs in which maps are pinned, and found again, whose source says so
+            (`LIBBPF_PIN_BY_NAME`); None for /sys/fs/bpf.
         log_level: what the verifier writes of programs that it accepts, too: 1 the last path, 2 all paths, 4 figures,
             or their sum. Of one that it refuses the last path is written in any case where this is 0.
 
@@ -80,7 +85,8 @@ class Object(Held):
         BtfError: the kernel has no BTF.
         UnsupportedError: the kernel lacks a hook or a kind of program.
         VerifierError: the verifier rejects a program.
-        LoadError: a map or a program is refused for another reason.
+        LoadError: a map or a program is refused for another reason, or a map that is given or pinned is another kind.
+        PinError: what is pinned where a map should be is no map.
     """
 
     def __init__(
@@ -88,14 +94,18 @@ class Object(Held):
         spec: ObjectSpec,
         *,
         btf: str | None = None,
-        maps: Mapping[str, int] | None = None,
+        maps: Mapping[str, Map | int] | None = None,
         sizes: Mapping[str, int] | None = None,
         wanted: Collection[str] = (),
         without: Collection[str] = (),
         targets: Targets | None = None,
         fill: Fill | None = None,
+        pin_root: str | None = None,
         log_level: int = 0,
     ) -> None:
+        for name in maps or ():
+            if name not in spec.maps:
+                raise UsageError(f"{spec.name} has no map {name}", remedy=nearest(name, spec.maps, "maps"))
         self.spec = spec
         contents = _contents(spec, fill) if fill else ()
         self._targets = targets or Targets()
@@ -118,7 +128,7 @@ class Object(Held):
         self._data = ffi.from_buffer(readable(spec.data))
         while self._handle == ffi.NULL:
             try:
-                self._open(btf)
+                self._open(btf, pin_root)
                 self._prepare(maps or {}, sizes or {})
                 self._load()
             except (LoadError, UnsupportedError) as error:
@@ -156,7 +166,8 @@ class Object(Held):
 
     def __repr__(self) -> str:
         programs, maps = len(self._programs), len(self._maps)
-        return f"<{type(self).__name__} {self.spec.name}: {programs} programs, {maps} maps>"
+        state = ", closed" if self.closed else ""
+        return f"<{type(self).__name__} {self.spec.name}: {programs} programs, {maps} maps{state}>"
 
     @property
     def maps(self) -> Mapping[str, Any]:
@@ -279,10 +290,11 @@ class Object(Held):
             self._statistics = lib.bpf_enable_stats(_STATS_RUN_TIME)
         return self._statistics >= 0
 
-    def _open(self, btf: str | None) -> None:
+    def _open(self, btf: str | None, pin_root: str | None) -> None:
         messages()
         name = ffi.new("char[]", re.sub(r"\W", "_", self.spec.name).encode("ascii", "replace"))
         path = ffi.new("char[]", os.fsencode(btf)) if btf else ffi.NULL
+        root = ffi.new("char[]", os.fsencode(pin_root)) if pin_root else ffi.NULL
         # libbpf's own would be doubled, and the program verified again, until a log of gigabytes fits. Pages that the
         # kernel does not write to cost nothing.
         self._log = ffi.from_buffer(mmap(-1, _LOG))
@@ -290,6 +302,7 @@ class Object(Held):
         options.sz = ffi.sizeof("struct bpf_object_open_opts")
         options.object_name = name
         options.btf_custom_path = path
+        options.pin_root_path = root
         options.kernel_log_buf = self._log
         options.kernel_log_size = len(self._log)
         handle = lib.bpf_object__open_mem(self._data, len(self._data), options)
@@ -313,7 +326,7 @@ class Object(Held):
             program = lib.bpf_object__next_program(self._handle, program)
         return found
 
-    def _prepare(self, replaced: Mapping[str, int], sizes: Mapping[str, int]) -> None:
+    def _prepare(self, replaced: Mapping[str, Map | int], sizes: Mapping[str, int]) -> None:
         for name, program in self._each_program():
             lib.bpf_program__set_autoload(program, name not in self.left_out)
             lib.bpf_program__set_log_level(program, self._log_level)
@@ -337,18 +350,47 @@ class Object(Held):
             declared = self.spec.maps.get(name)
             error = 0
             if name in replaced:
-                error = lib.bpf_map__reuse_fd(map_, replaced[name])
+                error = self._replace(map_, name, replaced[name], sizes)
             elif name == TREE and SCOPED in self.spec.variables:
                 # The file includes skep.h, and nobody asks for its tree: it takes no room.
                 error = lib.bpf_map__set_max_entries(map_, 1)
             elif declared is not None:
                 error = set_sizes(map_, declared, sizes.get(name))
+                self._check_pin(map_, name)
             elif name in structs:
                 error = lib.bpf_map__set_map_flags(map_, flags)
             elif name.endswith(".rodata"):
                 self._write_variables(map_)
             if error:
                 raise LoadError(f"map {name} cannot be prepared: {os.strerror(-error)}", -error, log=messages())
+
+    def _replace(self, map_: Any, name: str, other: Map | int, sizes: Mapping[str, int]) -> int:
+        """Lets another map be the one of that name; 0, or a negative errno."""
+        from skep.kernel.maps.opened import check_fits
+
+        fd = other if isinstance(other, int) else other.fd
+        if fd < 0:
+            raise ClosedError(f"{other!r} cannot be map {name}")
+        error = set_sizes(map_, self.spec.maps[name], sizes.get(name))
+        check_fits(map_, name, fd, "that is given")
+        return error or int(lib.bpf_map__reuse_fd(map_, fd))
+
+    def _check_pin(self, map_: Any, name: str) -> None:
+        """What libbpf would only call a mismatch, or a wrong path."""
+        path = lib.bpf_map__pin_path(map_)
+        if path == ffi.NULL:
+            return
+        from skep.kernel.maps.opened import check_fits
+        from skep.kernel.pin import check_bpffs, open_pin
+
+        where = os.fsdecode(ffi.string(path))
+        check_bpffs(os.path.dirname(where))
+        if os.path.lexists(where):
+            fd = open_pin(where, "map")
+            try:
+                check_fits(map_, name, fd, f"pinned at {where}")
+            finally:
+                os.close(fd)
 
     def _write_variables(self, map_: Any) -> None:
         size = ffi.new("size_t *")

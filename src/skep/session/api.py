@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from skep.kernel.checking import Verdict
+    from skep.kernel.map import Map
     from skep.session.loaded import Object
     from skep.spec.fills import Fill
     from skep.spec.targets import Targets
@@ -42,18 +43,20 @@ class Spec(ObjectSpec):
         self,
         *,
         btf: str | None = None,
-        maps: Mapping[str, int] | None = None,
+        maps: Mapping[str, Map | int] | None = None,
         sizes: Mapping[str, int] | None = None,
         wanted: Collection[str] = (),
         without: Collection[str] = (),
         targets: Targets | None = None,
         fill: Fill | None = None,
+        pin_root: str | None = None,
     ) -> Object:
         """Loads the maps and programs into the kernel, with the variables as they are now.
 
         Args:
             btf: path of the kernel's BTF; None for /sys/kernel/btf/vmlinux.
-            maps: file descriptors of maps to use in place of the spec's own, by name.
+            maps: maps, or their file descriptors, to use in place of the spec's own, by name: so do several objects
+                share them.
             sizes: entries that maps get instead of what the source says (bytes, for ring buffers), by name.
             wanted: programs that are to be loaded whatever is preferred to them, or though their section starts with
                 a ?.
@@ -61,17 +64,34 @@ class Spec(ObjectSpec):
             targets: what sections leave open, and targets other than theirs.
             fill: what maps hold before the first program runs: by map, its keys and their values, or keys alone.
                 Numbers, bytes, or text as on the command line.
+            pin_root: the folder of a bpffs in which maps are pinned, and found again, whose source says so
+                (`LIBBPF_PIN_BY_NAME`); None for /sys/fs/bpf.
 
         Raises:
             UsageError: a map has no room for what it is to hold, or its types do not take it.
             PrivilegeError: a capability is missing.
             UnsupportedError: the kernel lacks something that the programs need.
             VerifierError: the verifier rejects a program.
-            LoadError: a map or a program is refused for another reason.
+            LoadError: a map or a program is refused for another reason, or a map that is given, or pinned, differs from
+                what the source declares.
+            PinError: what is pinned where a map should be is no map.
+
+        Minimum kernel: 5.2; 5.8 for capabilities other than CAP_SYS_ADMIN. Source: tools/lib/bpf/libbpf.c
+        (bpf_object__load).
         """
         from skep.session.loaded import Object
 
-        return Object(self, btf=btf, maps=maps, sizes=sizes, wanted=wanted, without=without, targets=targets, fill=fill)
+        return Object(
+            self,
+            btf=btf,
+            maps=maps,
+            sizes=sizes,
+            wanted=wanted,
+            without=without,
+            targets=targets,
+            fill=fill,
+            pin_root=pin_root,
+        )
 
     def check(self, *, btf: str | None = None) -> list[Verdict]:
         """Loads each program by itself, attaches none, and tells what the kernel says of it: nothing stays loaded.

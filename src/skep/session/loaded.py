@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from skep.base.errors import UsageError
 from skep.kernel.object import Object as KernelObject
+from skep.session.streaming import Batches, Events
 from skep.stream.kinds import Kinds
-from skep.stream.reader import BATCH, LINGER, Reader
+from skep.stream.reader import BATCH, LINGER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
     from weakref import ref
 
     from skep.kernel.link import Links
@@ -23,6 +24,7 @@ class Object(KernelObject):
 
     # Links that nobody else holds any more are to be detached.
     _links: ref[Links] | None = None
+    _stream: ref[Batches] | None = None
 
     def attach(self) -> Links:
         """Attaches every program to the hook that its section names; programs of section ``syscall`` run, once.
@@ -45,7 +47,7 @@ class Object(KernelObject):
         linger: float = LINGER,
         copy: bool = True,
         merge: bool = False,
-    ) -> Iterator[Batch]:
+    ) -> Batches:
         """The records of all rings, in batches, as they come; then what the attached iterators find, once.
 
         Records of several types on one ring come as one batch a type, each with the `order` of its records. Where
@@ -63,25 +65,87 @@ class Object(KernelObject):
             UsageError: a batch of no records is asked for.
             LoadError: a buffer cannot be mapped.
             SkepError: another reader takes records from the same ring.
+            ClosedError: this object is closed; one that is closed meanwhile ends the stream.
+
+        Minimum kernel: 5.8 for ring buffers. Source: kernel/bpf/ringbuf.c.
         """
-        return self._batches(timeout, size=size, linger=linger, copy=copy, merge=merge, split=Kinds.groups)
+        self.check()
+        options = {"size": size, "linger": linger, "copy": copy, "merge": merge, "split": Kinds.groups}
+        return Batches(self, self._attached, timeout, options)
 
-    def _batches(self, timeout: float | None, **options: Any) -> Iterator[Batch]:
-        links = self._links() if self._links is not None else None
-        with Reader(self, **options) as reader:
-            waits = links is None or self.waits(links)
-            yield from reader.batches(timeout) if waits else reader.rest()
-        if links is not None:
-            yield from self.walk(links)
-
-    def events(self, timeout: float | None = None) -> Iterator[Any]:
-        """The records of all rings and iterators, one by one, as rows: ``event.comm``.
+    def events(self, timeout: float | None = None) -> Events:
+        """The records of all rings and iterators, one by one, as rows: ``event.comm``. `async for` works, too.
 
         Args:
             timeout: ends the wait for records after so many seconds; None for never.
+
+        Raises:
+            UsageError: when it is iterated: another stream of this object is.
+            ClosedError: this object is closed; one that is closed meanwhile ends the stream.
+
+        Minimum kernel: 5.8 for ring buffers. Source: kernel/bpf/ringbuf.c.
         """
-        for batch in self._batches(timeout, split=Kinds.together):
-            yield from batch.rows()
+        self.check()
+        return Events(Batches(self, self._attached, timeout, {"split": Kinds.together}))
+
+    def pin(self, folder: str) -> None:
+        """Pins what is attached, and the maps: all of it, or nothing. Programs stay attached until `skep.unpin`.
+
+        Args:
+            folder: on a bpffs; it is made if it is not there. It gets ``links/PROGRAM`` and ``maps/NAME``.
+
+        Raises:
+            ClosedError: it is closed.
+            PinError: something is pinned there already, or a program is attached without a link.
+            UnsupportedError: it is not on a bpffs.
+            PrivilegeError: it is not permitted.
+
+        Minimum kernel: 5.7; 5.15 for tp, kprobe, uprobe and perf_event. Source: kernel/bpf/inode.c.
+        """
+        from skep.kernel.pin import pin_all
+
+        links = self._attached
+        pin_all(folder, links.lasting() if links is not None else (), self.maps.items())
+
+    @property
+    def _attached(self) -> Links | None:
+        return self._links() if self._links is not None else None
+
+    def enter(self, stream: Batches) -> None:
+        """A stream begins; it is the only one.
+
+        Args:
+            stream: of this object.
+
+        Raises:
+            UsageError: there is another one.
+        """
+        self.check()
+        other = self._stream() if self._stream is not None else None
+        if other is not None and other is not stream:
+            raise UsageError(
+                f"the records of {self.spec.name} are being read already: two readers would take them from each other",
+                remedy="Read them in one place. Several threads may iterate over the same events().",
+            )
+        from weakref import ref
+
+        self._stream = ref(stream)
+
+    def leave(self, stream: Batches) -> None:
+        """A stream ends.
+
+        Args:
+            stream: of this object.
+        """
+        if self._stream is not None and self._stream() in {stream, None}:
+            self._stream = None
+
+    def close(self) -> None:
+        """Ends the reading of its records, and closes its maps and programs; links stay what they are."""
+        stream = self._stream() if self._stream is not None else None
+        if stream is not None:
+            stream.close()
+        super().close()
 
     def waits(self, links: Links) -> bool:
         """Whether something may still come of what is attached, by itself.

@@ -28,47 +28,17 @@ if TYPE_CHECKING:
     from skep.base.schema import Schema
     from skep.kernel.link import Links
     from skep.session.api import Spec
+    from skep.session.stop import Stop
     from skep.spec.fills import Fill
     from skep.stream.batch import Batch
     from skep.stream.printk import Printk
 
-__all__ = ["Run", "Stop", "Summary"]
+__all__ = ["Run", "Summary"]
 
 # Where files that include skep.h count what could not be sent (src/skep/spec/include/skep.h).
 _LOST = "skep_lost_count"
-# Seconds that a command may take to end by itself after Ctrl-C, which comes to it as it comes to us.
-_GRACE = 2.0
-# ... and after SIGTERM.
+# Seconds that a command may take to end by itself after SIGTERM.
 _PATIENCE = 10.0
-
-
-class Stop:
-    """A wish to end, from a signal handler or another thread; `fd` is readable once it is there. A context manager."""
-
-    def __init__(self) -> None:
-        self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self.requested = False
-        self.grace = 0.0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        os.close(self.fd)
-        self.fd = -1
-
-    def request(self, *, interrupted: bool = False) -> None:
-        """Asks the run to end after a last drain.
-
-        Args:
-            interrupted: by Ctrl-C, so that the command, too, has been asked to end.
-        """
-        self.requested = True
-        self.grace = _GRACE if interrupted else 0.0
-        if self.fd >= 0:
-            os.eventfd_write(self.fd, 1)
 
 
 class Summary:
@@ -146,6 +116,8 @@ class Run:
         without: programs that are not to be loaded.
         targets: what sections leave open, and targets other than theirs.
         fill: what maps hold before the first program runs, as for `Spec.load`.
+        pin: a folder of a bpffs in which programs and maps are pinned (`Object.pin`): they outlive the run.
+        pin_root: as for `Spec.load`.
         stdout: file descriptor that becomes the command's standard output.
         user: uid and gid that the command runs as; None for our own.
         interval: seconds from one reading of the iterators and tables to the next; None: they are read once, at the
@@ -154,7 +126,7 @@ class Run:
         stop: ends the run from outside; None: nothing does but the command, the processes, the duration and the count.
 
     Raises:
-        UsageError: no such command or process.
+        UsageError: no such command or process, or it is to be pinned and scoped to one.
         ProgramError, UnsupportedError: as `Spec.load` and `Object.attach`.
     """
 
@@ -172,6 +144,8 @@ class Run:
         without: Collection[str] = (),
         targets: Targets | None = None,
         fill: Fill | None = None,
+        pin: str | None = None,
+        pin_root: str | None = None,
         stdout: int = 1,
         user: tuple[int, int] | None = None,
         interval: float | None = None,
@@ -195,6 +169,8 @@ class Run:
         self._hook_targets = targets or Targets()
         self._interval = interval
         self._fill = fill
+        self._pin = pin
+        self._pin_root = pin_root
         self._stop = stop
         self._events: dict[str, int] = {}
         self._out_of_scope = 0
@@ -217,6 +193,11 @@ class Run:
     def _open(self) -> None:
         if not self.spec.programs:
             raise ProgramError(f"{self.spec.name} cannot be run: {NO_PROGRAM}")
+        if self._pin is not None and (self._arguments or self._pids) and not self._system:
+            raise UsageError(
+                "what is pinned outlives the run, and nobody follows a command or a process any more",
+                remedy="Pin without one, or with --system.",
+            )
         if self._arguments:
             # Forked first: its process id has to be known before anything is loaded.
             self._command = Command(self._arguments, stdout=self._stdout, user=self._user)
@@ -241,6 +222,7 @@ class Run:
             without=self._without,
             targets=self._hook_targets,
             fill=self._fill,
+            pin_root=self._pin_root,
         )
         self.not_attached = {**self._object.left_out, **self._object.open}
         self._object.enable_statistics()
@@ -254,6 +236,8 @@ class Run:
         for fd in (*self._targets, *ends):
             self._reader.watch(fd)
         self._links = self._object.attach()
+        if self._pin is not None:
+            self._object.pin(self._pin)
         self.notices += self._links.notices
         self.not_attached.update(self._links.left_out)
         self.notices += [f"left out: {name}: {why}" for name, why in self.not_attached.items()]

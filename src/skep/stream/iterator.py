@@ -48,7 +48,7 @@ def read_iterators(spec: ObjectSpec, links: Links) -> Iterator[Batch]:
     for name in links:
         if spec.programs[name].hook.kind == "iter":
             # One that writes nothing runs for what else it does.
-            yield from _read(name, links.link_fd(name), spec.events.get(name))
+            yield from _read(name, links[name].fds[0], spec.events.get(name))
 
 
 def _read(name: str, link: int, event: EventSpec | None) -> Iterator[Batch]:

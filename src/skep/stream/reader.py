@@ -22,7 +22,7 @@ from skep.stream.kinds import Kinds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from types import TracebackType
     from typing import Any, Self
 
@@ -179,6 +179,10 @@ class Reader:
     def _handles(self) -> Iterator[Any]:
         return (handle for source in self._sources for handle in source.handles)
 
+    def fileno(self) -> int:
+        """A file descriptor that is readable while records wait: for an event loop."""
+        return self._poll.fileno()
+
     def add(self, stream: Printk) -> None:
         """Reads another stream along with the rings."""
         self._streams.append(stream)
@@ -248,6 +252,46 @@ class Reader:
     def unheard_missed(self) -> bool:
         """Whether there may be more of them than `unheard` told when it was last asked."""
         return self._arrivals is not None and self._arrivals.missed
+
+    async def batches_later(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109 - as that of `batches`
+        ended: Callable[[], bool] = lambda: False,
+    ) -> AsyncIterator[Batch]:
+        """Batches as they come, for a running event loop, which does other things meanwhile.
+
+        Args:
+            timeout: ends after so many seconds; None for never.
+            ended: asked before each drain; once it says yes, what is there then is the last.
+        """
+        from asyncio import Event, get_running_loop, sleep, wait_for
+
+        loop = get_running_loop()
+        end = None if timeout is None else loop.time() + timeout
+        lingered = False
+        while True:
+            remaining = None if end is None else end - loop.time()
+            if ended() or (remaining is not None and remaining <= 0):
+                for batch in self.rest():
+                    yield batch
+                return
+            empty = True
+            for batch in self.drain():
+                empty = False
+                yield batch
+            if empty and lingered and not self._held:
+                ready = Event()
+                # Only as long as we wait: what is not finished yet keeps it readable.
+                loop.add_reader(self.fileno(), ready.set)
+                try:
+                    await wait_for(ready.wait(), remaining)
+                except TimeoutError:
+                    continue
+                finally:
+                    loop.remove_reader(self.fileno())
+            elif empty:
+                await sleep(self._linger)
+            lingered = empty and not lingered
 
     def batches(self, timeout: float | None = None, ended: Callable[[], bool] = lambda: False) -> Iterator[Batch]:
         """Batches as they come.

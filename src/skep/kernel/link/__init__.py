@@ -6,21 +6,19 @@ and the source. What a section leaves open stands in `targets`, filled in by the
 
 from __future__ import annotations
 
-import warnings
 from importlib import import_module
 
-from skep._native import ffi, lib, messages
+from skep._native import messages
 from skep.base.errors import HookMissingError, SkepError
 from skep.kernel.features import mount_tracefs
 from skep.kernel.handlers import UNIX_CALLS
+from skep.kernel.held import Held
+from skep.kernel.link.link import Link, release
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
-    from types import TracebackType
-    from typing import Self
 
-    from skep.kernel.link.common import Attachment
     from skep.kernel.program import Program
     from skep.spec.sections import Hook
     from skep.spec.targets import Targets
@@ -60,65 +58,79 @@ MODULES = {
 """Kind of a hook -> the module that attaches it."""
 
 
-class Links:
-    """Attached programs: a context manager that detaches them, all at once.
+class Links(Held):
+    """Attached programs, by name: a context manager that detaches them, all at once. Made by `Object.attach`.
 
     Args:
-        attachments: by name of their program.
+        links: by name of their program.
 
     `left_out` holds, by name, why a program is not attached.
     """
 
-    def __init__(self, attachments: dict[str, Attachment]) -> None:
-        self._attachments = attachments
+    def __init__(self, links: dict[str, Link]) -> None:
+        self._links = links
         self.left_out: dict[str, str] = {}
+        self._hold()
+
+    def __repr__(self) -> str:
+        return f"<Links {', '.join(self._links) or 'of nothing'}{', closed' if self.closed else ''}>"
 
     def __iter__(self) -> Iterator[str]:
         """The names of the attached programs."""
-        return iter(list(self._attachments))
+        return iter([name for name, link in self._links.items() if not link.closed])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __getitem__(self, name: str) -> Link:
+        """What keeps a program attached.
+
+        Args:
+            name: of the program.
+
+        Raises:
+            ClosedError: they are closed.
+        """
+        self.check()
+        return self._links[name]
 
     @property
     def notices(self) -> list[str]:
         """What the user should know of how programs are attached."""
-        return [f"{name}: {each.notice}" for name, each in self._attachments.items() if each.notice]
-
-    def link_fd(self, name: str) -> int:
-        """The file descriptor of a program's link, as long as it is attached.
-
-        Args:
-            name: of a program with one link: an iterator.
-        """
-        (link,) = self._attachments[name].links
-        return int(lib.bpf_link__fd(link))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if self._attachments:
-            warnings.warn(
-                f"programs {list(self._attachments)} were never detached", ResourceWarning, stacklevel=2, source=self
-            )
-            self.close()
+        return [f"{name}: {each.notice}" for name, each in self._links.items() if each.notice]
 
     def lost(self) -> dict[str, str]:
         """The programs whose place has gone since they were attached (an interface, a cgroup), and what it was."""
-        return {name: why for name, each in self._attachments.items() if each.lost is not None and (why := each.lost())}
+        return {name: why for name, each in self._links.items() if (why := each.lost())}
 
-    def close(self) -> None:
-        """Detaches: the kernel takes 20 to 250 ms, by kind."""
-        attachments = list(self._attachments.values())
-        self._attachments = {}
-        for attachment in attachments:
-            for close in attachment.closers:
-                close()
-        handles = [link for attachment in attachments for link in attachment.links]
-        lib.skep_detach(ffi.new("struct bpf_link *[]", handles), len(handles))
+    def pin(self, folder: str) -> None:
+        """Pins them all, or none: the programs stay attached until `skep.unpin`, whatever becomes of this process.
+
+        Args:
+            folder: on a bpffs; it is made if it is not there, and each program is pinned as its ``links/NAME``.
+
+        Raises:
+            ClosedError: they are closed.
+            PinError: something is pinned there already, or a program is attached without a link.
+            UnsupportedError: it is not on a bpffs.
+            PrivilegeError: it is not permitted.
+
+        Minimum kernel: 5.7; 5.15 for tp, kprobe, uprobe and perf_event. Source: kernel/bpf/inode.c.
+        """
+        from skep.kernel.pin import pin_all
+
+        self.check()
+        pin_all(folder, self.lasting(), ())
+
+    def lasting(self) -> list[tuple[str, Link]]:
+        """Those that hold something, with the names of their programs."""
+        return [(name, link) for name, link in self._links.items() if link.lasts]
+
+    def _release(self) -> None:
+        release(self._links.values())
+
+    def _abandon(self) -> None:
+        """Each link does it itself."""
 
 
 def attach(
@@ -152,7 +164,8 @@ def attach(
             module = import_module(f"skep.kernel.link.{MODULES[hooks[name].kind]}")
             messages()
             try:
-                links._attachments[name] = module.attach(program, hooks[name], targets)  # noqa: SLF001 - its own maker
+                attachment = module.attach(program, hooks[name], targets)
+                links._links[name] = Link(name, attachment, str(hooks[name]), program.id)  # noqa: SLF001 - its own maker
             except SkepError as failure:
                 # The modules tell why; of which program they speak is known here.
                 links.left_out[name] = failure.message
@@ -162,7 +175,8 @@ def attach(
     except BaseException:
         links.close()
         raise
-    if failures and not links._attachments:  # noqa: SLF001
+    if failures and not links._links:  # noqa: SLF001
+        links.close()
         raise _advised(*failures[0])
     return links
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from functools import partial
 
 from skep._native import ffi, lib, messages
 from skep.base.errors import AttachError, HookMissingError, SkepError
@@ -38,21 +37,27 @@ class Attachment:
 
     Args:
         links: libbpf's links: detaching them takes long, and goes in parallel.
+        fds: file descriptors that keep it attached.
+        events: those of perf events that libbpf's links have, where nobody else can tell which they are.
         closers: what else ends it, in this order; each is called once.
         lost: tells what became of the place that it is at, where that may go before; "" as long as it is there.
         notice: what the user should know of it; "" if nothing.
     """
 
-    __slots__ = ("closers", "links", "lost", "notice")
+    __slots__ = ("closers", "events", "fds", "links", "lost", "notice")
 
     def __init__(
         self,
         *links: Any,
+        fds: tuple[int, ...] = (),
+        events: tuple[int, ...] = (),
         closers: tuple[Callable[[], object], ...] = (),
         lost: Callable[[], str] | None = None,
         notice: str = "",
     ) -> None:
         self.links = links
+        self.fds = fds
+        self.events = events
         self.closers = closers
         self.lost = lost
         self.notice = notice
@@ -81,7 +86,7 @@ def linked(fd: int, lost: Callable[[], str] | None = None) -> Attachment:
         fd: its file descriptor.
         lost: as for `Attachment`.
     """
-    return Attachment(closers=(partial(os.close, fd),), lost=lost)
+    return Attachment(fds=(fd,), lost=lost)
 
 
 def failure(hook: Hook, number: int, log: str = "") -> SkepError:

@@ -69,6 +69,7 @@ _GONE = {errno.ENODEV, errno.ESRCH}
 def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:
     """Attaches a program to the samples of each CPU, or of each thread of a process."""
     waiting = open_samples(hook, targets.freq, targets.root)
+    events = tuple(waiting)
     links = []
     try:
         while waiting:
@@ -83,7 +84,7 @@ def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:
             os.close(fd)
         lib.skep_detach(ffi.new("struct bpf_link *[]", links), len(links))
         raise
-    return Attachment(*links)
+    return Attachment(*links, events=events)
 
 
 def open_samples(hook: Hook, frequency: int, pid: int | None) -> list[int]:

@@ -45,7 +45,7 @@ def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:  # noq
     except OSError as error:
         packets.close()
         raise _failure(name, error) from None
-    return Attachment(closers=(packets.close,), lost=partial(lost_interface, index))
+    return Attachment(fds=(packets.detach(),), lost=partial(lost_interface, index))
 
 
 def _failure(name: str, error: OSError) -> SkepError:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-from functools import partial
 
 from skep._native import ffi, lib, messages
 from skep.base.errors import AttachError, UnsupportedError
@@ -58,7 +57,7 @@ def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:  # noq
         fd = link_create(map_, 0, _STRUCT_OPS)
     except OSError as error:
         raise _failure(program, error.errno or 0) from None
-    return Attachment(closers=(partial(os.close, fd),))
+    return Attachment(fds=(fd,))
 
 
 def _failure(program: Program, number: int) -> SkepError:

@@ -1,0 +1,188 @@
+"""`Batches` and `Events`: what an object sends, for `for` in one thread or several, and for `async for`."""
+
+from __future__ import annotations
+
+from _thread import RLock
+
+from skep.base.errors import ClosedError
+from skep.kernel.held import Held
+from skep.session.stop import Stop
+from skep.stream.reader import Reader
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Generator, Iterator
+    from typing import Any
+
+    from skep.kernel.link import Links
+    from skep.session.loaded import Object
+    from skep.stream.batch import Batch
+
+__all__ = ["Batches", "Events"]
+
+
+class Batches(Held):
+    """What the rings of an object send, in batches, as they come. Made by `Object.batches`.
+
+    It can be iterated once, with `for` or `async for`. Several threads may iterate over the same one: each batch goes
+    to one of them. Two at the same time over one object are refused, since they would take records from each other.
+
+    Args:
+        loaded: the object.
+        links: what is attached.
+        timeout: ends after so many seconds; None for never.
+        options: of the reader.
+
+    Minimum kernel: 5.8 for ring buffers. Source: kernel/bpf/ringbuf.c.
+    """
+
+    def __init__(self, loaded: Object, links: Links | None, timeout: float | None, options: dict[str, Any]) -> None:
+        self._loaded = loaded
+        self._reading = _Reading(loaded, links, timeout, options)
+        self._lock = RLock()
+        self._in_loop = False
+        self._batches: Generator[Batch, None, None] | None = None
+        self._hold()
+
+    def __repr__(self) -> str:
+        return f"<Batches of {self._loaded.spec.name}{', closed' if self.closed else ''}>"
+
+    def __del__(self) -> None:
+        # One that a loop has left is no leak.
+        self.close()
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        if self._gone == "is closed":
+            raise StopIteration
+        self.check()
+        with self._lock:
+            if self._batches is None:
+                self._loaded.enter(self)
+                self._batches = self._reading.batches()
+            batch = next(self._batches, None)
+        if batch is None:
+            self.close()
+            raise StopIteration
+        return batch
+
+    async def __aiter__(self) -> AsyncIterator[Batch]:
+        self.check()
+        self._loaded.enter(self)
+        self._in_loop = True
+        try:
+            async for batch in self._reading.batches_later():
+                yield batch
+        except ClosedError:
+            # The object was closed meanwhile, which is an end like any other.
+            if not self.closed:
+                raise
+        finally:
+            self._in_loop = False
+            self.close()
+            self._reading.stop.close()
+
+    def close(self) -> None:
+        """Ends it: whoever waits for records, in another thread too, waits no more."""
+        if not self.closed:
+            self._reading.stop.request()
+            with self._lock:
+                super().close()
+
+    def _release(self) -> None:
+        self._loaded.leave(self)
+        if self._batches is not None:
+            try:  # noqa: SIM105 - contextlib costs 3 ms
+                self._batches.close()
+            except ValueError:
+                pass  # it runs: this is a signal handler within it, and it ends by itself
+        # A loop has yet to be woken by it.
+        if not self._in_loop:
+            self._reading.stop.close()
+
+    def _abandon(self) -> None:
+        """In a fork there is nobody who could let go of the lock."""
+
+
+class _Reading:
+    """How the batches are read: apart, so that nothing but a loop holds a `Batches`, which ends with it."""
+
+    __slots__ = ("_links", "_loaded", "_options", "_timeout", "stop")
+
+    def __init__(self, loaded: Object, links: Links | None, timeout: float | None, options: dict[str, Any]) -> None:
+        self._loaded = loaded
+        self._links = links
+        self._timeout = timeout
+        self._options = options
+        self.stop = Stop()
+
+    def batches(self) -> Generator[Batch, None, None]:
+        with Reader(self._loaded, **self._options) as reader:
+            reader.watch(self.stop.fd)
+            if self._waits:
+                yield from reader.batches(self._timeout, self._ended)
+            yield from self._last(reader)
+
+    async def batches_later(self) -> AsyncIterator[Batch]:
+        with Reader(self._loaded, **self._options) as reader:
+            reader.watch(self.stop.fd)
+            if self._waits:
+                async for batch in reader.batches_later(self._timeout, self._ended):
+                    yield batch
+            for batch in self._last(reader):
+                yield batch
+
+    @property
+    def _waits(self) -> bool:
+        return self._links is None or self._loaded.waits(self._links)
+
+    def _ended(self) -> bool:
+        return self.stop.requested
+
+    def _last(self, reader: Reader) -> Iterator[Batch]:
+        """What is there where nothing is waited for, and what iterators find."""
+        if not self._waits:
+            yield from reader.rest()
+        if self._links is not None and not self._ended():
+            yield from self._loaded.walk(self._links)
+
+
+class Events:
+    """What the rings of an object send, record by record, as rows. Made by `Object.events`.
+
+    It is iterated as `Batches` are.
+
+    Args:
+        batches: that the records come in.
+
+    Minimum kernel: 5.8 for ring buffers. Source: kernel/bpf/ringbuf.c.
+    """
+
+    __slots__ = ("_batches", "_rows")
+
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+        self._rows: Iterator[Any] | None = None
+
+    def __repr__(self) -> str:
+        return repr(self._batches).replace("Batches", "Events", 1)
+
+    def __iter__(self) -> Iterator[Any]:
+        for batch in self._batches:
+            yield from batch.rows()
+
+    def __next__(self) -> Any:
+        if self._rows is None:
+            self._rows = iter(self)
+        return next(self._rows)
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        async for batch in self._batches:
+            for row in batch.rows():
+                yield row
+
+    def close(self) -> None:
+        """Ends it: whoever waits for records, in another thread too, waits no more."""
+        self._batches.close()
