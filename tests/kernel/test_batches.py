@@ -65,7 +65,8 @@ def test_a_ring_that_another_reader_consumes_is_told(burst):
     os.getppid()
     batches = burst.batches(timeout=1, size=10)
     next(batches)
-    assert _numbers(burst.batches(timeout=0.2)) == list(range(10, 50))
+    with Reader(burst) as other:
+        assert _numbers(other.batches(timeout=0.2)) == list(range(10, 50))
     os.getppid()
 
     with pytest.raises(SkepError, match="another reader takes records from ring buffer events"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 
 import pytest
 
@@ -133,25 +134,42 @@ def test_threads_share_the_events_of_one_object(sending):
     assert sorted(found[0] + found[1]) == sorted([*range(10)] * 5)
 
 
-def test_two_readings_of_one_object_are_refused_and_one_after_the_other_is_not(sending):
+def test_a_second_reading_of_one_object_ends_the_first(sending):
     events = sending.events()
     os.getppid()
     assert next(events).number == 0
 
-    with pytest.raises(skep.UsageError, match="are being read already"):
-        next(sending.events())
+    assert list(sending.events(timeout=0)) == []
+    with pytest.raises(skep.ClosedError, match="another reading of the same object has begun"):
+        list(events)
     events.close()
     events.close()
-    assert list(events) == []
     os.getppid()
     assert [event.number for event in sending.events(timeout=0)] == [*range(10)]
-    # A loop that was left is no reader any more.
-    os.getppid()
-    for event in sending.events():
-        assert event.number == 0
-        break
-    os.getppid()
-    assert len(list(sending.events(timeout=0))) == 10
+
+
+def test_a_loop_that_was_left_is_no_reader_any_more(sending):
+    for _ in range(2):
+        os.getppid()
+        for event in sending.events():
+            assert event.number == 0
+            break
+    events = sending.events(timeout=0)
+    assert list(events) == list(events) == []
+
+
+def test_a_second_reading_is_refused_while_a_thread_waits_for_the_first(sending):
+    events = sending.events()
+    thread = threading.Thread(target=list, args=(events,))
+    thread.start()
+    while sending._reading is None:
+        time.sleep(0.001)
+
+    with pytest.raises(skep.UsageError, match="are being read already"):
+        next(sending.events(timeout=0))
+    events.close()
+    thread.join(10)
+    assert not thread.is_alive()
 
 
 def test_a_thread_that_waits_is_told_when_its_object_is_closed(sending):

@@ -24,7 +24,7 @@ class Object(KernelObject):
 
     # Links that nobody else holds any more are to be detached.
     _links: ref[Links] | None = None
-    _stream: ref[Batches] | None = None
+    _reading: ref[Batches] | None = None
 
     def attach(self) -> Links:
         """Attaches every program to the hook that its section names; programs of section ``syscall`` run, once.
@@ -65,7 +65,7 @@ class Object(KernelObject):
             UsageError: a batch of no records is asked for.
             LoadError: a buffer cannot be mapped.
             SkepError: another reader takes records from the same ring.
-            ClosedError: this object is closed; one that is closed meanwhile ends the stream.
+            ClosedError: this object is closed; one that is closed meanwhile ends the reading.
 
         Minimum kernel: 5.8 for ring buffers. Source: kernel/bpf/ringbuf.c.
         """
@@ -80,8 +80,8 @@ class Object(KernelObject):
             timeout: ends the wait for records after so many seconds; None for never.
 
         Raises:
-            UsageError: when it is iterated: another stream of this object is.
-            ClosedError: this object is closed; one that is closed meanwhile ends the stream.
+            UsageError: when it is iterated: another reading of this object is.
+            ClosedError: this object is closed; one that is closed meanwhile ends the reading.
 
         Minimum kernel: 5.8 for ring buffers. Source: kernel/bpf/ringbuf.c.
         """
@@ -111,40 +111,40 @@ class Object(KernelObject):
     def _attached(self) -> Links | None:
         return self._links() if self._links is not None else None
 
-    def enter(self, stream: Batches) -> None:
-        """A stream begins; it is the only one.
+    def enter(self, reading: Batches) -> None:
+        """A reading begins; it is the only one.
 
         Args:
-            stream: of this object.
+            reading: of this object.
 
         Raises:
-            UsageError: there is another one.
+            UsageError: somebody waits for the records of another one.
         """
         self.check()
-        other = self._stream() if self._stream is not None else None
-        if other is not None and other is not stream:
+        other = self._reading() if self._reading is not None else None
+        if other is not None and not other.give_way():
             raise UsageError(
                 f"the records of {self.spec.name} are being read already: two readers would take them from each other",
                 remedy="Read them in one place. Several threads may iterate over the same events().",
             )
         from weakref import ref
 
-        self._stream = ref(stream)
+        self._reading = ref(reading)
 
-    def leave(self, stream: Batches) -> None:
-        """A stream ends.
+    def leave(self, reading: Batches) -> None:
+        """A reading ends.
 
         Args:
-            stream: of this object.
+            reading: of this object.
         """
-        if self._stream is not None and self._stream() in {stream, None}:
-            self._stream = None
+        if self._reading is not None and self._reading() in {reading, None}:
+            self._reading = None
 
     def close(self) -> None:
         """Ends the reading of its records, and closes its maps and programs; links stay what they are."""
-        stream = self._stream() if self._stream is not None else None
-        if stream is not None:
-            stream.close()
+        reading = self._reading() if self._reading is not None else None
+        if reading is not None:
+            reading.close()
         super().close()
 
     def waits(self, links: Links) -> bool:

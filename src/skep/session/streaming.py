@@ -25,7 +25,8 @@ class Batches(Held):
     """What the rings of an object send, in batches, as they come. Made by `Object.batches`.
 
     It can be iterated once, with `for` or `async for`. Several threads may iterate over the same one: each batch goes
-    to one of them. Two at the same time over one object are refused, since they would take records from each other.
+    to one of them. Two over one object would take records from each other: the second is refused while somebody waits
+    for those of the first, and else ends the first.
 
     Args:
         loaded: the object.
@@ -90,6 +91,18 @@ class Batches(Held):
             self._reading.stop.request()
             with self._lock:
                 super().close()
+
+    def give_way(self) -> bool:
+        """Ends it, so that another reading of the object can begin; not if somebody waits for its records."""
+        if self._in_loop or not self._lock.acquire(blocking=False):
+            return False
+        try:
+            if not self.closed:
+                self._gone = "was ended: another reading of the same object has begun"
+                self._release()
+        finally:
+            self._lock.release()
+        return True
 
     def _release(self) -> None:
         self._loaded.leave(self)

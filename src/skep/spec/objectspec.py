@@ -364,13 +364,15 @@ def _symbols(elf: Elf, section: str) -> Mapping[str, Symbol]:
 
 def _globals(elf: Elf, btf: Btf, notes: Mapping[str, Note]) -> Mapping[str, GlobalSpec]:
     """The globals that programs may write; those within functions (`handle.calls`) are theirs alone."""
+    sections = {elf.by_name[name].index: name for name in elf.by_name if name.startswith((".bss", ".data"))}
+    types = {name: btf.variables(name) for name in sections.values()}
     found: dict[str, GlobalSpec] = {}
-    for section in [name for name in elf.by_name if name.startswith((".bss", ".data"))]:
-        symbols = _symbols(elf, section)
-        for name, (_, number) in btf.variables(section).items():
-            type_ = btf.type(number)
-            if "." not in name and name in symbols and 0 < type_.size <= symbols[name].size:
-                found[name] = GlobalSpec(name, section, symbols[name].value, type_, notes.get(name))
+    for symbol in elf.symbols:
+        section, name = sections.get(symbol.section, ""), symbol.name
+        if symbol.type == STT_OBJECT and section and "." not in name and name in types[section]:
+            type_ = btf.type(types[section][name][1])
+            if 0 < type_.size <= symbol.size:
+                found[name] = GlobalSpec(name, section, symbol.value, type_, notes.get(name))
     return found
 
 
