@@ -6,11 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CYCLES = Path(__file__).parent.parent.parent / "bench" / "cycles.py"
 
 
-def test_cycles_leave_nothing():
-    command = [sys.executable, str(CYCLES), "--cycles", "20", "raw_tp", "tp", "perf_event", "iter"]
+@pytest.mark.parametrize("options", [[], ["--pinned"]], ids=["attached", "pinned"])
+def test_cycles_leave_nothing(options):
+    command = [sys.executable, str(CYCLES), "--cycles", "20", *options, "raw_tp", "tp", "perf_event", "iter"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr

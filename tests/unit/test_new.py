@@ -138,4 +138,18 @@ def test_help_says_what_each_kind_watches(capsys):
         main(["new", "--help"])
 
     told = capsys.readouterr().out
-    assert all(kind in told and what in told for kind, (what, _) in KINDS.items())
+    assert all(kind in told and what in told for kind, (what, *_) in KINDS.items())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_test_is_started_beside_it(kind, tmp_path, capsys):
+    assert main(["new", str(tmp_path / "mine"), "--kind", kind, "--test"]) == 0
+    test = tmp_path / "test_mine.py"
+
+    compile(test.read_text(), str(test), "exec")
+    assert 'run_command("mine.bpf.c", ' in test.read_text()
+    assert f"-m pytest {test}" in capsys.readouterr().err
+    assert main(["new", str(tmp_path / "other"), "--test"]) == 0
+    (tmp_path / "other.bpf.c").unlink()
+    assert main(["new", str(tmp_path / "other"), "--test"]) == 2
+    assert "test_other.py is there already" in capsys.readouterr().err

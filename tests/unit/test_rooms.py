@@ -24,6 +24,7 @@ LEFT = {
     "session": {"base", "spec", "kernel", "stream"},
     "guard": {"base", "spec", "kernel", "stream", "session"},
     "bcc": {"base", "spec", "kernel", "stream", "session"},
+    "testing": {"base", "spec", "kernel", "stream", "session"},
     "vm": {"base"},
     "tools": set(),
     "cli": {"base", "spec", "kernel", "stream", "view", "session", "guard", "bcc", "vm"},
@@ -127,6 +128,13 @@ def test_skep_run_starts_without_heavy_modules():
 
     assert "skep.session.run" in imported
     assert imported & HEAVY == set()
+
+
+def test_the_plugin_of_pytest_is_light_for_those_who_do_not_use_it():
+    script = "import sys, skep.testing; print([name for name in sys.modules if name.startswith('skep.')])"
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert finished.stdout == "['skep.testing']\n"
 
 
 def test_only_the_parser_of_the_given_verb_is_imported():
