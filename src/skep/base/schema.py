@@ -183,12 +183,20 @@ class Schema:
         return build(*layout.unpack_from(record))
 
     def decode_all(self, records: memoryview) -> Iterator[Any]:
-        """Records that lie one after the other, each of exactly this size, as rows."""
+        """Records that lie one after the other, each of exactly this size, as rows.
+
+        Args:
+            records: all of them.
+        """
         layout, _, build_all = self._compiled()
         return build_all(layout.iter_unpack(records))
 
     def items(self, records: memoryview) -> Iterator[tuple[Any, ...]]:
-        """The same, undecoded: as plain tuples of numbers and bytes, those of nested structs among them."""
+        """The same, undecoded: as plain tuples of numbers and bytes, those of nested structs among them.
+
+        Args:
+            records: all of them.
+        """
         return self._compiled()[0].iter_unpack(records)
 
     @property

@@ -69,6 +69,8 @@ class MapInfo:
         btf: the number of the BTF object that describes its keys and values; 0 where none does.
         types: the numbers of their types in it; 0 where there is none.
         frozen: whether user space may not write to it any more.
+
+    Minimum kernel: 4.13; 5.2 for frozen. Source: kernel/bpf/syscall.c (bpf_map_get_info_by_fd, bpf_map_show_fdinfo).
     """
 
     __slots__ = ("btf", "flags", "frozen", "id", "key_size", "max_entries", "name", "type", "types", "value_size")
@@ -101,6 +103,8 @@ class Map:
         fd: file descriptor; -1 once it is closed.
         max_entries: as the kernel has it: entries, or bytes for a ring buffer.
         owned: whether the file descriptor is this map's own to close.
+
+    Minimum kernel: 3.19, later by its kind (`skep.kernel.maps`). Source: kernel/bpf/syscall.c (map_create).
     """
 
     def __init__(self, spec: MapSpec, fd: int, max_entries: int, *, owned: bool = False) -> None:

@@ -248,6 +248,8 @@ def unpin(folder: str) -> list[str]:
         PinError: nothing is pinned there.
         UnsupportedError: it is not on a bpffs.
         PrivilegeError: it is not permitted.
+
+    Minimum kernel: 4.4; 5.7 for links. Source: kernel/bpf/inode.c.
     """
     if not os.path.isdir(folder):
         raise PinError(f"there is no folder {folder}", errno.ENOENT)

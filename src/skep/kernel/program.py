@@ -35,6 +35,8 @@ class TestRun:
         data: the packet as it left it; empty for programs that take none.
         ctx: the context as it left it; empty where none was given.
         duration: of one run, in nanoseconds, on average; 0 where the kernel does not measure it.
+
+    Minimum kernel: 4.12. Source: net/bpf/test_run.c.
     """
 
     # For pytest, which takes what is called so for a test.
@@ -61,6 +63,8 @@ class Program:
         maps: of its object, by name.
         struct: libbpf's handle of the struct of operations that is registered with it; None for other programs.
         owned: whether the file descriptor is this program's own to close.
+
+    Minimum kernel: 5.2, as for its object. Source: kernel/bpf/syscall.c (bpf_prog_load).
     """
 
     __slots__ = ("_owned", "fd", "handle", "maps", "spec", "struct")

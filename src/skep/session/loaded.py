@@ -20,7 +20,10 @@ __all__ = ["Object"]
 
 
 class Object(KernelObject):
-    """A loaded spec: a context manager that owns its maps and programs. Made by `Spec.load`."""
+    """A loaded spec: a context manager that owns its maps and programs. Made by `Spec.load`.
+
+    Minimum kernel: 5.2; tested from 6.1. Source: tools/lib/bpf/libbpf.c (bpf_object__load).
+    """
 
     # Links that nobody else holds any more are to be detached.
     _links: ref[Links] | None = None

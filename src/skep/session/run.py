@@ -128,6 +128,9 @@ class Run:
     Raises:
         UsageError: no such command or process, or it is to be pinned and scoped to one.
         ProgramError, UnsupportedError: as `Spec.load` and `Object.attach`.
+
+    Minimum kernel: 5.5, to follow a command or a process (tp_btf); tested from 6.1. Source: kernel/fork.c
+    (trace_sched_process_fork).
     """
 
     def __init__(

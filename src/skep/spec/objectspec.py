@@ -191,7 +191,11 @@ class ObjectSpec:
         return f"<{type(self).__name__} {self.name}: {len(self.programs)} programs, {len(self.maps)} maps>"
 
     def counts_losses(self, counter: str) -> bool:
-        """Whether every program that sends through a ring buffer uses a counter for what found no room."""
+        """Whether every program that sends through a ring buffer uses a counter for what found no room.
+
+        Args:
+            counter: the name of a global.
+        """
         senders = [program for program in self.programs.values() if program.helpers & RING_SENDERS]
         return all(counter in program.symbols for program in senders)
 

@@ -97,6 +97,9 @@ class Batch:
         """The values of one integer field, as unsigned numbers, without decoding the others.
 
         What a record that was cut short lacks reads as zeros.
+
+        Args:
+            field: of the schema.
         """
         first, last, stride = field.offset, field.offset + field.size, self.stride or 0
         if last <= stride and field.size in _CODES:

@@ -65,6 +65,8 @@ class Links(Held):
         links: by name of their program.
 
     `left_out` holds, by name, why a program is not attached.
+
+    Minimum kernel: 4.1, later by the kind of hook (docs/hooks.md). Source: kernel/bpf/syscall.c (link_create).
     """
 
     def __init__(self, links: dict[str, Link]) -> None:

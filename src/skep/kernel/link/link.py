@@ -40,6 +40,8 @@ class LinkInfo:
         target: what it is attached to, as far as it is known: of our own links as the section says it, of others what
             the kernel tells, such as ``sched_switch`` or ``lo``.
         details: all that the kernel says, in its own words (/proc/PID/fdinfo).
+
+    Minimum kernel: 5.8; the targets of perf events 6.6. Source: kernel/bpf/syscall.c (bpf_link_show_fdinfo).
     """
 
     __slots__ = ("details", "id", "kind", "program_id", "target")
