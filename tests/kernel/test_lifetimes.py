@@ -208,3 +208,18 @@ def test_what_is_shown_tells_its_state(sending):
     assert repr(events) == "<Events of burst, closed>"
     sending.close()
     assert repr(sending) == "<Object burst: 1 programs, 2 maps, closed>"
+
+
+def test_a_run_is_its_parents_and_of_no_use_when_it_is_closed(program):
+    with skep.Run(program("tracepoint"), command=["sh", "-c", "read line; rm -f /nowhere"], stdout=2) as run:
+        said = in_a_fork(run.close)
+        assert said == "None"
+        assert "this is a fork of it" in in_a_fork(run.summary)
+        assert "this is a fork of it" in in_a_fork(lambda: list(run.batches()))
+        rows = [row for batch in run.batches(duration=60) for row in batch.rows()]
+    run.close()
+
+    assert [row.comm for row in rows] == ["rm"]
+    for use in (run.summary, lambda: list(run.batches())):
+        with pytest.raises(skep.ClosedError, match="<Run of tracepoint> is closed"):
+            use()

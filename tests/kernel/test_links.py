@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import socket
 
 import pytest
 
@@ -132,26 +133,27 @@ def test_a_perf_link_keeps_its_program(counting):
 
 def test_a_fork_neither_detaches_nor_keeps_attached(counting):
     links = counting.attach()
-    receiver, sender = os.pipe()
+    ours, theirs = socket.socketpair()
     child = os.fork()
     if child == 0:
         try:
-            os.close(sender)
+            ours.close()
             held = [describe(int(fd)) for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}")]
-            # Waits until its parent is done.
-            os.read(receiver, 1)
-            os._exit(any("link_id" in each or "prog_id" in each for each in held))
+            theirs.send(b"any" if any("link_id" in each or "prog_id" in each for each in held) else b"none")
+            # Until its parent is done.
+            theirs.recv(1)
         finally:
-            os._exit(2)
-    os.close(receiver)
+            os._exit(0)
+    theirs.close()
+    assert ours.recv(4) == b"none"
     os.getppid()
     assert calls(counting) == 1
 
     links.close()
     os.getppid()
     assert calls(counting) == 1
-    os.close(sender)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    ours.close()
+    os.waitpid(child, 0)
 
 
 def test_what_has_no_link_cannot_be_pinned(program, bpffs, loopback):

@@ -37,6 +37,9 @@ class Held:
         self._gone = ""
         _open[id(self)] = self
 
+    def __repr__(self) -> str:
+        return f"<{self._told()}{', closed' if self._gone else ''}>"
+
     def __enter__(self) -> Self:
         return self
 
@@ -62,13 +65,17 @@ class Held:
             ClosedError: it is closed, or another process opened it.
         """
         if self._gone:
-            raise ClosedError(f"{self!r} {self._gone}", remedy="Load and attach in the process that uses it.")
+            raise ClosedError(f"<{self._told()}> {self._gone}", remedy="Load and attach in the process that uses it.")
 
     def close(self) -> None:
         """Lets go of it. To close it twice is fine."""
         if not self._gone:
             self._gone = "is closed"
             self._release()
+
+    def _told(self) -> str:
+        """What it is, for people."""
+        return type(self).__name__
 
     def _release(self) -> None:
         """Gives back what it holds."""

@@ -164,10 +164,8 @@ class Object(Held):
         if contents:
             self._fill(contents)
 
-    def __repr__(self) -> str:
-        programs, maps = len(self._programs), len(self._maps)
-        state = ", closed" if self.closed else ""
-        return f"<{type(self).__name__} {self.spec.name}: {programs} programs, {maps} maps{state}>"
+    def _told(self) -> str:
+        return f"Object {self.spec.name}: {len(self._programs)} programs, {len(self._maps)} maps"
 
     @property
     def maps(self) -> Mapping[str, Any]:

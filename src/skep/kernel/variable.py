@@ -47,8 +47,8 @@ class Memory(Held):
             self._mapped = None
         self._hold()
 
-    def __repr__(self) -> str:
-        return f"<Memory {self._name}, {self._size} bytes>"
+    def _told(self) -> str:
+        return f"Memory {self._name}, {self._size} bytes"
 
     def _release(self) -> None:
         if self._mapped is not None:

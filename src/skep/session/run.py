@@ -11,6 +11,7 @@ from itertools import chain
 from skep.base.errors import ProgramError, UsageError
 from skep.kernel.command import Command
 from skep.kernel.features import mount_tracefs
+from skep.kernel.held import Held
 from skep.kernel.instances import remove_leftovers
 from skep.kernel.privileges import drop
 from skep.kernel.scope import Tree
@@ -22,7 +23,6 @@ from skep.stream.reader import Reader
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-    from types import TracebackType
     from typing import Self
 
     from skep.base.schema import Schema
@@ -100,7 +100,7 @@ class Summary:
         self.unheard_missed = unheard_missed
 
 
-class Run:
+class Run(Held):
     """One run: a context manager. Entering it loads and attaches; leaving it takes everything away.
 
     Args:
@@ -189,8 +189,9 @@ class Run:
         try:
             self._open()
         except BaseException:
-            self.close()
+            self._release()
             raise
+        self._hold()
         return self
 
     def _open(self) -> None:
@@ -268,12 +269,10 @@ class Run:
         self.spec.variables[SCOPED].value = True
         return {TREE: self._tree.fd}
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
+    def _told(self) -> str:
+        return f"Run of {self.spec.name}"
 
-    def close(self) -> None:
+    def _release(self) -> None:
         """Ends the command, detaches, unloads."""
         for part in (self._command, self._links, self._printk, self._reader, self._object, self._tree):
             if part is not None:
@@ -282,6 +281,10 @@ class Run:
             os.close(fd)
         self._command = self._links = self._printk = self._reader = self._object = self._tree = None
         self._targets = []
+
+    def _abandon(self) -> None:
+        # In a fork, the command and what is attached are the parent's to end.
+        self._command = self._links = self._printk = self._reader = self._object = self._tree = None
 
     @property
     def attached(self) -> list[str]:
@@ -322,7 +325,8 @@ class Run:
             passed: is called after each interval but the last.
         """
         reader = self._reader
-        assert reader is not None, "a Run is entered before it is read"
+        self.check()
+        assert reader is not None
         if self._command is not None and not self._stopped:
             self._command.start()
         left = count
@@ -447,7 +451,8 @@ class Run:
     def summary(self) -> Summary:
         """The account so far; to be asked before the run is closed."""
         loaded, reader, command = self._object, self._reader, self._command
-        assert loaded is not None, "a Run has an account while it is open"
+        self.check()
+        assert loaded is not None
         assert reader is not None
         living = self._tree.living() if self._tree is not None and command is not None else []
         return Summary(

@@ -45,8 +45,8 @@ class Batches(Held):
         self._batches: Generator[Batch, None, None] | None = None
         self._hold()
 
-    def __repr__(self) -> str:
-        return f"<Batches of {self._loaded.spec.name}{', closed' if self.closed else ''}>"
+    def _told(self) -> str:
+        return f"Batches of {self._loaded.spec.name}"
 
     def __del__(self) -> None:
         # One that a loop has left is no leak.

@@ -74,8 +74,8 @@ class Links(Held):
         self.left_out: dict[str, str] = {}
         self._hold()
 
-    def __repr__(self) -> str:
-        return f"<Links {', '.join(self._links) or 'of nothing'}{', closed' if self.closed else ''}>"
+    def _told(self) -> str:
+        return f"Links {', '.join(self._links) or 'of nothing'}"
 
     def __iter__(self) -> Iterator[str]:
         """The names of the attached programs."""

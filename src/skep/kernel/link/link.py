@@ -93,8 +93,8 @@ class Link(Held):
         self._program = program
         self._hold()
 
-    def __repr__(self) -> str:
-        return f"<Link {self.name!r} {self.target}{', closed' if self.closed else ''}>"
+    def _told(self) -> str:
+        return f"Link {self.name!r} {self.target}"
 
     @classmethod
     def from_pin(cls, path: str) -> Self:
