@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+
 import pytest
 
 import skep
@@ -77,3 +79,16 @@ def test_a_variable_outlives_its_object_only_to_say_that_it_is_closed(program):
     with pytest.raises(skep.ClosedError, match="is closed"):
         _ = variable.value
     assert repr(variable) == "<Variable 'runs' __u64 closed>"
+
+
+def test_what_cannot_be_mapped_for_want_of_descriptors_says_so(loaded):
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+    try:
+        with pytest.raises(skep.LoadError, match="cannot be mapped: Too many open files") as raised:
+            _ = loaded.variables
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+    assert raised.value.remedy == "ulimit -n 1024"
+    assert loaded.variables["runs"].value == 0

@@ -6,12 +6,14 @@ Minimum kernel: 5.5 for maps that are mapped into memory (BPF_F_MMAPABLE). Sourc
 
 from __future__ import annotations
 
+import errno
 import os
 
 from skep._native import ffi, lib
-from skep.base.errors import LoadError, UnsupportedError, UsageError
+from skep.base.errors import MORE_DESCRIPTORS, NO_DESCRIPTORS, LoadError, UnsupportedError, UsageError
 from skep.base.schema import decoder
 from skep.kernel.held import Held
+from skep.kernel.maps.failures import UNSUPPORTED
 from skep.spec.variables import VariableSpec
 
 TYPE_CHECKING = False
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Memory", "Variable"]
 
+# What the kernel says of a section that user space may not map: one with a lock, or one that was not made for it.
+_UNMAPPED = {*UNSUPPORTED, errno.EINVAL}
+
 
 class Memory(Held):
     """A section's memory. Where the kernel maps none (a lock lies in it), it can be read, and not written.
@@ -31,6 +36,9 @@ class Memory(Held):
         name: of the section, for messages.
         fd: of the map that holds it, which stays its owner's.
         size: in bytes.
+
+    Raises:
+        LoadError: there is no memory, or no file descriptor, to map it with.
     """
 
     def __init__(self, name: str, fd: int, size: int) -> None:
@@ -43,7 +51,12 @@ class Memory(Held):
         access = PROT_READ if name.startswith(".rodata") else PROT_READ | PROT_WRITE
         try:
             self._mapped: mmap | None = mmap(fd, size, flags=MAP_SHARED, prot=access)
-        except OSError:
+        except OSError as error:
+            if error.errno not in _UNMAPPED:
+                remedy = MORE_DESCRIPTORS if error.errno in NO_DESCRIPTORS else None
+                raise LoadError(
+                    f"section {name} cannot be mapped: {error.strerror}", error.errno or 0, remedy=remedy
+                ) from None
             self._mapped = None
         self._hold()
 
