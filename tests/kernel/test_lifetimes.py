@@ -223,3 +223,16 @@ def test_a_run_is_its_parents_and_of_no_use_when_it_is_closed(program):
     for use in (run.summary, lambda: list(run.batches())):
         with pytest.raises(skep.ClosedError, match="<Run of tracepoint> is closed"):
             use()
+
+
+def test_two_threads_that_close_the_same_object_close_it_once(program):
+    for _ in range(20):
+        loaded = program("burst").load()
+        links = loaded.attach()
+        threads = [threading.Thread(target=each.close) for each in (loaded, loaded, links, links)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert loaded.closed
+        assert links.closed

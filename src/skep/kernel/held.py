@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from _thread import RLock
 from weakref import WeakValueDictionary
 
 from skep.base.errors import ClosedError
@@ -24,6 +25,8 @@ __all__ = ["Held"]
 
 # By their id: a mapping has no hash.
 _open: WeakValueDictionary[int, Held] = WeakValueDictionary()
+# Of two threads that close the same thing, one does. A signal handler may close it, too.
+_closing = RLock()
 
 
 class Held:
@@ -69,9 +72,19 @@ class Held:
 
     def close(self) -> None:
         """Lets go of it. To close it twice is fine."""
-        if not self._gone:
-            self._gone = "is closed"
+        if self._end("is closed"):
             self._release()
+
+    def _end(self, why: str) -> bool:
+        """Lets nobody use it any more; whether it was open until now.
+
+        Args:
+            why: what becomes of it.
+        """
+        with _closing:
+            was_open = not self._gone
+            self._gone = self._gone or why
+        return was_open
 
     def _told(self) -> str:
         """What it is, for people."""
@@ -87,6 +100,8 @@ class Held:
 
 
 def _forked() -> None:
+    global _closing  # noqa: PLW0603 - whoever held it is not here
+    _closing = RLock()
     # Told of all first: one may close others as it goes.
     inherited = [held for held in _open.values() if not held.closed]
     for held in inherited:

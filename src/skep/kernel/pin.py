@@ -201,16 +201,16 @@ def pin_all(folder: str, links: Iterable[tuple[str, Pinned]], maps: Iterable[tup
     """
     check_bpffs(folder)
     made: list[str] = []
-    done: list[str] = []
+    before = _pins(folder)
     try:
         for kind, those in zip(_FOLDERS, (links, maps), strict=True):
             _make(f"{folder}/{kind}", made)
             for name, one in those:
                 one.pin(f"{folder}/{kind}/{name}")
-                done.append(f"{folder}/{kind}/{name}")
     except BaseException:
-        for path in done:
-            os.unlink(path)
+        for name in _pins(folder):
+            if name not in before:
+                os.unlink(f"{folder}/{name}")
         for path in reversed(made):
             os.rmdir(path)
         raise
@@ -255,7 +255,7 @@ def unpin(folder: str) -> list[str]:
         raise PinError(f"there is no folder {folder}", errno.ENOENT)
     check_bpffs(folder)
     try:
-        found = [f"{kind}/{name}" for kind in _FOLDERS for name in _names(f"{folder}/{kind}")]
+        found = _pins(folder)
         if not found:
             raise PinError(f"nothing in {folder} was pinned by skep", errno.ENOENT)
         for name in found:
@@ -267,8 +267,13 @@ def unpin(folder: str) -> list[str]:
     return found
 
 
-def _names(folder: str) -> list[str]:
-    return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+def _pins(folder: str) -> list[str]:
+    """What lies where `pin_all` pins."""
+    folders = [kind for kind in _FOLDERS if os.path.isdir(f"{folder}/{kind}")]
+    try:
+        return [f"{kind}/{name}" for kind in folders for name in sorted(os.listdir(f"{folder}/{kind}"))]
+    except PermissionError:
+        raise privilege_error(f"looking at the pins in {folder}", "CAP_DAC_OVERRIDE") from None
 
 
 def _remove(folder: str) -> None:

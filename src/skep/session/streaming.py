@@ -97,8 +97,7 @@ class Batches(Held):
         if self._in_loop or not self._lock.acquire(blocking=False):
             return False
         try:
-            if not self.closed:
-                self._gone = "was ended: another reading of the same object has begun"
+            if self._end("was ended: another reading of the same object has begun"):
                 self._release()
         finally:
             self._lock.release()

@@ -10,7 +10,7 @@ import errno
 import os
 
 from skep._native import ffi, lib, messages
-from skep.base.errors import AttachError, PinError
+from skep.base.errors import AttachError, PinError, SkepError
 from skep.kernel.features import privilege_error
 from skep.kernel.held import Held
 from skep.kernel.link.common import Attachment
@@ -108,7 +108,7 @@ class Link(Held):
 
         Minimum kernel: 5.7. Source: kernel/bpf/inode.c (bpf_obj_get_user).
         """
-        return cls._opened(open_pin(path, "link"))
+        return cls._opened(open_pin(path, "link"), os.path.basename(path))
 
     @classmethod
     def from_id(cls, number: int) -> Self:
@@ -122,17 +122,18 @@ class Link(Held):
 
         Minimum kernel: 5.8. Source: kernel/bpf/syscall.c (bpf_link_get_fd_by_id).
         """
-        return cls._opened(open_id(number, "link"))
+        return cls._opened(open_id(number, "link"), "")
 
     @classmethod
-    def _opened(cls, fd: int) -> Self:
+    def _opened(cls, fd: int, name: str) -> Self:
         from skep.kernel.program import Program
 
         info = LinkInfo(fd, "")
-        name = ""
-        if info.program_id:
+        try:
             with Program.from_id(info.program_id) as program:
                 name = program.name
+        except SkepError:
+            pass  # a struct of operations has none; and a link may be for more users than its program
         return cls(name, Attachment(fds=(fd,)), info.target, info.program_id)
 
     @property
@@ -238,7 +239,7 @@ class Link(Held):
             raise PinError(
                 f"program {self.name} ({self.target}) cannot be pinned: it is attached without a link",
                 errno.EOPNOTSUPP,
-                remedy="It can without --pin. For packets of an interface: --attach PROGRAM=tcx/ingress.",
+                remedy=f"Leave it out: --without {self.name}. For packets: --attach {self.name}=tcx/ingress.",
             )
         done: list[str] = []
         try:
@@ -266,9 +267,8 @@ class Link(Held):
 
         For `release`: detaching takes the kernel long, and goes in parallel.
         """
-        if self._gone:
+        if not self._end("is closed"):
             return
-        self._gone = "is closed"
         attachment = self._attachment
         for close in attachment.closers:
             close()
