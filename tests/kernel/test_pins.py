@@ -49,17 +49,17 @@ def test_a_map_is_found_again_with_its_types(counting, bpffs):
 
 
 def test_a_program_is_found_again_and_runs(program, bpffs):
-    with program("variables").load() as loaded:
-        run = loaded.programs["run"]
-        number = run.id
-        run.pin(f"{bpffs}/run")
+    with program("rewrite").load() as loaded:
+        difference = loaded.programs["difference"]
+        number = difference.id
+        difference.pin(f"{bpffs}/mine")
 
-    with skep.Program.from_pin(f"{bpffs}/run") as found, skep.Program.from_id(number) as same:
-        assert (found.name, found.id, same.id) == ("run", number, number)
-        assert found.test_run().returned == 7
+    with skep.Program.from_pin(f"{bpffs}/mine") as found, skep.Program.from_id(number) as same:
+        assert (found.name, found.id, same.id) == ("difference", number, number)
+        assert found.test_run(ctx=[5, 7]).returned == -2
     with pytest.raises(skep.ClosedError):
-        found.test_run()
-    os.unlink(f"{bpffs}/run")
+        found.test_run(ctx=[5, 7])
+    os.unlink(f"{bpffs}/mine")
 
 
 def test_a_source_that_says_so_has_its_map_pinned_and_gets_it_again(counting, bpffs):
@@ -87,8 +87,8 @@ def test_a_pin_that_differs_is_told_with_every_difference(counting, program, bpf
 
 
 def test_a_pin_of_another_kind_is_refused(program, bpffs):
-    with program("variables").load() as loaded:
-        loaded.programs["run"].pin(f"{bpffs}/totals")
+    with program("rewrite").load() as loaded:
+        loaded.programs["difference"].pin(f"{bpffs}/totals")
 
     with pytest.raises(skep.PinError, match="totals is the pin of a program, not of a map"):
         program("pinned").load(pin_root=str(bpffs))
@@ -112,6 +112,21 @@ def test_objects_share_maps_and_what_does_not_fit_is_refused(counting, program):
         closed = other.maps["counts"]
     with pytest.raises(skep.ClosedError, match="cannot be map counts"):
         counting(maps={"counts": closed})
+
+
+def test_a_map_of_values_laid_out_otherwise_is_told_by_member(counting, program):
+    with counting() as loaded:
+        with pytest.raises(skep.LoadError) as raised:
+            program("pinned_reordered").load(maps={"counts": loaded.maps["counts"]})
+        assert raised.value.message == (
+            "map counts cannot be the one that is given, which has value.last at byte 8 (8 bytes) instead of byte 0 "
+            "(8 bytes), value.calls at byte 0 (8 bytes) instead of byte 8 (4 bytes), "
+            "no value.errors at byte 12 (4 bytes)"
+        )
+        # Names are the source's own affair.
+        with program("pinned_reordered").load(maps={"others": loaded.maps["counts"]}) as other:
+            other.maps["others"][1] = (5, "x")
+            assert loaded.maps["counts"][1] == (5, "x")
 
 
 def test_what_is_pinned_goes_on_without_its_process_until_it_is_unpinned(bpffs):

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from skep.kernel.map import Map
     from skep.kernel.variable import Memory, Variable
     from skep.spec.fills import Entry, Fill
-    from skep.spec.objectspec import ObjectSpec
+    from skep.spec.objectspec import MapSpec, ObjectSpec
 
 __all__ = ["Object"]
 
@@ -114,6 +114,9 @@ class Object(Held):
         self.left_out: Mapping[str, str] = self._plan.left_out
         self.open: Mapping[str, str] = self._plan.open
         self._handle = ffi.NULL
+        # Those of maps, by the names that the source gives: where another map takes the place of one, libbpf goes over
+        # to the name of the other.
+        self._handles: list[tuple[str, Any]] = []
         self._failed = ""  # the program that libbpf complained of
         self._statistics = -1
         self._log: Any = None
@@ -145,11 +148,11 @@ class Object(Held):
         self._hold()
         self._maps = {
             name: open_map(spec.maps[name], lib.bpf_map__fd(map_), lib.bpf_map__max_entries(map_))
-            for name, map_ in self._each_map()
+            for name, map_ in self._handles
             if name in spec.maps
         }
         # Each goes to the first of its programs, which registers it.
-        structs = dict(self._each_map()) if any(program.struct for program in spec.programs.values()) else {}
+        structs = dict(self._handles) if any(program.struct for program in spec.programs.values()) else {}
         self._programs = {
             name: Program(
                 spec.programs[name],
@@ -222,7 +225,7 @@ class Object(Held):
         for spec in (*self.spec.globals.values(), *self.spec.variables.values()):
             if spec.section not in sections:
                 # libbpf puts the object's name before that of a section without a name of its own.
-                map_ = next((map_ for name, map_ in self._each_map() if name.endswith(spec.section)), None)
+                map_ = next((map_ for name, map_ in self._handles if name.endswith(spec.section)), None)
                 if map_ is None:
                     continue
                 memory = Memory(spec.section, lib.bpf_map__fd(map_), lib.bpf_map__value_size(map_))
@@ -244,6 +247,7 @@ class Object(Held):
                 program.handle = ffi.NULL
             lib.bpf_object__close(self._handle)
             self._handle = ffi.NULL
+            self._handles = []
         self._log = None
         if self._statistics >= 0:
             os.close(self._statistics)
@@ -309,13 +313,10 @@ class Object(Held):
             why = _last(messages()) or os.strerror(number)
             raise ObjectFormatError(f"{self.spec.name} is not an object that libbpf can read: {why}")
         self._handle = handle
-
-    def _each_map(self) -> list[tuple[str, Any]]:
-        found, map_ = [], lib.bpf_object__next_map(self._handle, ffi.NULL)
+        map_ = lib.bpf_object__next_map(handle, ffi.NULL)
         while map_ != ffi.NULL:
-            found.append((_name(lib.bpf_map__name(map_)), map_))
-            map_ = lib.bpf_object__next_map(self._handle, map_)
-        return found
+            self._handles.append((_name(lib.bpf_map__name(map_)), map_))
+            map_ = lib.bpf_object__next_map(handle, map_)
 
     def _each_program(self) -> list[tuple[str, Any]]:
         found, program = [], lib.bpf_object__next_program(self._handle, ffi.NULL)
@@ -344,7 +345,7 @@ class Object(Held):
 
             # What a link registers goes with it, even if we are killed.
             flags = STRUCT_LINK if takes_links() else 0
-        for name, map_ in self._each_map():
+        for name, map_ in self._handles:
             declared = self.spec.maps.get(name)
             error = 0
             if name in replaced:
@@ -354,7 +355,7 @@ class Object(Held):
                 error = lib.bpf_map__set_max_entries(map_, 1)
             elif declared is not None:
                 error = set_sizes(map_, declared, sizes.get(name))
-                self._check_pin(map_, name)
+                _check_pin(map_, declared)
             elif name in structs:
                 error = lib.bpf_map__set_map_flags(map_, flags)
             elif name.endswith(".rodata"):
@@ -370,25 +371,8 @@ class Object(Held):
         if fd < 0:
             raise ClosedError(f"{other!r} cannot be map {name}")
         error = set_sizes(map_, self.spec.maps[name], sizes.get(name))
-        check_fits(map_, name, fd, "that is given")
+        check_fits(map_, self.spec.maps[name], fd, "that is given")
         return error or int(lib.bpf_map__reuse_fd(map_, fd))
-
-    def _check_pin(self, map_: Any, name: str) -> None:
-        """What libbpf would only call a mismatch, or a wrong path."""
-        path = lib.bpf_map__pin_path(map_)
-        if path == ffi.NULL:
-            return
-        from skep.kernel.maps.opened import check_fits
-        from skep.kernel.pin import check_bpffs, open_pin
-
-        where = os.fsdecode(ffi.string(path))
-        check_bpffs(os.path.dirname(where))
-        if os.path.lexists(where):
-            fd = open_pin(where, "map")
-            try:
-                check_fits(map_, name, fd, f"pinned at {where}")
-            finally:
-                os.close(fd)
 
     def _write_variables(self, map_: Any) -> None:
         size = ffi.new("size_t *")
@@ -405,12 +389,30 @@ class Object(Held):
             log = messages()
             named = re.search(r"prog '(\w+)': ", log)
             self._failed = named[1] if named else ""
-            entries = {name: lib.bpf_map__max_entries(map_) for name, map_ in self._each_map()}
+            entries = {name: lib.bpf_map__max_entries(map_) for name, map_ in self._handles}
             verified = self._written()
             if -error == errno.ENOSPC and self._log_level:
                 # What was to be told of a program that may well be right.
                 raise LoadError(f"{self.spec.name}: the verifier's log is too long", -error, log=verified)
             raise _not_loaded(self.spec, -error, log, verified, entries, self._btf)
+
+
+def _check_pin(map_: Any, declared: MapSpec) -> None:
+    """What libbpf would only call a mismatch, or a wrong path."""
+    path = lib.bpf_map__pin_path(map_)
+    if path == ffi.NULL:
+        return
+    from skep.kernel.maps.opened import check_fits
+    from skep.kernel.pin import check_bpffs, open_pin
+
+    where = os.fsdecode(ffi.string(path))
+    check_bpffs(os.path.dirname(where))
+    if os.path.lexists(where):
+        fd = open_pin(where, "map")
+        try:
+            check_fits(map_, declared, fd, f"pinned at {where}")
+        finally:
+            os.close(fd)
 
 
 def _contents(spec: ObjectSpec, fill: Fill) -> Sequence[Entry]:
