@@ -12,7 +12,8 @@ from skep.stream.reader import Reader
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Iterator
-    from typing import Any
+    from types import TracebackType
+    from typing import Any, Self
 
     from skep.kernel.link import Links
     from skep.session.loaded import Object
@@ -180,6 +181,14 @@ class Events:
 
     def __repr__(self) -> str:
         return repr(self._batches).replace("Batches", "Events", 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
 
     def __iter__(self) -> Iterator[Any]:
         for batch in self._batches:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
+from skep.base.abi.maps import MAP_TYPES
 from skep.base.errors import ObjectFormatError
 from skep.base.schema import Type
 from skep.spec.annotations import Note, read_note
@@ -79,6 +80,9 @@ class ProgramSpec:
         self.note = note or Note("", {})
         self.struct = struct
 
+    def __repr__(self) -> str:
+        return f"<ProgramSpec {self.name!r} {self.section}>"
+
     @property
     def hook(self) -> Hook:
         """What its section names."""
@@ -121,6 +125,12 @@ class MapSpec:
         self.key = key
         self.flags = flags
         self.inner = inner
+
+    def __repr__(self) -> str:
+        kind = MAP_TYPES.get(self.type, f"type {self.type}")
+        types = " -> ".join(type_.name for type_ in (self.key, self.value) if type_)
+        size = f", {self.max_entries} {'bytes' if self.is_ring else 'entries'}" if self.max_entries else ""
+        return f"<MapSpec {self.name!r} {kind}{types and ' '}{types}{size}>"
 
     @property
     def is_stream(self) -> bool:

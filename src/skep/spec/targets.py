@@ -117,6 +117,10 @@ class Targets:
         self.root = root
         self.attach = attach or {}
 
+    def __repr__(self) -> str:
+        said = [f"{name}={value!r}" for name in self.__slots__ if (value := getattr(self, name))]
+        return f"Targets({', '.join(said)})"
+
     def in_process(self, *, root: int | None, process: int | None) -> Targets:
         """The same, with what a run knows of processes; None leaves what was said.
 

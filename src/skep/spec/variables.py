@@ -38,6 +38,9 @@ class GlobalSpec:
         self.type = type
         self.note = note or Note("", {})
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r} {self.type.name}>"
+
     @property
     def meaning(self) -> str | None:
         """What decides how its value is given (`skep.spec.values`): @format, else its type and name."""

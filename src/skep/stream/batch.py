@@ -127,6 +127,9 @@ class Batch:
         Args:
             chosen: their positions in this one.
             schema: their layout, if it is another.
+
+        Raises:
+            IndexError: this one has no such position.
         """
         positions = chosen if isinstance(chosen, memoryview) else array("I", chosen)
         count = len(positions)

@@ -181,6 +181,7 @@ class Link(Held):
         Raises:
             ClosedError: it is closed.
             AttachError: links of this kind keep their program, or the kernel refuses this one.
+            PrivilegeError: it is not permitted.
 
         Minimum kernel: 5.7 cgroup, netns; 5.9 xdp, iter; 6.6 tcx. Source: kernel/bpf/syscall.c (link_update).
         """

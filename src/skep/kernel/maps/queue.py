@@ -102,6 +102,9 @@ class BloomFilter(_Keyless):
     def push(self, value: Any) -> None:
         """Puts a value in, for good.
 
+        Args:
+            value: the value.
+
         Raises:
             UsageError: the value is none of this map.
         """
