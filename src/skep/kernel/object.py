@@ -12,27 +12,22 @@ from mmap import mmap
 
 from skep._native import ffi, lib, messages
 from skep.base.errors import (
-    MORE_DESCRIPTORS,
-    NO_DESCRIPTORS,
     AttachError,
     BtfError,
     ClosedError,
-    HookMissingError,
     LoadError,
     ObjectFormatError,
-    SkepError,
     UnsupportedError,
     UsageError,
-    VerifierError,
 )
 from skep.base.nearest import nearest
 from skep.kernel.alternatives import Plan
-from skep.kernel.features import privilege_error
 from skep.kernel.handlers import PROBES, readable
 from skep.kernel.held import Held
 from skep.kernel.link import Links, attach
 from skep.kernel.map import open_map
 from skep.kernel.program import Program
+from skep.kernel.refusals import first_message, not_loaded
 from skep.kernel.sizes import set_sizes
 from skep.spec.objectspec import SCOPED, TREE
 from skep.spec.targets import Targets
@@ -56,8 +51,6 @@ _STATS_RUN_TIME = 0
 _LOG = 64 << 20
 # BPF_F_SLEEPABLE, include/uapi/linux/bpf.h: of sections that libbpf itself knows it sets this.
 _SLEEPABLE = 1 << 4
-# File descriptors that libbpf has open at once beside those of maps and programs, while it tries what the kernel can.
-_TRIALS = 4
 
 
 class Object(Held):
@@ -310,7 +303,7 @@ class Object(Held):
         handle = lib.bpf_object__open_mem(self._data, len(self._data), options)
         if handle == ffi.NULL:
             number = ffi.errno
-            why = _last(messages()) or os.strerror(number)
+            why = first_message(messages()) or os.strerror(number)
             raise ObjectFormatError(f"{self.spec.name} is not an object that libbpf can read: {why}")
         self._handle = handle
         map_ = lib.bpf_object__next_map(handle, ffi.NULL)
@@ -394,7 +387,7 @@ class Object(Held):
             if -error == errno.ENOSPC and self._log_level:
                 # What was to be told of a program that may well be right.
                 raise LoadError(f"{self.spec.name}: the verifier's log is too long", -error, log=verified)
-            raise _not_loaded(self.spec, -error, log, verified, entries, self._btf)
+            raise not_loaded(self.spec, -error, log, verified, entries, self._btf)
 
 
 def _check_pin(map_: Any, declared: MapSpec) -> None:
@@ -422,97 +415,6 @@ def _contents(spec: ObjectSpec, fill: Fill) -> Sequence[Entry]:
     return entries(spec, fill)
 
 
-def _lacks_descriptors(needed: int) -> bool:
-    """Whether this process may not have so many more file descriptors."""
-    try:
-        return os.sysconf("SC_OPEN_MAX") - len(os.listdir("/proc/self/fd")) < needed
-    except OSError as error:
-        return error.errno in NO_DESCRIPTORS
-
-
-def _not_loaded(
-    spec: ObjectSpec, number: int, log: str, verified: str, entries: Mapping[str, int], btf: str | None
-) -> SkepError:
-    """What the messages of libbpf and of the verifier mean; libbpf returns one errno for many causes."""
-    program = re.search(r"prog '(\w+)': BPF program load failed", log)
-    section = spec.programs[program[1]].section if program and program[1] in spec.programs else ""
-    what = f"program {program[1]} ({section})" if program else spec.name
-    missing = re.search(r"failed to find kernel BTF type ID of '(\w+)'", log)
-    extern = re.search(r"extern \((func|var) ksym\) '(\w+)': not found", log)
-    struct = re.search(r"struct_ops init_kern: (struct \w+) is not found", log)
-    member = re.search(r"struct_ops init_kern (\w+): Cannot find member (\w+) in kernel BTF", log)
-    created = re.search(r"map '([^']+)': failed to create: |Error in bpf_create_map_xattr\(([^)]+)\)", log)
-    no_btf = re.search(r"kernel BTF is missing|Error loading vmlinux BTF|failed to load BTF from|valid kernel BTF", log)
-    # Without descriptors libbpf takes what it tries for missing in the kernel, and goes on without: without the map of
-    # globals, say, which its words in the verifier's log tell. What is explained otherwise has another cause.
-    rejected = program and verified and "is referenced but wasn't created" not in verified
-    explained = number == errno.EPERM or rejected or extern or struct or member or missing or created
-    if not explained and _lacks_descriptors(len(entries) + len(spec.programs) + _TRIALS):
-        number = errno.EMFILE
-    if number in NO_DESCRIPTORS:
-        return LoadError(f"{what} cannot be loaded: {os.strerror(number)}", number, log=log, remedy=MORE_DESCRIPTORS)
-    if program and verified and (number != errno.EPERM or re.search(r"processed \d+ insns", verified)):
-        return _rejected(spec, program[1], number, verified, btf)
-    if number == errno.EPERM:
-        on_network = program and program[1] in spec.programs and spec.programs[program[1]].hook.on_network
-        return privilege_error(f"loading {what}", *(["CAP_NET_ADMIN"] if on_network else []))
-    if no_btf:
-        return BtfError(
-            "this kernel has no BTF (type information), which these programs need",
-            remedy="Give the BTF of exactly this kernel with --btf FILE.",
-        )
-    if extern:
-        used = f"function {extern[2]}, which the kernel file calls"
-        read = f"variable {extern[2]}, which the kernel file reads"
-        return UnsupportedError(f"this kernel has no {used if extern[1] == 'func' else read}")
-    if struct:
-        return HookMissingError(f"this kernel has no {struct[1]}, which the kernel file registers")
-    if member:
-        return HookMissingError(f"this kernel has no member {member[2]} in the type of struct {member[1]}")
-    if missing:
-        return HookMissingError(f"this kernel has no {missing[1]}, which the kernel file attaches to")
-    if created:
-        name = created[1] or created[2]
-        counted = f"{entries[name]} {'bytes' if spec.maps[name].is_ring else 'entries'}" if name in spec.maps else ""
-        size = counted if entries.get(name) else ""
-        message = f"map {name}{size and f' of {size}'} cannot be created: {os.strerror(number)}"
-        # A ring of more than 2 GiB is an invalid one: its size is a power of two.
-        too_large = number in {errno.E2BIG, errno.ENOMEM} or (number == errno.EINVAL and entries.get(name, 0) > 1 << 31)
-        remedy = f"Ask for fewer: --map {name}.max_entries=N." if too_large else None
-        return LoadError(message, number, log=log, remedy=remedy)
-    return LoadError(f"{what} cannot be loaded: {_last(log) or os.strerror(number)}", number, log=log + verified)
-
-
-def _rejected(spec: ObjectSpec, program: str, number: int, log: str, btf: str | None) -> SkepError:
-    """What the verifier says of a program."""
-    from skep.kernel.btf import members
-    from skep.kernel.verifier import CATEGORIES, explain
-    from skep.spec.lines import source_lines
-
-    section = spec.programs[program].section if program in spec.programs else ""
-    lines = source_lines(spec.data, spec.name, program)
-    try:
-        found = explain(log, section=section, lines=lines, types=lambda name: members(name, btf))
-    except SkepError:
-        # To name what is nearest the kernel's types are written to the cache. Where that has no room, the rest is told.
-        found = explain(log, section=section, lines=lines)
-    if found.id == "capability":
-        return privilege_error(f"loading program {program} ({section})")
-    message = f"program {program} cannot be loaded: the verifier rejects it\n{found}"
-    error = VerifierError(message, number, log=log, remedy=found.suggestion, diagnostics=[found])
-    if CATEGORIES[found.id].is_lacking:
-        # It is the kernel that lacks something.
-        error.exit_code = UnsupportedError.exit_code
-    return error
-
-
 def _name(text: Any) -> str:
     """A name that libbpf gives, as `skep.spec.elf` reads it."""
     return ffi.string(text).decode("utf-8", "replace")  # type: ignore[no-any-return]
-
-
-def _last(log: str) -> str:
-    """The first thing that libbpf said: what follows are its consequences."""
-    lines = [line.removeprefix("libbpf: ") for line in log.splitlines() if line.startswith("libbpf: ")]
-    lines = [line for line in lines if not line.startswith("elf: skipping")]
-    return lines[0] if lines else ""
