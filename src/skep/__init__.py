@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         PrivilegeError,
         ProfileError,
         ProgramError,
+        RecordingError,
         SkepError,
         SourceNotFoundError,
         UnsupportedError,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from skep.session.streaming import Batches, Events
     from skep.spec.targets import Targets
     from skep.stream.batch import Batch
+    from skep.stream.recording import Recording
 
 _ROOMS = {
     "skep.base.errors": (
@@ -70,6 +72,7 @@ _ROOMS = {
         "PrivilegeError",
         "ProfileError",
         "ProgramError",
+        "RecordingError",
         "SkepError",
         "SourceNotFoundError",
         "UnsupportedError",
@@ -90,6 +93,7 @@ _ROOMS = {
     "skep.session.streaming": ("Batches", "Events"),
     "skep.spec.targets": ("Targets",),
     "skep.stream.batch": ("Batch",),
+    "skep.stream.recording": ("Recording",),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
 
@@ -119,6 +123,8 @@ __all__ = [
     "ProfileError",
     "Program",
     "ProgramError",
+    "Recording",
+    "RecordingError",
     "Run",
     "Schema",
     "SkepError",

@@ -17,6 +17,7 @@ SkepError                       the base; str() is one sentence, .remedy says wh
 │   ├── HookMissingError        this kernel has not what a program attaches to  (LookupError)
 │   ├── PrivilegeError          a capability is missing                   (PermissionError)
 │   └── BtfError                the kernel's BTF is missing or unreadable
+├── RecordingError              a recording is damaged or of another version (ValueError) exit 1
 ├── ProfileError                a profile of the guard is damaged or of another version (ValueError) exit 1
 └── VmError                     a virtual machine did not do its work                    exit 1
 
@@ -48,6 +49,7 @@ __all__ = [
     "PrivilegeError",
     "ProfileError",
     "ProgramError",
+    "RecordingError",
     "SkepError",
     "SourceNotFoundError",
     "Span",
@@ -282,6 +284,10 @@ class BtfError(UnsupportedError):
 
 class ProfileError(SkepError, ValueError):
     """A profile of the guard is damaged, or was written by another version."""
+
+
+class RecordingError(SkepError, ValueError):
+    """A recording is none, is damaged, or was written by another version."""
 
 
 class VmError(SkepError):

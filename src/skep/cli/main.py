@@ -19,6 +19,9 @@ __all__ = ["main"]
 
 _VERBS = {
     "run": "run a kernel file and show what it sees",
+    "record": "run a kernel file and keep what it sees in a file",
+    "replay": "show a recording as if its records came now",
+    "query": "ask a recording in SQL",
     "unpin": "remove what run --pin has pinned",
     "build": "compile a kernel file to an object that runs without a compiler",
     "check": "tell of each program whether the kernel takes it, and what that costs",

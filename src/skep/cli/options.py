@@ -8,9 +8,9 @@ from __future__ import annotations
 from argparse import SUPPRESS, BooleanOptionalAction
 
 from skep.cli.parser import EVENT, Parser, duration, positive
+from skep.cli.showing import add_options
 from skep.spec.targets import open_words
 from skep.spec.words import WORDS, questions, words_of
-from skep.view.outputs import OUTPUTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,40 +42,35 @@ _METAVARS = {
 }
 _MOST_NAMES = 8  # of an enum
 
-_EXAMPLES = """\
+_RUN = """\
   skep run opensnoop -- ls /            what does a command open?
   skep run opensnoop -p 1234            what does a running process open?
   skep run my.bpf.c --help              the options of a kernel file of your own
 """
+_RECORD = """\
+  skep record opensnoop --to ls.parquet -- ls /      keep what a command opens
+  skep replay ls.parquet --group-by comm --count     look at it later
+"""
+_VERBS = {
+    "run": ("Runs a kernel file and shows what it sees.", _RUN),
+    "record": ("Runs a kernel file and keeps what it sees in a file.", _RECORD),
+}
 
 
-def run_parser(spec: ObjectSpec | None = None) -> tuple[Parser, list[Action]]:
+def run_parser(spec: ObjectSpec | None = None, verb: str = "run") -> tuple[Parser, list[Action]]:
     """The parser of ``skep run`` without SOURCE, and those of its options that every SOURCE has.
 
     Args:
         spec: whose variables are options too; None as long as the kernel file is not known.
+        verb: the same for ``skep record``.
     """
     words = _words(spec) if spec is not None else {}
-    parser = Parser("run", "Runs a kernel file and shows what it sees.", f"examples:\n{_EXAMPLES}")
-    parser.usage = "skep run SOURCE [options] [-- COMMAND ...]"
+    description, examples = _VERBS[verb]
+    parser = Parser(verb, description, f"examples:\n{examples}")
+    parser.usage = f"skep {verb} SOURCE [options] [-- COMMAND ...]"
     add = parser.add_argument
     actions = [
-        add("-o", "--output", choices=OUTPUTS, default="table", help="how to show events (default: table)"),
-        add(
-            "--filter",
-            default="",
-            metavar="EXPRESSION",
-            help="show these only: 'pid == 3 and comm =~ \"py.*\" and ret < 0'",
-        ),
-        add("--fields", default="", metavar="A,B", help="show these fields, in this order; -A shows all but A"),
-        add("--sort", default="", metavar="FIELD", help="show them at the end, in this order; -FIELD: largest first"),
-        add(
-            "--group-by", default="", metavar="A,B", help="count the records that have these fields in common, together"
-        ),
-        add("--sum", default="", metavar="FIELD", help="add up a field, or several: of each group, or of all records"),
-        add("--hist", default="", metavar="FIELD", help="draw how a number is distributed, in ranges that double"),
-        add("--hist-linear", default="", metavar="FIELD:STEP", help="the same, in ranges that are STEP wide"),
-        add("--limit", type=positive, metavar="N", help="show no more than the first N"),
+        *add_options(add),
         add("-p", "--pid", type=positive, action="append", default=[], help=words.pop("pid", _PID)),
         add("--system", action="store_true", help="the events of all processes, with a command or --pid too"),
         add("--duration", type=duration, metavar="TIME", help="end after this time (10s, 5m)"),

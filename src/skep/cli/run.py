@@ -10,6 +10,7 @@ import time
 from skep.base.errors import LoadError, UsageError
 from skep.base.nearest import nearest
 from skep.cli.options import COUNTED, run_parser
+from skep.cli.showing import COLUMNS, joined, output_of
 from skep.session.api import find_source, read_spec
 from skep.session.run import Run
 from skep.session.stop import Stop
@@ -19,8 +20,6 @@ from skep.spec.trust import stranger
 from skep.spec.words import WORDS, questions, words_of
 from skep.stream.resolve import follow_clock, resolve
 from skep.stream.tables import table_schemas
-from skep.view.outputs import OUTPUTS
-from skep.view.selection import selected
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,16 +31,19 @@ if TYPE_CHECKING:
     from skep.cli.parser import Parser
     from skep.session.api import Spec
     from skep.spec.fills import Fill
-    from skep.stream.names import Names
-    from skep.view.outputs import View
 
 __all__ = ["main"]
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Runs the verb."""
-    own, command = _split(_joined(arguments), "--")
-    parser, actions = run_parser()
+def main(arguments: Sequence[str], verb: str = "run") -> int:
+    """Runs the verb.
+
+    Args:
+        arguments: what follows it.
+        verb: it, or ``record``, which keeps the records in a file.
+    """
+    own, command = _split(joined(arguments), "--")
+    parser, actions = run_parser(verb=verb)
     source, rest = _source(own, parser, actions)
     with Stop() as stop:
         _catch_signals(stop)
@@ -49,7 +51,9 @@ def main(arguments: Sequence[str]) -> int:
         known = [argument for argument in rest if argument not in {"-h", "--help"}]
         first = parser.parse_known_args(known)[0]
         spec = read_spec(source, btf=first.btf, events=first.events)
-        options = run_parser(spec)[0].parse(rest)
+        options = run_parser(spec, verb)[0].parse(rest)
+        if verb == "record" and not options.to:
+            raise UsageError("--to FILE is missing: where the records go", remedy="For example: --to run.parquet")
         words, notices = _words(spec, options)
         if owner := stranger(find_source(source)):
             notices.append(f"{source} belongs to {owner}, and runs as root")
@@ -74,30 +78,41 @@ def _run(
     # Before anything is loaded: what is asked of fields may be wrong.
     names = resolve()
     tables = table_schemas(spec)
-    view = _view(spec, options, names, tables)
-    with Run(
-        spec,
-        command=command,
-        pids=options.pid,
-        system=options.system,
-        btf=options.btf,
-        sizes=_sizes(spec, options.map),
-        wanted=options.wanted,
-        without=options.without,
-        targets=targets,
-        fill=fill,
-        pin=options.pin,
-        pin_root=options.pin_root,
-        interval=options.interval,
-        tables=tables,
-        # A terminal shows both; a pipe or a file gets the events alone.
-        stdout=1 if os.isatty(1) else 2,
-        user=None if options.as_root else _invoking_user(),
-        # What skep itself does is nobody's question; and what it writes would be an event to write about.
-        ignore=[] if os.getpid() in options.pid else [os.getpid()],
-        stop=stop,
-    ) as run:
-        run.drop_privileges()
+    output = output_of(
+        options,
+        names,
+        _schemas(spec, tables),
+        {schema: spec.maps[name].note.object("sample") for name, schema in tables.items()},
+        _about(source, command) if options.to or options.output in COLUMNS else {},
+        count=options.count == COUNTED,
+    )
+    with (
+        output,
+        Run(
+            spec,
+            command=command,
+            pids=options.pid,
+            system=options.system,
+            btf=options.btf,
+            sizes=_sizes(spec, options.map),
+            wanted=options.wanted,
+            without=options.without,
+            targets=targets,
+            fill=fill,
+            pin=options.pin,
+            pin_root=options.pin_root,
+            interval=options.interval,
+            tables=tables,
+            # A terminal shows both; a pipe or a file gets the events alone.
+            stdout=1 if options.to or os.isatty(1) else 2,
+            user=None if options.as_root else _invoking_user(),
+            # What skep itself does is nobody's question; and what it writes would be an event to write about.
+            ignore=[] if os.getpid() in options.pid else [os.getpid()],
+            stop=stop,
+        ) as run,
+    ):
+        # A folder that is not root's may be written to at the end, too.
+        run.drop_privileges(["CAP_DAC_OVERRIDE"] if options.to else [])
         for notice in run.notices:
             _say(options, notice)
         programs = "1 program" if len(run.attached) == 1 else f"{len(run.attached)} programs"
@@ -106,13 +121,14 @@ def _run(
         losses = _Losses(run)
         try:
             count = None if options.count == COUNTED else options.count
-            for batch in run.batches(duration=options.duration, count=count, passed=lambda: _write(view.finish())):
+            for batch in run.batches(duration=options.duration, count=count, passed=output.passed):
                 follow_clock(names)
-                _write(view.render(batch.schema, batch.rows()))
+                output.write(batch)
                 for line in losses.lines():
                     _say(options, line)
-            _write(view.finish())
-        except BrokenPipeError:
+            summary = run.summary()
+            output.finish({name: getattr(summary, name) for name in summary.__slots__})
+        except OSError:  # nobody reads any more, or the disk is full
             _summarize(run, options)
             raise
         # Before the links go, which takes the kernel a while.
@@ -138,9 +154,31 @@ class _Losses:
         self._told, self._since = lost, now
 
 
-def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+def _schemas(spec: Spec, tables: Mapping[str, Schema]) -> list[tuple[str, Schema]]:
+    """What records there are, each with what it comes from."""
+    schemas = [(name, schema) for name, event in spec.events.items() for schema in event.schemas]
+    if spec.prints:
+        from skep.stream.printk import SCHEMA
+
+        schemas.append(("printk", SCHEMA))
+    return [*schemas, *tables.items()]
+
+
+def _about(source: str, command: Sequence[str]) -> dict[str, Any]:
+    """What a recording says of the run."""
+    from importlib.metadata import version
+
+    machine = os.uname()
+    return {
+        "skep": version("skep"),
+        "program": source,
+        "arguments": sys.argv[1:],
+        "command": list(command),
+        "host": machine.nodename,
+        "kernel": f"{machine.release} {machine.version}",
+        "architecture": machine.machine,
+        "started": time.time(),
+    }
 
 
 def _summarize(run: Run, options: Namespace) -> None:
@@ -227,18 +265,6 @@ def _fill(spec: Spec, assignments: Sequence[str]) -> Fill:
     return read_fill(spec, assignments)
 
 
-def _joined(arguments: Sequence[str]) -> list[str]:
-    """The arguments, values that begin with a - joined to their options: argparse would take them for options."""
-    given = list(arguments)
-    for position in range(len(given) - 1, 0, -1):
-        option, value = given[position - 1 : position + 1]
-        if "--" in given[:position]:
-            continue
-        if option in {"--fields", "--sort"} and value[:1] == "-" and value[1:2] not in {"", "-"}:
-            given[position - 1 : position + 1] = [f"{option}={value}"]
-    return given
-
-
 def _split(arguments: Sequence[str], separator: str) -> tuple[list[str], list[str]]:
     given = list(arguments)
     if separator not in given:
@@ -290,43 +316,6 @@ def _catch_signals(stop: Stop) -> None:
         # What was ignored when skep started (nohup, a background job) stays ignored.
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, end)
-
-
-def _view(spec: Spec, options: Namespace, names: Names, tables: Mapping[str, Schema]) -> View:
-    schemas = [schema for event in spec.events.values() for schema in event.schemas]
-    if spec.prints:
-        from skep.stream.printk import SCHEMA
-
-        schemas.append(SCHEMA)
-    schemas += tables.values()
-    width = os.get_terminal_size(1).columns if os.isatty(1) else None
-
-    def shown() -> View:
-        view = OUTPUTS[options.output](names, width, len(schemas) > 1)
-        if not tables or options.output != "table":
-            return view
-        from skep.view.slots import Slots
-
-        samples = {schema: spec.maps[name].note.object("sample") for name, schema in tables.items()}
-        return Slots(view, names, samples, width)
-
-    return selected(
-        shown,
-        names,
-        schemas,
-        filter=options.filter,
-        fields=options.fields,
-        sort=options.sort,
-        limit=options.limit,
-        group_by=options.group_by,
-        sums=options.sum,
-        count=options.count == COUNTED,
-        hist=options.hist,
-        hist_linear=options.hist_linear,
-        drawn=options.output == "table",
-        rounds=bool(tables),
-        width=width,
-    )
 
 
 def _say(options: Namespace, text: str) -> None:

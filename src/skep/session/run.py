@@ -291,13 +291,16 @@ class Run(Held):
         """The names of the attached programs."""
         return list(self._links) if self._links is not None else []
 
-    def drop_privileges(self) -> None:
+    def drop_privileges(self, also: Sequence[str] = ()) -> None:
         """Gives up, for the whole process and for good, the capabilities that this run needs no more.
 
         What stays: to read maps, and what lazy imports and names are read from; to end the command, which may have
         become another user; to take filters from interfaces; to remove the trace instance.
+
+        Args:
+            also: capabilities that are needed for something else.
         """
-        keep = ["CAP_BPF", "CAP_DAC_READ_SEARCH"]
+        keep = ["CAP_BPF", "CAP_DAC_READ_SEARCH", *also]
         if self._command is not None:
             keep.append("CAP_KILL")
         if any(self.spec.programs[name].hook.on_network for name in self.attached):

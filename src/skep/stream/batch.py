@@ -10,7 +10,7 @@ from skep._native import ffi, lib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     import numpy as np
@@ -223,18 +223,22 @@ class Batch:
         lib.skep_gather(self.records(), ffi.NULL, self.count, ffi.from_buffer(whole), ffi.NULL, size)
         return whole
 
-    def to_arrow(self) -> pa.Table:
+    def to_arrow(self, clocks: Mapping[str, int] | None = None) -> pa.Table:
         """The records as an Arrow table, one column a field. Imports pyarrow.
 
         Texts are dictionary-encoded, moments are timestamps in UTC (null where they are zero), spans of time durations,
         addresses of the network bytes in network order; structs and arrays keep their shape. What no Arrow type holds
         stays what it is in rows.
+
+        Args:
+            clocks: nanoseconds from each of the kernel's clocks to the Unix epoch, by the meaning that its moments
+                have; None: as they are now.
         """
         from skep.base.arrow import texts_to_arrow, to_table
-        from skep.kernel.clocks import clocks
+        from skep.kernel.clocks import clocks as running
 
         if not self.schema.is_raw:
-            return to_table(self.schema, self.array, clocks())
+            return to_table(self.schema, self.array, running() if clocks is None else clocks)
         import pyarrow as pa
 
         records = [bytes(self._record(index)) for index in range(self.count)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 __all__ = ["Names"]
 
@@ -45,3 +46,36 @@ class Names:
         self.users = users or {}
         self.groups = groups or {}
         self.architecture = architecture
+
+    @property
+    def clocks(self) -> dict[str, int]:
+        """Nanoseconds from each of the kernel's clocks to the Unix epoch, by the meaning that its moments have."""
+        return {"time_monotonic": self.monotonic, "time_boot": self.boot, "time_tai": self.tai}
+
+    def set(self, other: Names) -> None:
+        """Takes over what another knows: views keep the names that they were made with."""
+        for name in self.__slots__:
+            setattr(self, name, getattr(other, name))
+
+    def plain(self) -> dict[str, Any]:
+        """What is known, as JSON takes it."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Any]) -> Names:
+        """What was made plain.
+
+        Args:
+            data: as `plain` gives it, or anything else.
+
+        Raises:
+            ValueError, KeyError, TypeError, AttributeError, OverflowError: it is something else.
+        """
+        names = cls(architecture=str(data["architecture"]))
+        for number in ("monotonic", "boot", "tai", "utc_offset"):
+            value = int(data[number])
+            value.to_bytes(8, "big", signed=True)  # moments are reckoned in 64 bits
+            setattr(names, number, value)
+        for table in ("users", "groups"):
+            setattr(names, table, {int(key): str(name) for key, name in data[table].items()})
+        return names

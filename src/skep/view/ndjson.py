@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from skep.base.schema import Field, Schema, Type
     from skep.stream.names import Names
 
-__all__ = ["Keys", "Ndjson"]
+__all__ = ["Keys", "Ndjson", "writer_of"]
 
 # Of the years 1 to 9999, in seconds since the epoch: what ISO 8601 writes without agreement between the parties.
 _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
@@ -160,7 +160,7 @@ def _objects(
     def own(field: Field) -> Callable[[Any], str] | None:
         # `%s` writes a number.
         is_number = field.type.kind in {"int", "enum", "pointer"}
-        return None if is_number else _value(field.type, field.meaning, names)
+        return None if is_number else writer_of(field.type, field.meaning, names)
 
     keys = Keys(fields, names, own, lambda write: write)
     parts = [label] if label else []
@@ -175,7 +175,14 @@ def _object(fields: tuple[Field, ...], names: Names) -> Callable[[Any], str]:
     return lambda row: next(write((row,)))
 
 
-def _value(held: Type, meaning: str | None, names: Names) -> Callable[[Any], str]:
+def writer_of(held: Type, meaning: str | None, names: Names) -> Callable[[Any], str]:
+    """What writes values of a type as JSON.
+
+    Args:
+        held: the type.
+        meaning: what they stand for, or None.
+        names: resolved names of the run.
+    """
     if held.kind == "text":
         return _quote
     if meaning in {"comm", "text"} and applies(held, meaning):
@@ -188,7 +195,7 @@ def _value(held: Type, meaning: str | None, names: Names) -> Callable[[Any], str
         case "struct" | "union":
             return _object(held.fields, names)
         case "array" if held.element is not None:
-            element = _value(held.element, None, names)
+            element = writer_of(held.element, None, names)
             return lambda value: f"[{', '.join(map(element, value))}]"
         case _:  # a number; or bytes, which is also what an unusual size of something else comes as
             return lambda value: f'"{value.hex()}"' if isinstance(value, bytes) else str(value)

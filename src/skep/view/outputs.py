@@ -41,8 +41,15 @@ def _json(names: Names, width: int | None, labelled: bool) -> View:  # noqa: ARG
     return Ndjson(names, labelled=labelled)
 
 
+def _csv(names: Names, width: int | None, labelled: bool) -> View:  # noqa: ARG001, FBT001
+    from skep.view.csv import Csv
+
+    return Csv(names)
+
+
 OUTPUTS: dict[str, Callable[[Names, int | None, bool], View]] = {
     "table": _table,
     "json": _json,
+    "csv": _csv,
 }
 """Word -> what makes the view: of the run's names, the terminal's width, and whether the run has several schemas."""

@@ -1,0 +1,302 @@
+"""What the verbs that show records share: the options of views, and where what they show goes.
+
+Text goes to a view (`skep.view`), columns to a recorder (`skep.stream.recorder`): to standard output, or to a file.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from skep.base.errors import UnsupportedError, UsageError
+from skep.cli.parser import positive
+from skep.view.outputs import OUTPUTS
+from skep.view.selection import selected
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Action, Namespace
+    from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+    from typing import Any, BinaryIO, Protocol, Self
+
+    from skep.base.destination import Destination
+    from skep.base.schema import Schema
+    from skep.stream.batch import Batch
+    from skep.stream.names import Names
+    from skep.view.outputs import View
+
+    class Output(Protocol):
+        """Where the records of a run go: a context manager."""
+
+        def __enter__(self) -> Self: ...
+        def __exit__(
+            self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        ) -> None: ...
+
+        def write(self, batch: Batch) -> None:
+            """Takes records."""
+
+        def passed(self) -> None:
+            """An interval has passed."""
+
+        def finish(self, account: Mapping[str, Any]) -> None:
+            """The run is over."""
+
+
+__all__ = ["COLUMNS", "add_options", "joined", "output_of"]
+
+COLUMNS = ("arrow", "parquet")
+"""The outputs that keep records whole, in columns: `skep replay` reads them."""
+
+_SUFFIXES = {"parquet": "parquet", "arrow": "arrow", "arrows": "arrow", "csv": "csv", "json": "json", "ndjson": "json"}
+_SUFFIXES |= {"jsonl": "json", "txt": "table"}
+
+
+def add_options(add: Callable[..., Action]) -> list[Action]:
+    """The options that say how records are shown.
+
+    Args:
+        add: of the parser: `add_argument`.
+    """
+    return [
+        add(
+            "-o", "--output", choices=[*OUTPUTS, *COLUMNS], help="how to show events (default: table, or as FILE ends)"
+        ),
+        add("--to", metavar="FILE", help="put them into a file, which is there once it is whole; FILE.part until then"),
+        add(
+            "--filter",
+            default="",
+            metavar="EXPRESSION",
+            help="show these only: 'pid == 3 and comm =~ \"py.*\" and ret < 0'",
+        ),
+        add("--fields", default="", metavar="A,B", help="show these fields, in this order; -A shows all but A"),
+        add("--sort", default="", metavar="FIELD", help="show them at the end, in this order; -FIELD: largest first"),
+        add(
+            "--group-by", default="", metavar="A,B", help="count the records that have these fields in common, together"
+        ),
+        add("--sum", default="", metavar="FIELD", help="add up a field, or several: of each group, or of all records"),
+        add("--hist", default="", metavar="FIELD", help="draw how a number is distributed, in ranges that double"),
+        add("--hist-linear", default="", metavar="FIELD:STEP", help="the same, in ranges that are STEP wide"),
+        add("--limit", type=positive, metavar="N", help="show no more than the first N"),
+    ]
+
+
+def joined(arguments: Sequence[str]) -> list[str]:
+    """The arguments, values that begin with a - joined to their options: argparse would take them for options.
+
+    Args:
+        arguments: of the command line.
+    """
+    given = list(arguments)
+    for position in range(len(given) - 1, 0, -1):
+        option, value = given[position - 1 : position + 1]
+        if "--" in given[:position]:
+            continue
+        if option in {"--fields", "--sort"} and value[:1] == "-" and value[1:2] not in {"", "-"}:
+            given[position - 1 : position + 1] = [f"{option}={value}"]
+    return given
+
+
+def output_of(
+    options: Namespace,
+    names: Names,
+    schemas: Sequence[tuple[str, Schema]],
+    samples: Mapping[Schema, Mapping[str, Any]],
+    about: Mapping[str, Any],
+    *,
+    count: bool,
+) -> Output:
+    """Where records go, as the options say.
+
+    Args:
+        options: those of `add_options`, read.
+        names: resolved names of the run.
+        schemas: those of the run, each with what it comes from.
+        samples: the annotations ``@sample`` of maps, by the schemas of their entries; empty for those without.
+        about: what a recording says of the run.
+        count: whether the records are to be counted.
+
+    Raises:
+        UsageError: what is asked of the records does not go together, or the file cannot be written.
+        UnsupportedError: pyarrow is missing.
+    """
+    kind = options.output or _kind(options.to)
+    if kind in COLUMNS:
+        if any((options.fields, options.sort, options.group_by, options.sum, options.hist, options.hist_linear, count)):
+            raise UsageError(
+                f"-o {kind} keeps records whole: of what chooses and counts it takes --filter alone",
+                remedy="Choose and count what was recorded: skep replay FILE, skep query FILE.",
+            )
+        return _Columns(
+            kind, _destination(options.to, kind), options.filter, options.limit, (names, schemas, about, samples)
+        )
+    width = os.get_terminal_size(1).columns if os.isatty(1) and not options.to else None
+    known = [schema for _, schema in schemas]
+
+    def shown() -> View:
+        view = OUTPUTS[kind](names, width, len(known) > 1)
+        if not samples or kind != "table":
+            return view
+        from skep.view.slots import Slots
+
+        return Slots(view, names, samples, width)
+
+    view = selected(
+        shown,
+        names,
+        known,
+        filter=options.filter,
+        fields=options.fields,
+        sort=options.sort,
+        limit=options.limit,
+        group_by=options.group_by,
+        sums=options.sum,
+        count=count,
+        hist=options.hist,
+        hist_linear=options.hist_linear,
+        drawn=kind == "table",
+        rounds=bool(samples),
+        width=width,
+    )
+    return _Text(view, _destination(options.to, kind))
+
+
+def _kind(path: str | None) -> str:
+    if path is None:
+        return "table"
+    suffix = os.path.basename(path).rpartition(".")[2].lower()
+    if suffix not in _SUFFIXES:
+        raise UsageError(
+            f"--to {path}: its name does not tell how to write it",
+            remedy=f"Say it with -o, or end the name in one of: {', '.join(f'.{each}' for each in _SUFFIXES)}.",
+        )
+    return _SUFFIXES[suffix]
+
+
+def _destination(path: str | None, kind: str) -> Destination | None:
+    if path is None:
+        if kind in COLUMNS and os.isatty(1):
+            raise UsageError(f"-o {kind} is not for a terminal", remedy="Put it into a file: --to FILE.")
+        return None
+    from skep.base.destination import Destination
+
+    return Destination(path)
+
+
+class _Text:
+    """Records as a view writes them."""
+
+    def __init__(self, view: View, destination: Destination | None) -> None:
+        self._view = view
+        self._destination = destination
+
+    def __enter__(self) -> Self:
+        return self
+
+    def _put(self, text: str) -> None:
+        if self._destination is None:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        elif text:
+            self._destination.file.write(text.encode("utf-8", "backslashreplace"))
+            self._destination.file.flush()
+            self._destination.keep = True
+
+    def write(self, batch: Batch) -> None:
+        self._put(self._view.render(batch.schema, batch.rows()))
+
+    def passed(self) -> None:
+        self._put(self._view.finish())
+
+    def finish(self, account: Mapping[str, Any]) -> None:  # noqa: ARG002 - text has no place for it
+        self.passed()
+        if self._destination is not None:
+            self._destination.commit()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._destination is not None:
+            self._destination.__exit__(kind, error, traceback)
+
+
+class _Columns:
+    """Records whole, as Arrow or Parquet."""
+
+    def __init__(
+        self, kind: str, destination: Destination | None, wanted: str, limit: int | None, about: tuple[Any, ...]
+    ) -> None:
+        names, schemas, told, samples = about
+        self._kind = kind
+        self._destination = destination
+        self._left = limit
+        self._names = names
+        try:
+            from skep.stream.recorder import Recorder
+        except ImportError:
+            self.__exit__(None, None, None)
+            from skep.stream.recording import NO_ARROW
+
+            raise UnsupportedError(f"-o {kind} needs pyarrow and NumPy", remedy=NO_ARROW) from None
+        self._filter = None
+        if wanted:
+            from skep.view.fields import require
+            from skep.view.filter import Filter
+
+            self._filter = Filter(wanted)
+            require(self._filter.fields, [schema for _, schema in schemas], "--filter")
+        self._journal = self._sink()
+        self._recorder = Recorder(self._journal, schemas, names, told, samples)
+
+    def _sink(self) -> BinaryIO:
+        if self._destination is not None:
+            return self._destination.file
+        if self._kind == "arrow":
+            return sys.stdout.buffer
+        # Parquet is made at the end.
+        from tempfile import TemporaryFile
+
+        return TemporaryFile()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, batch: Batch) -> None:
+        if self._filter is not None:
+            test = self._filter.test(batch.schema, self._names)
+            if test is None:
+                return
+            batch = batch.select([index for index, row in enumerate(batch.rows()) if test(row)])
+        if self._left is not None:
+            batch = batch if batch.count <= self._left else batch.part(0, self._left)
+            self._left -= batch.count
+        self._recorder.write(batch)
+        if self._destination is not None and batch.count:
+            self._destination.keep = True
+
+    def passed(self) -> None:
+        self._recorder.passed()
+
+    def finish(self, account: Mapping[str, Any]) -> None:
+        from skep.stream.recorder import to_parquet
+
+        end = self._recorder.finish(account)
+        if self._kind == "arrow":
+            if self._destination is not None:
+                self._destination.commit()
+            return
+        self._journal.seek(0)
+        if self._destination is None:
+            to_parquet(self._journal, sys.stdout.buffer, end)
+            sys.stdout.buffer.flush()
+            return
+        with self._destination.second() as made:
+            to_parquet(self._journal, made, end)
+            self._destination.commit(made)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._destination is not None:
+            self._destination.__exit__(kind, error, traceback)
