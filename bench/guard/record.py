@@ -28,10 +28,11 @@ Runs = dict[str, dict[int, list[int]]]
 
 
 def record(seed: int, folder: Path, runs: int, stand_ins: int) -> Runs:
-    """Program -> run -> its system calls, as `skep run` saw them."""
+    """Program -> run -> its system calls, as `skep run behaviour` saw them."""
     log = folder / "log"
     workloads = [str(HERE / "workloads.py"), str(seed), str(runs), str(stand_ins), str(log)]
-    skep = [str(Path(sys.executable).with_name("skep")), "run", str(HERE / "syscalls.bpf.c"), "--as-root", "-o", "json"]
+    skep = [str(Path(sys.executable).with_name("skep")), "run", "behaviour", "--as-root", "-o", "json"]
+    skep += ["--map", f"events.max_entries={64 << 20}", "--fields", "ts,pid,tid,ppid,syscall"]
     with open(folder / "events", "wb") as events:
         command = [*skep, "--", sys.executable, *workloads]
         finished = subprocess.run(command, check=False, stdout=events, stderr=subprocess.PIPE)
@@ -65,7 +66,7 @@ def _runs(events: Path, log: Path) -> Runs:
 def _calls(events: Path) -> list[tuple[int, int, int, int, int]]:
     with open(events, encoding="ascii") as lines:
         rows = (json.loads(line) for line in lines)
-        return [(row["ts"], row["pid"], row["tid"], row["parent"], row["syscall"]) for row in rows]
+        return [(row["ts"], row["pid"], row["tid"], row["ppid"], row["syscall"]) for row in rows]
 
 
 def splice(pick: random.Random, run: list[int], donor: list[int], *, end: bool) -> list[int]:

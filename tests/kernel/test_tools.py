@@ -42,6 +42,35 @@ def test_hello_is_silent_about_others(run):
     assert run("hello", "--pid-filter", "1", "--", "sh", "-c", "echo hello") == []
 
 
+TALK = "import socket; s = socket.socket(); s.connect_ex(('127.0.0.1', 9)); s.connect_ex(('127.0.0.1', 9))"
+
+
+def test_behaviour_shows_calls_with_what_they_were_for(run):
+    script = f'test -e /etc/nothing; "{sys.executable}" -S -c "{TALK}"; exit 3'
+
+    events = run("behaviour", "--", "sh", "-c", script)
+
+    shell = [event for event in events if event["pid"] == event["tid"] and event["depth"] == 0]
+    child = [event for event in events if event["depth"] == 1]
+    assert {event["ppid"] for event in child} == {shell[0]["pid"]}
+    assert shell[-1]["syscall_name"] == "exit_group"
+    missing = [event for event in shell if event["path"] == "/etc/nothing"]
+    assert [event["ret_name"] for event in missing] == ["ENOENT"]
+    executed = [event for event in events if event["child"]]
+    assert [event["syscall_name"] for event in executed] == ["execve", "execve"]
+    assert os.path.samefile(executed[1]["child"], sys.executable)
+    assert [event["arguments"] for event in child if event["syscall_name"] == "socket"] == ["2 1"]
+    peers = [(event["peer"], event["ret"] < 0) for event in child if event["syscall_name"] == "connect"]
+    assert peers == [("127.0.0.1:9", True)] * 2
+    for thread in (shell, child):
+        assert [event["ts"] for event in thread] == sorted(event["ts"] for event in thread)
+        assert not any(event["lost"] or event["compat"] for event in thread)
+
+
+def test_behaviour_is_silent_about_others(run):
+    assert run("behaviour", "--pid-target", "1", "--", "sh", "-c", "true") == []
+
+
 def test_opensnoop_shows_a_file_that_is_opened(run, tmp_path):
     path = tmp_path / "opened"
     path.write_text("x")

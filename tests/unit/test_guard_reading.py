@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import skep
 from skep.base.abi.syscalls import syscalls
 from skep.base.errors import SkepError, SourceNotFoundError, UsageError
 from skep.guard.behaviour import BEHAVIOUR, UNKNOWN, call_name, encode
@@ -16,6 +17,7 @@ from skep.guard.paths import general_path, role_of
 from skep.guard.profile import learn
 from skep.guard.reading import ARCHITECTURES, read_folder, read_run, read_runs
 from skep.guard.store import load, save
+from skep.session.api import tool_folder
 
 
 def write(path, text):
@@ -162,6 +164,7 @@ def test_events_become_threads_items_and_holes(tmp_path):
         "{",
         "[" * 100_000,
         '{"lost": true}',
+        '{"syscall": 1, "lost": -1}',
     ],
 )
 def test_an_event_that_is_none_is_refused_with_its_line(tmp_path, line):
@@ -248,9 +251,39 @@ def test_roles_have_no_numbers():
     assert role_of("kworker/3:1") == "kworker/*:*"
 
 
-def test_the_schema_of_behaviour_has_what_the_reader_takes():
-    names = {field.name for field in BEHAVIOUR.fields}
+def test_the_recorder_writes_what_the_guard_reads():
+    (stream,) = skep.open(f"{tool_folder('behaviour')}/behaviour.bpf.o").events.values()
+    (schema,) = stream.schemas
 
-    assert names == {"ts", "pid", "tid", "ret", "syscall", "depth", "comm", "arguments", "path", "peer", "child"}
-    assert sum(field.size for field in BEHAVIOUR.fields) == BEHAVIOUR.size
-    assert all(field.offset % min(field.size, 8) == 0 for field in BEHAVIOUR.fields)
+    assert (schema.name, schema.size) == (BEHAVIOUR.name, BEHAVIOUR.size)
+    assert [(field.name, field.offset, field.size, field.meaning) for field in schema.fields] == [
+        (field.name, field.offset, field.size, field.meaning) for field in BEHAVIOUR.fields
+    ]
+
+
+def test_an_event_knows_what_its_thread_lost(tmp_path):
+    text = lines(
+        {"tid": 7, "syscall": 1, "lost": 0},
+        {"tid": 8, "syscall": 1, "lost": 0},
+        {"lost": 2},
+        {"tid": 7, "syscall": 1, "lost": 3},
+        {"tid": 8, "syscall": 1, "lost": 0},
+    )
+
+    seven, eight = read_run(write(tmp_path / "events", text), "x86_64").traces
+
+    assert (listed(seven.lost), listed(eight.lost)) == ([0, 5], [0, 2])
+
+
+def test_calls_of_32_bit_programs_go_by_their_names(tmp_path):
+    events = [{"syscall": number, "compat": 1} for number in (5, 7, 9999)]  # open and waitpid of i386
+    path = write(tmp_path / "events", lines({"syscall": 2, "compat": 0}, *events))
+
+    codes = {
+        architecture: [int(code) for code in read_run(path, architecture).traces[0].calls]
+        for architecture in ARCHITECTURES
+    }
+
+    assert codes["x86_64"] == [3, 3, UNKNOWN, UNKNOWN]
+    assert codes["aarch64"] == [3, UNKNOWN, UNKNOWN, UNKNOWN]
+    assert codes["i386"] == [3, 6, 8, UNKNOWN]

@@ -1,5 +1,7 @@
 """What the guard reads: `BEHAVIOUR`, the record of one system call, and runs of a program as sequences of them.
 
+`skep run behaviour -o json` records them (src/skep/tools/behaviour).
+
 A call is a code of nine bits, so that seven of them fit into one 63-bit key: 0 stands before the first call of a
 thread, a call's number plus one for the call, and `UNKNOWN` for every number beyond. Where events were lost,
 `Trace.lost` says how many, and nothing that reaches across the hole is learned or judged.
@@ -25,17 +27,20 @@ BITS = 9
 UNKNOWN = (1 << BITS) - 1
 
 _FIELDS = (
-    ("ts", Type("int", 8, "u64"), "monotonic_ns"),
+    ("ts", Type("int", 8, "u64"), "time_monotonic"),
     ("pid", Type("int", 4, "u32"), "pid"),
     ("tid", Type("int", 4, "u32"), "tid"),
-    ("ret", Type("int", 8, "s64", signed=True), "ret"),
-    ("syscall", Type("int", 4, "u32"), None),
-    ("depth", Type("int", 4, "u32"), None),  # of the calling process below the program that is guarded
+    ("ret", Type("int", 8, "s64", signed=True), "result"),
+    ("syscall", Type("int", 4, "u32"), "syscall"),
+    ("ppid", Type("int", 4, "u32"), "ppid"),
+    ("lost", Type("int", 4, "u32"), None),  # events of this thread that are missing before this one
+    ("depth", Type("int", 2, "u16"), None),  # of the calling process below the program that is guarded
+    ("compat", Type("int", 2, "u16"), None),  # 1: a call of a 32-bit program, whose numbers are others
     ("comm", Type("text", 16, "char[16]", count=16), "comm"),  # the thread's role, once its numbers are taken out
-    ("arguments", Type("text", 32, "char[32]", count=32), None),  # the class of the arguments: flags, family, request
-    ("path", Type("text", 256, "char[256]", count=256), None),
-    ("peer", Type("text", 64, "char[64]", count=64), None),  # address and port
-    ("child", Type("text", 256, "char[256]", count=256), None),  # the executable that was started
+    ("arguments", Type("text", 32, "char[32]", count=32), "text"),  # the class of the arguments: flags, family, request
+    ("path", Type("text", 256, "char[256]", count=256), "text"),
+    ("peer", Type("text", 64, "char[64]", count=64), "text"),  # address and port
+    ("child", Type("text", 256, "char[256]", count=256), "text"),  # the executable that was started
 )
 
 

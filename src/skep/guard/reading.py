@@ -10,6 +10,7 @@ import json
 import os
 from collections import defaultdict
 from contextlib import suppress
+from functools import cache
 
 import numpy as np
 
@@ -31,7 +32,7 @@ ARCHITECTURES = ("x86_64", "i386", "aarch64")
 _LONGEST_NUMBER = 10
 # No number of the kernel is larger.
 _MOST = 1 << 63
-_TYPES: dict[str, type] = dict.fromkeys(("ts", "tid", "ret", "depth"), int)
+_TYPES: dict[str, type] = dict.fromkeys(("syscall", "ts", "tid", "ret", "lost", "depth", "compat"), int)
 _TYPES |= dict.fromkeys(("comm", "arguments", "path", "peer", "child"), str)
 
 
@@ -124,6 +125,7 @@ def _code(path: str, word: bytes, architecture: str) -> int:
     raise UsageError(f"{path}: {name} is no system call of {architecture}", remedy=remedy)
 
 
+@cache
 def _numbers(architecture: str) -> dict[str, int]:
     return {name: number for number, name in syscalls(architecture).items()}
 
@@ -139,9 +141,9 @@ def _events(path: str, data: bytes, architecture: str) -> list[Trace]:
         if "syscall" not in event:
             lost += event["lost"]
             continue
-        # Whose events they were, nobody knows: the hole is in every thread.
+        # Whose events they were, nobody knows: the hole is in every thread. An event's own `lost` is of its thread.
         thread = event.get("tid", 0)
-        threads[thread].append((event, lost - missing.get(thread, 0)))
+        threads[thread].append((event, lost - missing.get(thread, 0) + event.get("lost", 0)))
         missing[thread] = lost
     return [_thread(events, architecture) for events in threads.values()]
 
@@ -150,16 +152,25 @@ def _event(place: str, line: bytes) -> dict[str, Any]:
     event: Any = None
     with suppress(ValueError, RecursionError):
         event = json.loads(line)
-    known = isinstance(event, dict) and (
-        ("syscall" in event and type(event["syscall"]) is int)
-        or (type(event.get("lost")) is int and 0 <= event["lost"] < _MOST and "syscall" not in event)
-    )
-    if not known or not all(_fits(event[name], kind) for name, kind in _TYPES.items() if name in event):
+    known = isinstance(event, dict) and ("syscall" in event or "lost" in event)
+    if (
+        not known
+        or not all(_fits(event[name], kind) for name, kind in _TYPES.items() if name in event)
+        or (event.get("lost", 0) < 0)
+    ):
         raise UsageError(
             f"{place}: no behaviour event",
             remedy='It is an object such as {"tid": 7, "syscall": 257, "path": "/etc/hosts"}; a hole is {"lost": 3}.',
         )
     return {name: _text(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _event_code(event: dict[str, Any], architecture: str) -> int:
+    if event.get("compat") and architecture != "i386":
+        # A 32-bit program: what it calls goes by its name. Names of 32-bit arm are not known.
+        name = syscalls("i386").get(event["syscall"], "") if architecture == "x86_64" else ""
+        return encode(_numbers(architecture).get(name, -1))
+    return encode(event["syscall"])
 
 
 def _fits(value: object, kind: type) -> bool:
@@ -168,7 +179,7 @@ def _fits(value: object, kind: type) -> bool:
 
 def _thread(events: list[tuple[dict[str, Any], int]], architecture: str) -> Trace:
     rows = [event for event, _ in events]
-    codes = [encode(row["syscall"]) for row in rows]
+    codes = [_event_code(row, architecture) for row in rows]
     items = []
     for position, row in enumerate(rows):
         name = call_name(codes[position], architecture)
