@@ -133,12 +133,28 @@ def test_the_tail_counts_what_is_at_least_as_large(values, value):
     tail = Tail(np.array(values), step=0.1)
     as_large = sum(other >= value for other in values)
 
-    rare = float(tail.rarity(np.array([value]))[0])
+    probability = math.exp(-float(tail.rarity(np.array([value]))[0]))
 
-    if as_large or value == max(values):
-        assert rare == pytest.approx(-math.log((as_large + 1) / (len(values) + 1)))
+    if value <= max(values):
+        assert as_large - 1e-6 <= probability * (len(values) + 1) <= as_large + 1 + 1e-6
     else:
-        assert rare >= math.log(len(values) + 1)
+        assert probability <= 1 / (len(values) + 1) + 1e-9
+
+
+def test_of_two_values_beyond_the_smallest_the_larger_is_the_rarer():
+    values = np.round(np.random.default_rng(4).exponential(1.0, 300), 1)
+    asked = np.linspace(0.01, 9, 2000)
+
+    for tail in (Tail(values, step=0.1), Tail(values, step=0.1).thinned(), Tail(np.zeros(300), step=0.1)):
+        assert (np.diff(tail.rarity(asked)) > 0).all()
+
+
+def test_probabilities_of_new_values_are_uniform():
+    pick = np.random.default_rng(5)
+    rare = np.concatenate([Tail(pick.normal(size=99), step=0.01).rarity(pick.normal(size=99)) for _ in range(200)])
+
+    for asked in (0.5, 0.1, 0.02, 0.01):
+        assert (rare >= -math.log(asked)).mean() == pytest.approx(asked, rel=0.15)
 
 
 def test_the_tail_of_an_exponential_distribution_goes_on_as_it_should():

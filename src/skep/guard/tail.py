@@ -1,4 +1,10 @@
-"""How rare a value is: the share of held-out values at least as large, and beyond them an exponential tail."""
+"""How rare a value is: the share of held-out values at least as large, and beyond them an exponential tail.
+
+A new value falls between any two neighbours of n held-out ones with the same probability, 1 / (n + 1). Where between
+them decides too: the logarithm of the share goes straight from one to the other, so that of two values the larger one
+is the rarer. Without that, all that lie between the largest two of some hundred values would be alike, attacks and
+false alarms.
+"""
 
 from __future__ import annotations
 
@@ -46,24 +52,28 @@ class Tail:
     def rarity(self, values: Array) -> Array:
         """-log of the probability that a normal value is at least as large.
 
-        With n held-out values, of which k are as large: (k + 1) / (n + 1). Beyond the largest the probability falls
-        exponentially, at the rate of the upper ones: as many as the square root of n.
+        With n held-out values, of which k are as large: from (k + 1) / (n + 1) down to k / (n + 1). Beyond the largest
+        it falls exponentially, at the rate of the upper ones: as many as the square root of n.
         """
         given = np.asarray(values, np.float64)
         if not len(self.values):
             return np.zeros(len(given))
-        above = self._above[np.searchsorted(self.values, given)]
-        excess = np.maximum(given - self.values[-1], 0)
-        rare: Array = np.log((self.total + 1) / (above + 1)) + excess / self._scale
+        place = np.searchsorted(self.values, given)
+        upper = self.values[np.minimum(place, len(self.values) - 1)]
+        rare = _between(self.total + 1, self._above[place], given, self.values[np.maximum(place - 1, 0)], upper)
+        rare += np.maximum(given - self.values[-1], 0) / self._scale
         return np.where(np.isfinite(given), rare, 0.0)
 
     def own_rarity(self, values: Array) -> Array:
         """The same for the values that it is made of, each judged by the others; as long as none is thinned out."""
         heard = np.isfinite(values)
-        if len(self.values) < 2:
+        most = len(self.values) - 1
+        if most < 1:
             return np.zeros(len(values))
-        above = self._above[np.searchsorted(self.values, values)]
-        rare: Array = np.log(self.total / np.maximum(above, 1))
+        place = np.minimum(np.searchsorted(self.values, values), most)
+        # Without the value itself the next one is its upper neighbour: it may be equal.
+        upper = self.values[np.minimum(place + 1, most)]
+        rare = _between(self.total, self._above[place] - 1, values, self.values[np.maximum(place - 1, 0)], upper)
         largest = heard & (values > self.values[-2])
         scale = _mean_excess(self.values[:-1], self._above[1:-1], self.step)
         rare[largest] += (values[largest] - self.values[-2]) / scale
@@ -83,6 +93,14 @@ class Tail:
     def __add__(self, other: Tail) -> Tail:
         values, weights = np.append(self.values, other.values), np.append(self.weights, other.weights)
         return Tail(values, weights, step=self.step).thinned()
+
+
+def _between(total: float, above: Array, values: Array, lower: Array, upper: Array) -> Array:
+    """The rarity of values by how many are above, and by where they lie between their neighbours."""
+    gap = upper - lower
+    way = np.where(gap > 0, (values - lower) / np.where(gap > 0, gap, 1), 0)
+    rare: Array = np.log(total / (above + 1)) + way.clip(0, 1) * np.log((above + 1) / np.maximum(above, 1))
+    return rare
 
 
 def _mean_excess(values: Array, above: Array, step: float) -> float:
