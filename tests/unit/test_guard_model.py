@@ -272,3 +272,18 @@ def test_the_nearest_run_is_that_with_the_most_similar_mix():
     assert mixes.apart()[1] > mixes.apart()[0] == pytest.approx(mixes.apart()[2], abs=1e-6)
     # Calls that none of them makes set a run apart.
     assert mixes.nearest(Run("foreign", [trace([1] * 50 + [9] * 50)]))[0] > 0.3
+
+
+def test_of_very_many_runs_each_is_as_far_from_the_others_as_a_new_one_would_be():
+    pick = np.random.default_rng(6)
+    runs = [Run(str(number), [trace(pick.integers(1, 40, 30))]) for number in range(1300)]
+
+    mixes = Mixes.of(runs)
+    apart, kept = mixes.apart(), mixes.thinned()
+
+    assert len(kept.names) == 1000
+    for number, run in enumerate(runs):
+        if str(number) not in kept.names:
+            assert apart[number] == pytest.approx(kept.nearest(run)[0], abs=1e-6)
+    # None is its own neighbour.
+    assert apart.min() > 0.01

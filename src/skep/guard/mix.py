@@ -51,20 +51,23 @@ class Mixes:
         return cls([run.name for run in runs], np.array([_count(run) for run in runs]))
 
     def apart(self) -> Array:
-        """How far each run is from the nearest other one."""
-        nearest = np.zeros(len(self._vectors), np.float32)
+        """How far each run is from the nearest other one of those that `thinned` keeps: new runs are judged by these."""
+        kept, others = _evenly(len(self.names)), self.thinned()
+        vectors = others._vector(self.counts)
+        nearest = np.zeros(len(vectors), np.float32)
         for start in range(0, len(nearest), _AT_ONCE):
-            alike = self._vectors[start : start + _AT_ONCE] @ self._vectors.T
-            alike[np.arange(len(alike)), np.arange(start, start + len(alike))] = 0
-            nearest[start : start + _AT_ONCE] = 1 - alike.max(1)
+            alike = vectors[start : start + _AT_ONCE] @ others._vectors.T
+            run = np.arange(start, start + len(alike))
+            place = np.minimum(np.searchsorted(kept, run), len(kept) - 1)
+            own = np.flatnonzero(kept[place] == run)
+            alike[own, place[own]] = 0
+            nearest[run] = 1 - alike.max(1)
         return nearest
 
     def thinned(self) -> Mixes:
         """The same, with a thousand runs at most, taken evenly: it does not matter which were recorded first."""
-        if len(self.names) <= _MOST:
-            return self
-        kept = np.linspace(0, len(self.names) - 1, _MOST).astype(np.int64)
-        return Mixes([self.names[index] for index in kept], self.counts[kept])
+        kept = _evenly(len(self.names))
+        return self if len(kept) == len(self.names) else Mixes([self.names[run] for run in kept], self.counts[kept])
 
     def nearest(self, run: Run) -> tuple[float, str]:
         """How far a run is from the nearest of these, and the name of that."""
@@ -79,6 +82,11 @@ class Mixes:
 
     def __add__(self, other: Mixes) -> Mixes:
         return Mixes(self.names + other.names, np.concatenate((self.counts, other.counts))).thinned()
+
+
+def _evenly(number: int) -> Array:
+    """Which of so many runs are kept."""
+    return np.linspace(0, number - 1, min(number, _MOST)).astype(np.int64)
 
 
 def _count(run: Run) -> Array:
