@@ -7,7 +7,7 @@
 A file holds the numbers of one run's system calls, thread by thread in the order of birth. In half of the attacks KIND
 is a stand-in of workloads.py: its last 40 to 400 calls (before them lies its interpreter's start). In the other half it
 is another of the ten programs: 100 to 400 calls from anywhere in it. What belongs where follows from the seed alone and
-was so before any model was made. Needs root, as `skep run` does, and some fifteen minutes on two CPUs.
+was so before any model was made. Needs root, as `skep run` does, and some twenty minutes on two CPUs.
 """
 
 from __future__ import annotations
@@ -24,22 +24,29 @@ from tempfile import TemporaryDirectory
 HERE = Path(__file__).parent
 # With 199 runs, one in a hundred is what two of them exceed: a threshold learned from fewer is decided by a single run.
 TRAIN, NORMAL, ATTACK, STAND_INS = 199, 150, 40, 40
+# One recording has no room for all of it: skep follows 16,384 tasks.
+PARTS = 4
 Runs = dict[str, dict[int, list[int]]]
 
 
-def record(seed: int, folder: Path, runs: int, stand_ins: int) -> Runs:
+def record(seed: int, runs: int, stand_ins: int) -> Runs:
     """Program -> run -> its system calls, as `skep run behaviour` saw them."""
-    log = folder / "log"
-    workloads = [str(HERE / "workloads.py"), str(seed), str(runs), str(stand_ins), str(log)]
+    found: Runs = defaultdict(dict)
     skep = [str(Path(sys.executable).with_name("skep")), "run", "behaviour", "--as-root", "-o", "json"]
     skep += ["--map", f"events.max_entries={64 << 20}", "--fields", "ts,pid,tid,ppid,syscall"]
-    with open(folder / "events", "wb") as events:
-        command = [*skep, "--", sys.executable, *workloads]
-        finished = subprocess.run(command, check=False, stdout=events, stderr=subprocess.PIPE)
-    said = finished.stderr.decode()
-    if finished.returncode or " 0 lost" not in said:
-        sys.exit(f"{said}\nrecord.py: the recording is not whole")
-    return _runs(folder / "events", log)
+    for part in range(PARTS):
+        with TemporaryDirectory() as folder:
+            log, events = Path(folder, "log"), Path(folder, "events")
+            workloads = [HERE / "workloads.py", seed, runs, stand_ins, part, PARTS, log]
+            with open(events, "wb") as file:
+                command = [*skep, "--", sys.executable, *map(str, workloads)]
+                finished = subprocess.run(command, check=False, stdout=file, stderr=subprocess.PIPE)
+            said = finished.stderr.decode()
+            if finished.returncode or ", 0 lost" not in said or "not followed" in said:
+                sys.exit(f"{said}\nrecord.py: the recording is not whole")
+            for name, numbered in _runs(events, log).items():
+                found[name] |= numbered
+    return found
 
 
 def _runs(events: Path, log: Path) -> Runs:
@@ -60,6 +67,8 @@ def _runs(events: Path, log: Path) -> Runs:
                 threads[tid].append(call)
             position += 1
         found[name][number] = [call for thread in threads.values() for call in thread]
+        if not found[name][number]:
+            sys.exit(f"record.py: no call of run {number} of {name} was seen")
     return found
 
 
@@ -89,8 +98,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int, default=12)
     options = parser.parse_args()
-    with TemporaryDirectory() as folder:
-        found = record(options.seed, Path(folder), TRAIN + NORMAL + ATTACK, STAND_INS)
+    found = record(options.seed, TRAIN + NORMAL + ATTACK, STAND_INS)
     stand_ins = sorted(name for name in found if len(found[name]) == STAND_INS)
     programs = sorted(set(found) - set(stand_ins))
     for program in programs:

@@ -1,5 +1,6 @@
-"""bench/guard/workloads.py SEED RUNS STAND_INS LOG: runs ten programs, and stand-ins for attacks, for record.py.
+"""bench/guard/workloads.py SEED RUNS STAND_INS PART PARTS LOG: runs ten programs, and stand-ins for attacks.
 
+For record.py, which asks for one of several parts, from 0, at a time.
 Every run differs: what is served, queried, compiled or packed is drawn from the seed. LOG gets a line a run, once it
 has ended: program, number, process id, and when it started and ended (nanoseconds, CLOCK_MONOTONIC). All happens in a
 folder of its own and on 127.0.0.1; what a stand-in attacks is that folder, a port that we listen on, and itself.
@@ -327,7 +328,7 @@ def run(command: Command, folder: Path) -> tuple[int, int]:
 
 def main() -> None:
     """Runs all, in an order drawn from the seed: no program is recorded on a quieter machine than another."""
-    seed, runs, stand_ins, log = sys.argv[1:]
+    seed, runs, stand_ins, part, parts, log = sys.argv[1:]
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Quiet)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     port = server.server_address[1]
@@ -336,7 +337,7 @@ def main() -> None:
     order += [(name, number) for name in STAND_INS for number in range(int(stand_ins))]
     random.Random(seed).shuffle(order)
     with open(log, "w", encoding="ascii") as lines, TemporaryDirectory() as base:
-        for name, number in order:
+        for name, number in order[int(part) :: int(parts)]:
             pick = random.Random(f"{seed} {name} {number}")
             folder = Path(base) / "work"
             folder.mkdir()

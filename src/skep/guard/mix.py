@@ -50,13 +50,17 @@ class Mixes:
         """Those of runs."""
         return cls([run.name for run in runs], np.array([_count(run) for run in runs]))
 
+    def alike(self, counts: Array) -> Array:
+        """The cosines of some runs, one row each, with all of these."""
+        cosines: Array = self._vector(counts) @ self._vectors.T
+        return cosines
+
     def apart(self) -> Array:
-        """How far each run is from the nearest other one of those that `thinned` keeps: new runs are judged by these."""
+        """How far each run is from the nearest other one that `thinned` keeps: new runs are judged by those."""
         kept, others = _evenly(len(self.names)), self.thinned()
-        vectors = others._vector(self.counts)
-        nearest = np.zeros(len(vectors), np.float32)
+        nearest = np.zeros(len(self.names), np.float32)
         for start in range(0, len(nearest), _AT_ONCE):
-            alike = vectors[start : start + _AT_ONCE] @ others._vectors.T
+            alike = others.alike(self.counts[start : start + _AT_ONCE])
             run = np.arange(start, start + len(alike))
             place = np.minimum(np.searchsorted(kept, run), len(kept) - 1)
             own = np.flatnonzero(kept[place] == run)
@@ -71,7 +75,7 @@ class Mixes:
 
     def nearest(self, run: Run) -> tuple[float, str]:
         """How far a run is from the nearest of these, and the name of that."""
-        alike = self._vectors @ self._vector(_count(run)[None])[0]
+        alike = self.alike(_count(run)[None])[0]
         best = int(alike.argmax())
         return float(1 - alike[best]), self.names[best]
 

@@ -32,7 +32,7 @@ class Tail:
         step: the smallest difference that means something; the tail falls no faster than by 1/e for each.
     """
 
-    __slots__ = ("_above", "_scale", "step", "values", "weights")
+    __slots__ = ("_above", "_line", "step", "values", "weights")
 
     def __init__(self, values: Array, weights: Array | None = None, *, step: float) -> None:
         given = np.asarray(values, np.float64)
@@ -42,7 +42,7 @@ class Tail:
         self.weights = np.ones(len(order)) if weights is None else np.asarray(weights, np.float64)[order]
         self.step = step
         self._above = np.append(np.cumsum(self.weights[::-1])[::-1], 0)
-        self._scale = _mean_excess(self.values, self._above, step)
+        self._line = _lines(self.values, self._above, step) if len(order) else None
 
     @property
     def total(self) -> float:
@@ -56,13 +56,11 @@ class Tail:
         it falls exponentially, at the rate of the upper ones: as many as the square root of n.
         """
         given = np.asarray(values, np.float64)
-        if not len(self.values):
+        if self._line is None:
             return np.zeros(len(given))
         place = np.searchsorted(self.values, given)
-        upper = self.values[np.minimum(place, len(self.values) - 1)]
-        rare = _between(self.total + 1, self._above[place], given, self.values[np.maximum(place - 1, 0)], upper)
-        rare += np.maximum(given - self.values[-1], 0) / self._scale
-        return np.where(np.isfinite(given), rare, 0.0)
+        start, base, slope = (column[place] for column in self._line)
+        return np.where(np.isfinite(given), base + (given - start) * slope, 0.0)
 
     def own_rarity(self, values: Array) -> Array:
         """The same for the values that it is made of, each judged by the others; as long as none is thinned out."""
@@ -72,8 +70,10 @@ class Tail:
             return np.zeros(len(values))
         place = np.minimum(np.searchsorted(self.values, values), most)
         # Without the value itself the next one is its upper neighbour: it may be equal.
-        upper = self.values[np.minimum(place + 1, most)]
-        rare = _between(self.total, self._above[place] - 1, values, self.values[np.maximum(place - 1, 0)], upper)
+        lower, upper = self.values[np.maximum(place - 1, 0)], self.values[np.minimum(place + 1, most)]
+        above = self._above[place] - 1
+        way = (values - lower) / np.where(upper > lower, upper - lower, np.inf)
+        rare: Array = np.log(self.total / (above + 1)) + way.clip(0, 1) * _fall(above)
         largest = heard & (values > self.values[-2])
         scale = _mean_excess(self.values[:-1], self._above[1:-1], self.step)
         rare[largest] += (values[largest] - self.values[-2]) / scale
@@ -95,12 +95,19 @@ class Tail:
         return Tail(values, weights, step=self.step).thinned()
 
 
-def _between(total: float, above: Array, values: Array, lower: Array, upper: Array) -> Array:
-    """The rarity of values by how many are above, and by where they lie between their neighbours."""
-    gap = upper - lower
-    way = np.where(gap > 0, (values - lower) / np.where(gap > 0, gap, 1), 0)
-    rare: Array = np.log(total / (above + 1)) + way.clip(0, 1) * np.log((above + 1) / np.maximum(above, 1))
-    return rare
+def _lines(values: Array, above: Array, step: float) -> tuple[Array, Array, Array]:
+    """The rarity before each value and behind the last one, as lines: from where, how high there, and how steep."""
+    gap = np.diff(values, prepend=values[0])
+    slope = _fall(above[:-1]) / np.where(gap > 0, gap, np.inf)
+    start, base = np.append(values[0], values), np.log((above[0] + 1) / (above + 1))
+    # Before the first value all is as ordinary as can be.
+    return start, base, np.append(slope, 1 / _mean_excess(values, above, step))
+
+
+def _fall(above: Array) -> Array:
+    """By how much the rarity grows from one value to the next."""
+    grown: Array = np.log((above + 1) / np.maximum(above, 1))
+    return grown
 
 
 def _mean_excess(values: Array, above: Array, step: float) -> float:
