@@ -233,6 +233,23 @@ def test_a_kernel_without_netfilter_programs_says_so(network, program):
         pass
 
 
+@pytest.mark.floors("6.12", "6.1")
+def test_programs_that_others_call_are_on_no_interface(network, program):
+    targets = Targets(iface="near")
+    with pytest.raises(
+        UsageError, match="driver and second are both for xdp of near, which runs one at a time"
+    ) as caught:
+        Run(program("called"), targets=targets).__enter__()
+    assert "--fill steps=INDEX:second" in str(caught.value.remedy)
+
+    with Run(program("called"), targets=targets, fill={"steps": {1: "second"}}) as run:
+        network.receive()
+
+        assert packets(run) == [(socket.if_nametoindex("near"), HEADERS + 10)]
+        assert run.attached == ["driver"]
+        assert run.summary().not_attached == dict.fromkeys(("first", "second"), "a program array holds it")
+
+
 def test_xdp_that_is_held_says_by_whom(network, only):
     with only("driver", iface="near"):
         with pytest.raises(AttachError, match=rf"held by program \d+ \(driver\), of \S+ \(pid {os.getpid()}\)"):

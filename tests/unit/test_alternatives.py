@@ -293,6 +293,13 @@ def test_of_several_programs_for_a_place_with_room_for_one_the_user_chooses(sect
     Plan(spec, without=["a"], targets=Targets(iface=iface)).check()
 
 
+def test_a_program_that_an_array_holds_takes_no_place():
+    plan = Plan(_spec(_hooks("xdp", "xdp", "tp/a/b")), targets=Targets(iface="eth0"), called=["b", "c"])
+    plan.check()
+
+    assert plan.open == {"b": "a program array holds it"}
+
+
 def test_programs_for_several_interfaces_are_in_nobodys_way():
     plan = Plan(_spec(_hooks("xdp", "xdp")), targets=Targets(iface="eth0", attach={"b": "eth1"}))
     plan.check()

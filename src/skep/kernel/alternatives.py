@@ -19,7 +19,7 @@ from skep.base.errors import HookMissingError, ProgramError, UsageError
 from skep.base.nearest import nearest
 from skep.kernel.features import UNTRIED
 from skep.kernel.handlers import known_to_libbpf
-from skep.spec.objectspec import TREE
+from skep.spec.objectspec import PROG_ARRAY, TREE
 from skep.spec.sections import no_hook
 from skep.spec.targets import Targets, hook_of
 
@@ -54,6 +54,7 @@ class Plan:
         wanted: programs that are loaded whatever is preferred to them, or though their section starts with a ?.
         without: programs that are not loaded.
         targets: what the user says of hooks.
+        called: programs that maps are filled with.
         why_not: why this kernel takes no program on a hook, "" if it does; None: it is tried.
 
     `hooks` holds, by name, what each program is for, with what the user says of it; `left_out` why a program is not
@@ -70,12 +71,14 @@ class Plan:
         without: Collection[str] = (),
         *,
         targets: Targets | None = None,
+        called: Collection[str] = (),
         why_not: Callable[[Hook], str] | None = None,
     ) -> None:
         targets = targets or Targets()
         _check_names(spec, [*wanted, *targets.attach], without)
         self._spec = spec
         self._wanted = wanted
+        self._called = {*called, *(name for name, program in spec.programs.items() if program.array)}
         self._why_not = why_not
         self.hooks = {name: hook_of(program, targets, spec.maps) for name, program in spec.programs.items()}
         self._answers: dict[str, str] = {}
@@ -119,10 +122,13 @@ class Plan:
             place = self.hooks[name].place
             first = places.setdefault(place, name)
             if place and first != name:
-                elsewhere = f", or attach it elsewhere: --attach {name}=INTERFACE" if "xdp" in place else ""
+                ways = [f"Leave one out: --without {name}"]
+                ways += [f"attach it elsewhere: --attach {name}=INTERFACE"] if "xdp" in place else []
+                arrays = [map_.name for map_ in self._spec.maps.values() if map_.type == PROG_ARRAY]
+                ways += [f"have {first} call it: --fill {array}=INDEX:{name}" for array in arrays]
                 raise UsageError(
                     f"programs {first} and {name} are both for {place}, which runs one at a time",
-                    remedy=f"Leave one out: --without {name}{elsewhere}.",
+                    remedy=f"{', or '.join(ways)}.",
                 )
 
     def is_needed(self, name: str) -> bool:
@@ -195,6 +201,9 @@ class Plan:
             self.left_out[name] = "it is in no struct of operations"
         elif not hook.loads:
             self.left_out[name] = hook.needs
+        elif hook.place and name in self._called and name not in self._wanted:
+            # There is room for one, which calls the others.
+            self.open[name] = "a program array holds it"
         elif hook.needs:
             self.open[name] = hook.needs
         elif self._spec.programs[name].note.value("link") is False and name not in self._wanted:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from skep.base.errors import UsageError
-from skep.spec.fills import PROG_ARRAY
+from skep.spec.objectspec import PROG_ARRAY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -102,7 +102,8 @@ class Object(Held):
         self.spec = spec
         contents = _contents(spec, fill) if fill else ()
         self._targets = targets or Targets()
-        self._plan = Plan(spec, wanted, without, targets=self._targets)
+        called = [entry.target for entry in contents]
+        self._plan = Plan(spec, wanted, without, targets=self._targets, called=called)
         self._plan.check()
         self.left_out: Mapping[str, str] = self._plan.left_out
         self.open: Mapping[str, str] = self._plan.open

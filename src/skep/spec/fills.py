@@ -7,6 +7,7 @@ import sys
 from skep.base.errors import UsageError
 from skep.base.nearest import nearest
 from skep.base.schema import Type
+from skep.spec.objectspec import PROG_ARRAY
 from skep.spec.values import Value, input_meaning
 from skep.spec.words import CGROUP_ARRAY
 
@@ -19,10 +20,9 @@ if TYPE_CHECKING:
 
     Fill: TypeAlias = Mapping[str, Mapping[object, object] | Sequence[object]]
 
-__all__ = ["PROG_ARRAY", "Entry", "entries", "prefix", "read_fill"]
+__all__ = ["Entry", "entries", "prefix", "read_fill"]
 
 # enum bpf_map_type, include/uapi/linux/bpf.h
-PROG_ARRAY = 3
 _LPM_TRIE = 11
 _KEYLESS = {22, 23, 30}  # queue, stack, bloom_filter
 # hash, array, percpu_hash, percpu_array, lru_hash, lru_percpu_hash, lpm_trie, devmap, cpumap, devmap_hash

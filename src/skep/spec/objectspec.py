@@ -21,7 +21,7 @@ from skep.spec.variables import GlobalSpec, VariableSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from typing import Self
 
     from skep.spec.code import Code, Place
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["EventSpec", "MapSpec", "ObjectSpec", "ProgramSpec", "sized"]
 
 # enum bpf_map_type, include/uapi/linux/bpf.h
+PROG_ARRAY = 3
 PERF_EVENT_ARRAY = 4
 RINGBUF = 27
 
@@ -59,9 +60,10 @@ class ProgramSpec:
         symbols: names of the maps and variables that it uses, itself or in its subprograms.
         note: its doc comment.
         struct: the struct of operations that it is a member of (struct_ops).
+        array: the program array that the source puts it in, to be called from there.
     """
 
-    __slots__ = ("helpers", "name", "note", "section", "struct", "symbols")
+    __slots__ = ("array", "helpers", "name", "note", "section", "struct", "symbols")
 
     def __init__(
         self,
@@ -72,6 +74,7 @@ class ProgramSpec:
         note: Note | None = None,
         *,
         struct: str = "",
+        array: str = "",
     ) -> None:
         self.name = name
         self.section = section
@@ -79,6 +82,7 @@ class ProgramSpec:
         self.symbols = symbols
         self.note = note or Note("", {})
         self.struct = struct
+        self.array = array
 
     def __repr__(self) -> str:
         return f"<ProgramSpec {self.name!r} {self.section}>"
@@ -255,7 +259,7 @@ class ObjectSpec:
 
 
 def _programs(elf: Elf, functions: Mapping[Place, Code], notes: Mapping[str, Note]) -> Iterable[ProgramSpec]:
-    structs = _structs(elf)
+    structs, arrays = _holders(elf, STRUCT_SECTIONS), _holders(elf, (".maps",))
     for symbol in elf.symbols:
         place, section = (symbol.section, symbol.value), elf.sections[symbol.section].name
         # Functions in .text are called by programs; they are none themselves.
@@ -268,19 +272,20 @@ def _programs(elf: Elf, functions: Mapping[Place, Code], notes: Mapping[str, Not
                 used.names,
                 notes.get(symbol.name),
                 struct=structs.get(symbol.name, ""),
+                array=arrays.get(symbol.name, ""),
             )
 
 
-def _structs(elf: Elf) -> Mapping[str, str]:
-    """Of each program that stands in a struct of operations, which one that is."""
-    homes = {elf.by_name[name].index for name in STRUCT_SECTIONS if name in elf.by_name}
-    structs = {(symbol.section, symbol.value): symbol for symbol in elf.symbols if symbol.section in homes}
-    places = sorted(structs)
+def _holders(elf: Elf, sections: Collection[str]) -> Mapping[str, str]:
+    """Of each program that a variable of these sections names (a struct of operations, a map), which one that is."""
+    homes = {elf.by_name[name].index for name in sections if name in elf.by_name}
+    holders = {(symbol.section, symbol.value): symbol for symbol in elf.symbols if symbol.section in homes}
+    places = sorted(holders)
     found = {}
-    for home, offset, program, _, _ in elf.references() if structs else ():
+    for home, offset, program, _, _ in elf.references() if holders else ():
         # They do not overlap: only the last that begins before it may hold it.
         index = bisect_right(places, (home, offset))
-        symbol = structs[places[index - 1]]
+        symbol = holders[places[index - 1]]
         if index and symbol.section == home and offset < symbol.value + symbol.size:
             found[program] = symbol.name
     return found
