@@ -7,6 +7,10 @@ hook holds as long as it lives; or where the process goes on growing. Kinds whos
 thousand times, the others fifty times. The programs do nothing; those on networks and cgroups are on ones of our own.
 
     bench/cycles.py [--cycles N] [--pinned] [KIND ...]
+
+Kinds that this kernel lacks go round under another, where nothing can be written but /tmp:
+
+    tests/vm/run --kernel 6.12 -- env XDG_CACHE_HOME=/tmp/cache .venv/bin/python bench/cycles.py kprobe fentry lsm
 """
 
 from __future__ import annotations
