@@ -9,7 +9,7 @@ GUESTS := test-6.12 test-6.1
 # What the tests probe: the virtual machines have no compiler.
 PROBED := tests/programs/probed
 
-BENCHES := startup memory compile ring rows ndjson mixed arrow perf loss maps percpu cycles strangers
+BENCHES := startup memory compile ring rows ndjson mixed arrow perf loss maps percpu steady bcc cycles strangers
 
 .PHONY: help setup demo test test-all test-kernel test-pure $(GUESTS) fuzz check docs bench wheel clean
 help: ## this list
@@ -58,7 +58,7 @@ docs: .venv/.docs $(OBJECTS) ## build/site/: the documentation; a warning or a d
 	.venv/bin/python scripts/pages build/docs/reference
 	.venv/bin/sphinx-build -q -W --keep-going build/docs build/site
 
-bench: .venv/.bench $(OBJECTS) ## every benchmark, beside the peers; then the table of README.md
+bench: .venv/.bench $(OBJECTS) ## benchmarks beside the peers, then the tables of both READMEs: BENCHES="ring rows"
 	for name in $(BENCHES); do $(SUDO) .venv/bin/python bench/run $$name || exit; done
 	.venv/bin/python bench/report.py
 

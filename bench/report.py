@@ -1,6 +1,6 @@
 """What a benchmark says: rows of values, their ratios, and the machine that they were measured on.
 
-Run by itself it writes the results that bench/results holds into the table of README.md.
+Run by itself it writes the results that bench/results holds into the tables of README.md and bench/README.md.
 """
 
 from __future__ import annotations
@@ -13,7 +13,30 @@ import time
 from pathlib import Path
 
 README = Path(__file__).parents[1] / "README.md"
-# The table of README.md stands between these.
+BARS_PAGE = Path(__file__).with_name("README.md")
+# What has to be reached: the benchmark, its row, and the most (<=) or the least (>=) that the median may be.
+BARS = (
+    ("startup", "skep run opensnoop: attached", "<=", 0.1),
+    ("startup", "ratio to bpftrace, shortest one-liner", ">=", 3),
+    ("bcc", "ratio to BCC's opensnoop", ">=", 8),
+    ("memory", "skep run opensnoop", "<=", 35),
+    ("memory", "skep from Python: NumPy batches", "<=", 75),
+    ("ring", "skep: arrays, a column used", "<=", 12),
+    ("ring", "ratio to C on libbpf, of numbers alone", ">=", 1),
+    ("ring", "ratio to C on libbpf, of arrays", ">=", 1),
+    ("ring", "few records beside many, a record", "<=", 1.2),
+    ("rows", "skep: tuples", "<=", 120),
+    ("rows", "skep: dicts with meaning", "<=", 800),
+    ("ndjson", "skep: NDJSON, on one CPU", ">=", 0.6),
+    ("loss", "records lost", "<=", 0),
+    ("loss", "CPU time of the reader", "<=", 35),
+    ("steady", "growth since the first minute", "<=", 1),
+    ("bcc", "ratio to BCC's perf buffer", ">=", 5),
+    ("bcc", "skep: records that nobody accounts for", "<=", 0),
+    ("maps", "skep: read to Arrow", "<=", 0.6),
+    ("maps", "ratio to a walk", ">=", 5),
+)
+# The tables stand between these.
 FIRST, LAST = "<!-- bench/report.py writes from here -->\n", "<!-- to here -->\n"
 RESULTS = Path(__file__).with_name("results")
 
@@ -33,9 +56,8 @@ class Row:
         self.unit = unit
 
     def __str__(self) -> str:
-        low, middle, high = min(self.values), statistics.median(self.values), max(self.values)
-        digits = 3 if self.unit in {"s", "M/s"} else 1
-        return f"{self.name:52}{low:11.{digits}f}{middle:11.{digits}f}{high:11.{digits}f} {self.unit}"
+        each = (min(self.values), statistics.median(self.values), max(self.values))
+        return f"{self.name:52}{''.join(f'{_number(value, self.unit):>11}' for value in each)} {self.unit}"
 
 
 def ratio(name: str, theirs: list[float], ours: list[float]) -> Row:
@@ -89,24 +111,42 @@ def _output(*command: str) -> str:
     return done.stdout.strip()
 
 
-def write_table() -> None:
-    """Writes the results into README.md."""
+def write_tables() -> None:
+    """Writes the results into README.md, and those for which there is a bar into bench/README.md."""
     lines = ["| `bench/run` | what | median | spread |\n", "|---|---|---|---|\n"]
     machines: dict[str, None] = {}
+    found: dict[tuple[str, str], tuple[float, str]] = {}
     for path in sorted(RESULTS.glob("*.json")):
         result = json.loads(path.read_text())
         machines[f"{result['machine'].partition(', load')[0]}, {result['date']}, commit {result['commit']}"] = None
         for row in result["rows"]:
             low, high = min(row["runs"]), max(row["runs"])
-            digits = 3 if row["unit"] in {"s", "M/s"} else 1
-            spread = f"{low:,.{digits}f} to {high:,.{digits}f}"
-            lines.append(
-                f"| {result['bench']} | {row['name']} | {row['median']:,.{digits}f} {row['unit']} | {spread} |\n"
-            )
-    text = README.read_text()
+            unit, median = row["unit"], row["median"]
+            found[result["bench"], row["name"]] = median, unit
+            spread = f"{_number(low, unit)} to {_number(high, unit)}"
+            lines.append(f"| {result['bench']} | {row['name']} | {_number(median, unit)} {unit} | {spread} |\n")
+    _write(README, [*lines, f"\nOn {'; '.join(machines)}.\n"])
+    lines = ["| `bench/run` | what | bar | median | |\n", "|---|---|---|---|---|\n"]
+    for bench, name, sense, bar in BARS:
+        if (bench, name) in found:
+            median, unit = found[bench, name]
+            reached = median <= bar if sense == "<=" else median >= bar
+            measured = f"{_number(median, unit)} {unit} | {'reached' if reached else 'not reached'}"
+        else:
+            measured = "not measured |"
+        lines.append(f"| {bench} | {name} | {sense} {bar:g} | {measured} |\n")
+    _write(BARS_PAGE, lines)
+
+
+def _number(value: float, unit: str) -> str:
+    return f"{value:,.{3 if unit in {'s', 'M/s'} else 1}f}"
+
+
+def _write(page: Path, lines: list[str]) -> None:
+    text = page.read_text()
     before, after = text.partition(FIRST)[0], text.partition(LAST)[2]
-    README.write_text(f"{before}{FIRST}{''.join(lines)}\nOn {'; '.join(machines)}.\n{LAST}{after}")
+    page.write_text(f"{before}{FIRST}{''.join(lines)}{LAST}{after}")
 
 
 if __name__ == "__main__":
-    write_table()
+    write_tables()
