@@ -69,8 +69,8 @@ int ring_drain(struct skep_source *source, struct batch *whole)
 		unsigned long length = ((unsigned long)size + BPF_RINGBUF_HDR_SZ + 7) & ~7ul;
 		uint8_t *place;
 
-		/* The processor's own prefetching stops at the end of each page; here it is known where the next one lies. */
-		__builtin_prefetch(record + 3072);
+		/* The processor's own prefetching stops at the end of each page. Farther ahead is slower again. */
+		__builtin_prefetch(record + 512);
 		/* Reserved and not yet submitted: what follows has to wait, the order is the promise. */
 		if (header & BPF_RINGBUF_BUSY_BIT)
 			break;
