@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from skep.base.meaning import MEANINGS
 from skep.stream.names import Names
-from skep.view.formatters import AF_INET, AF_INET6, CLOCKS, FORMATTERS, escape, format_ip
+from skep.view.formatters import AF_INET, AF_INET6, CLOCKS, FORMATTERS, escape, format_enum, format_ip
 
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
@@ -20,6 +20,8 @@ NAMES = Names(
     utc_offset=3600,
     users={0: "root", 1000: "mira", 1001: "e\x1b[2Jvil"},
     groups={0: "wheel"},
+    cgroups={7: "/system.slice/a\x1b.service"},
+    devices={8 << 20 | 1: "sda1"},
 )
 
 
@@ -117,6 +119,19 @@ def test_escape_writes_out_what_a_terminal_may_not_print(text: str, escaped: str
         pytest.param("exit_code", -256, "-256", id="less than wait gives"),
         pytest.param("syscall", 257, "openat", id="a system call"),
         pytest.param("syscall", -1, "-1", id="no system call"),
+        pytest.param("mode", 0o100644, "-rw-r--r--", id="a file's mode"),
+        pytest.param("mode", 0o120777, "lrwxrwxrwx", id="a symbolic link's"),
+        pytest.param("device", 8 << 20 | 1, "sda1", id="a disk by its name"),
+        pytest.param("device", 259 << 20 | 3, "259:3", id="a disk that has none"),
+        pytest.param("cgroup", 7, "/system.slice/a\\x1b.service", id="a cgroup by its path"),
+        pytest.param("cgroup", 2**64 - 1, str(2**64 - 1), id="a cgroup that is gone"),
+        pytest.param("protocol", 6, "IPPROTO_TCP", id="TCP"),
+        pytest.param("protocol", 253, "253", id="a protocol of nobody's"),
+        pytest.param("tcp_state", 1, "TCP_ESTABLISHED", id="a connection"),
+        pytest.param("tcp_state", 10, "TCP_LISTEN", id="one that is waited for"),
+        pytest.param("tcp_state", 99, "99", id="a state that there is not"),
+        pytest.param("mac", (2, 0, 0, 0xFF, 0, 1), "02:00:00:ff:00:01", id="an address of Ethernet"),
+        pytest.param("mac", b"\x02\x00\x00\x00\x00\x01", "02:00:00:00:00:01", id="the same as bytes"),
         pytest.param("open_flags", 0, "O_RDONLY", id="to read"),
         pytest.param("open_flags", 0o2000101, "O_WRONLY|O_CREAT|O_CLOEXEC", id="to write, create, and close on exec"),
         pytest.param("open_flags", 0o20200002, "O_RDWR|O_TMPFILE", id="a file without a name"),
@@ -255,3 +270,19 @@ def test_writing_addresses_of_ipv4_does_not_load_socket() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("value", "known", "text"),
+    [
+        pytest.param(5, {1: "A", 2: "B", 4: "C"}, "A|C", id="two flags"),
+        pytest.param(9, {1: "A", 2: "B", 4: "C"}, None, id="a flag that has no name"),
+        pytest.param(3, {0: "NONE", 1: "A", 2: "B"}, None, id="what may be counted"),
+        pytest.param(5, {1: "A", 2: "B", 4: "C", 7: "ALL"}, None, id="what is no set of flags"),
+        pytest.param(7, {1: "A", 2: "B", 4: "C", 7: "ALL"}, "ALL", id="a name of its own"),
+        pytest.param(-1, {-1: "NONE", 4: "A"}, "NONE", id="a negative one"),
+        pytest.param(3, {}, None, id="no names"),
+    ],
+)
+def test_a_set_of_flags_has_the_names_of_all(value: int, known: dict[int, str], text: str | None) -> None:
+    assert format_enum(value, known) == text

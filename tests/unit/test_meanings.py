@@ -9,6 +9,7 @@ from skep.spec.meanings import CLOCKS, with_meanings
 U8 = Type("int", 1, "u8")
 U16 = Type("int", 2, "u16")
 BE16 = Type("int", 2, "__be16")
+MAC = Type("array", 6, "u8[6]", element=Type("int", 1, "u8"), count=6)
 U32 = Type("int", 4, "u32")
 U64 = Type("int", 8, "u64")
 S32 = Type("int", 4, "int", signed=True)
@@ -28,6 +29,11 @@ def meaning(name: str, type_: Type, helpers: set[int] | None = None, *, beside: 
 @pytest.mark.parametrize(
     ("name", "type_", "word"),
     [
+        *((name, U8, "protocol") for name in ("protocol", "proto")),
+        *((name, U32, "tcp_state") for name in ("oldstate", "newstate")),
+        *((name, U64, "cgroup") for name in ("cgroup", "cgroup_id", "cgid")),
+        *((name, MAC, "mac") for name in ("mac", "smac", "src_mac")),
+        ("dev", U32, "device"),
         *((name, TEXT, "comm") for name in ("comm", "parent_comm", "COMM")),
         *((name, TEXT, "text") for name in ("filename", "command", "pid")),
         *(

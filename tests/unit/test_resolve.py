@@ -1,6 +1,10 @@
 """What is known of this machine: its names, and its clocks, which are followed."""
 
+import os
 import time
+from pathlib import Path
+
+import pytest
 
 from skep.stream.resolve import follow_clock, resolve
 
@@ -70,3 +74,27 @@ def test_the_local_time_zone_is_followed(monkeypatch):
         time.tzset()
 
     assert names.utc_offset == 12600
+
+
+def test_block_devices_have_names():
+    known = {Path(f"/sys/dev/block/{number >> 20}:{number & 0xFFFFF}").resolve().name for number in resolve().devices}
+
+    assert set(resolve().devices.values()) == known
+
+
+def _hierarchy():
+    lines = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    return next((Path(line[1]) for line in lines if line[2] == "cgroup2"), None)
+
+
+@pytest.mark.skipif(_hierarchy() is None, reason="no cgroups of version 2 are mounted")
+def test_cgroups_are_found_when_they_are_asked_for():
+    root = _hierarchy()
+    assert root is not None
+    names = resolve()
+
+    assert len(names.cgroups) == 0
+    assert names.cgroups.get(os.stat(root).st_ino) == "/"
+    assert names.cgroups.get(1 << 60) is None
+    for folder in [each for each in root.iterdir() if each.is_dir()][:3]:
+        assert names.cgroups.get(folder.stat().st_ino) == f"/{folder.name}"

@@ -61,7 +61,7 @@ def to_column(held: Type, meaning: str | None, values: Values, clocks: Mapping[s
         clocks: as for `to_table`.
     """
     word = MEANINGS.get(meaning or "")
-    if word is not None and word.arrow.startswith("binary") and held.size in {4, 16}:
+    if word is not None and word.arrow.startswith("binary") and held.size in {4, 6, 16}:
         return _bytes(values, held.size)
     if held.kind == "text" or (word is not None and word.kind == "text" and _is_octets(held)):
         return _texts(_bytes(values, held.size).cast(pa.binary())) if held.size else pa.array([""] * len(values))

@@ -56,7 +56,15 @@ MEANINGS = {
         ),
         Meaning("syscall", "", "code", "int32", "A system call's number on this machine's architecture."),
         Meaning("open_flags", "", "code", "uint32", "The flags of open(2)."),
+        Meaning("mode", "", "code", "uint32", "The type and the permissions of a file (st_mode)."),
+        Meaning(
+            "device", "", "code", "uint32", "A block device (dev_t): its major number from bit 20 on, its minor below."
+        ),
+        Meaning("cgroup", "", "code", "uint64", "A cgroup of version 2, by its number (bpf_get_current_cgroup_id)."),
         Meaning("family", "", "code", "uint16", "An address family (AF_INET ...)."),
+        Meaning("protocol", "", "code", "uint16", "A protocol over IP (IPPROTO_TCP ...)."),
+        Meaning("tcp_state", "", "code", "int32", "The state of a TCP connection (TCP_ESTABLISHED ...)."),
+        Meaning("mac", "", "address", "binary[6]", "An address of Ethernet, in the order in which it is written."),
         Meaning("ipv4", "", "address", "binary[4]", "An IPv4 address in network byte order."),
         Meaning("ipv6", "", "address", "binary[16]", "An IPv6 address in network byte order."),
         Meaning("ip", "", "address", "binary[16]", "An IPv4 or IPv6 address; a family beside it tells, else zeros."),

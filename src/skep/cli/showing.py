@@ -78,6 +78,7 @@ def add_options(add: Callable[..., Action]) -> list[Action]:
         add("--sum", default="", metavar="FIELD", help="add up a field, or several: of each group, or of all records"),
         add("--hist", default="", metavar="FIELD", help="draw how a number is distributed, in ranges that double"),
         add("--hist-linear", default="", metavar="FIELD:STEP", help="the same, in ranges that are STEP wide"),
+        add("--raw", action="store_true", help="show numbers, not what they stand for"),
         add("--limit", type=positive, metavar="N", help="show no more than the first N"),
     ]
 
@@ -136,6 +137,10 @@ def output_of(
 
     def shown() -> View:
         view = OUTPUTS[kind](names, width, len(known) > 1)
+        if options.raw:
+            from skep.view.raw import Raw
+
+            view = Raw(view)
         if not samples or kind != "table":
             return view
         from skep.view.slots import Slots

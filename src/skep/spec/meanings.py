@@ -23,6 +23,10 @@ def _int(*sizes: int, signed: bool | None = None) -> Callable[[Type], bool]:
     return lambda type_: type_.kind == "int" and type_.size in sizes and signed in {None, type_.signed}
 
 
+def _is_mac(type_: Type) -> bool:
+    return type_.kind == "array" and type_.count == 6 and type_.element is not None and type_.element.size == 1
+
+
 # (what the name ends in, after a _ or as a whole; the type; the meaning). "time" stands for the clock that the programs
 # read. Names are compared and not matched: compiling these as regular expressions would cost 2 ms at every start.
 _ENDINGS = (
@@ -37,6 +41,9 @@ _ENDINGS = (
     ("sig signal signo signum", _int(1, 2, 4), "signal"),
     ("syscall syscall_id syscall_nr syscall_number sysnr", _int(2, 4, 8), "syscall"),
     ("family af", _int(1, 2, 4), "family"),
+    ("mode", _int(2, 4), "mode"),
+    ("mac smac dmac lladdr hwaddr", _is_mac, "mac"),
+    ("cgroup_id cgroupid cgid", _int(8, signed=False), "cgroup"),
     ("tid", _int(4), "tid"),
     ("ppid parent_pid", _int(4), "ppid"),
     ("pid tgid", _int(4), "pid"),
@@ -49,6 +56,11 @@ _ENDINGS = (
 _WHOLE = (
     ("ktime ktime_ns start start_ns end end_ns begin begin_ns when", _int(8), "time"),
     ("open_flags o_flags", _int(4, 8), "open_flags"),
+    # In packets a protocol of two bytes is Ethernet's.
+    ("protocol proto l4proto ip_proto ipproto", _int(1), "protocol"),
+    ("oldstate newstate tcp_state", _int(1, 2, 4), "tcp_state"),
+    ("cgroup", _int(8, signed=False), "cgroup"),
+    ("dev", lambda type_: type_.name in {"dev_t", "u32", "__u32"}, "device"),
 )
 _BY_ENDING = {name: (fits, word) for names, fits, word in _ENDINGS for name in names.split()}
 _BY_NAME = {name: (fits, word) for names, fits, word in _WHOLE for name in names.split()}

@@ -23,10 +23,12 @@ class Names:
         utc_offset: seconds by which local time is ahead of UTC; negative west of Greenwich.
         users: uid -> login name.
         groups: gid -> name.
+        cgroups: number of a cgroup -> its path, from the root of the hierarchy.
+        devices: number of a block device -> its name.
         architecture: of the machine, as ``uname -m`` says; or ``i386`` for its 32-bit callers.
     """
 
-    __slots__ = ("architecture", "boot", "groups", "monotonic", "tai", "users", "utc_offset")
+    __slots__ = ("architecture", "boot", "cgroups", "devices", "groups", "monotonic", "tai", "users", "utc_offset")
 
     def __init__(
         self,
@@ -37,6 +39,8 @@ class Names:
         utc_offset: int = 0,
         users: Mapping[int, str] | None = None,
         groups: Mapping[int, str] | None = None,
+        cgroups: Mapping[int, str] | None = None,
+        devices: Mapping[int, str] | None = None,
         architecture: str = "x86_64",
     ) -> None:
         self.monotonic = monotonic
@@ -45,6 +49,9 @@ class Names:
         self.utc_offset = utc_offset
         self.users = users or {}
         self.groups = groups or {}
+        # One that finds more as it is asked is empty at first.
+        self.cgroups = {} if cgroups is None else cgroups
+        self.devices = devices or {}
         self.architecture = architecture
 
     @property
@@ -76,6 +83,6 @@ class Names:
             value = int(data[number])
             value.to_bytes(8, "big", signed=True)  # moments are reckoned in 64 bits
             setattr(names, number, value)
-        for table in ("users", "groups"):
+        for table in ("users", "groups", "cgroups", "devices"):
             setattr(names, table, {int(key): str(name) for key, name in data[table].items()})
         return names

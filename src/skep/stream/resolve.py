@@ -8,20 +8,28 @@ import time
 from skep.kernel.clocks import clocks
 from skep.stream.names import Names
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__ = ["follow_clock", "resolve"]
 
+# Seconds between two searches for cgroups.
+_LOOK = 1.0
 # Nanoseconds between two readings of clocks, mostly: what is more may be a step.
 _READING = 1_000_000
 
 
 def resolve() -> Names:
-    """The offsets of the kernel's clocks, the local time zone, and the users and groups of this machine."""
+    """The offsets of the kernel's clocks, the local time zone, and what users, groups and the like are called here."""
     import grp
     import pwd
 
     names = Names(
         users={entry.pw_uid: entry.pw_name for entry in pwd.getpwall()},
         groups={entry.gr_gid: entry.gr_name for entry in grp.getgrall()},
+        cgroups=_Cgroups(),
+        devices=_devices(),
         architecture=os.uname().machine,
     )
     follow_clock(names)
@@ -42,3 +50,44 @@ def follow_clock(names: Names) -> None:
             # Whoever is stopped between two readings has too small a one.
             setattr(names, name, max(clocks()[meaning] for _ in range(5)))
     names.utc_offset = time.localtime().tm_gmtoff
+
+
+def _devices() -> dict[int, str]:
+    try:
+        with open("/proc/partitions", encoding="utf-8") as file:
+            lines = [line.split() for line in file.readlines()[2:]]
+    except OSError:
+        return {}
+    return {int(major) << 20 | int(minor): name for major, minor, _, name in lines}
+
+
+class _Cgroups(dict[int, str]):
+    """Cgroups are found when one is asked for that is not known: most runs have none, and new ones come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._again = 0.0
+
+    def get(self, number: int, default: Any = None) -> Any:
+        if number not in self and time.monotonic() >= self._again:
+            self._look()
+            # One that is gone would have every record look.
+            self._again = time.monotonic() + _LOOK
+        return super().get(number, default)
+
+    def _look(self) -> None:
+        root = _hierarchy()
+        if root is None:
+            return
+        # A cgroup's number is that of its folder (kernel/cgroup/cgroup.c, cgroup_id).
+        for folder, _, _ in os.walk(root):
+            try:
+                self[os.stat(folder).st_ino] = folder.removeprefix(root) or "/"
+            except OSError:
+                continue  # gone meanwhile
+
+
+def _hierarchy() -> str | None:
+    """Where the cgroups of version 2 are mounted."""
+    with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as file:
+        return next((line.split()[1] for line in file if line.split()[2] == "cgroup2"), None)

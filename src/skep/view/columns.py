@@ -5,7 +5,7 @@ Everything is decided once a schema; what remains for each event is one call a c
 
 from __future__ import annotations
 
-from skep.view.formatters import AF_INET, AF_INET6, FORMATTERS, escape, format_ip
+from skep.view.formatters import AF_INET, AF_INET6, FORMATTERS, escape, format_enum, format_ip
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,6 +45,12 @@ _WIDTHS = {
     "exit_code": 9,
     "syscall": 16,
     "open_flags": 18,
+    "mode": 10,
+    "device": 8,
+    "cgroup": 24,
+    "protocol": 14,
+    "tcp_state": 15,
+    "mac": 17,
     "family": 8,
     "ipv4": 15,
     "ipv6": 25,
@@ -129,6 +135,8 @@ def applies(held: Type, meaning: str | None) -> bool:
         if held.size not in _ADDRESSES[meaning]:
             return False
         return held.kind in {"int", "bytes"} or (held.element is not None and held.element.kind == "int")
+    if meaning == "mac":
+        return held.size == 6 and (held.kind == "bytes" or (held.element is not None and held.element.size == 1))
     if meaning in TEXTS:
         return held.kind in {"text", "bytes"} or (held.element is not None and held.element.size == 1)
     return meaning in FORMATTERS and held.kind in _SCALARS and held.size <= 8
@@ -186,7 +194,7 @@ def _show(held: Type, meaning: str | None, names: Names) -> Cell:
             return lambda value: "true" if value else "false"
         case "enum":
             known = {number: escape(name) for number, name in (held.enum or {}).items()}
-            return lambda value: known.get(value) or str(value)
+            return lambda value: format_enum(value, known) or str(value)
         case "pointer":
             return hex
         case "array" if held.element is not None:

@@ -7,7 +7,7 @@ import re
 
 from skep.base.abi.errnos import ERRNOS
 from skep.base.abi.signals import SIGNALS
-from skep.base.abi.sockets import FAMILIES
+from skep.base.abi.sockets import FAMILIES, PROTOCOLS, TCP_STATES
 from skep.base.abi.syscalls import syscalls
 from skep.base.errors import UsageError
 from skep.base.nearest import nearest
@@ -34,7 +34,7 @@ ORDERS = {"<": operators.lt, "<=": operators.le, ">": operators.gt, ">=": operat
 _EQUALITIES = {"==": operators.eq, "!=": operators.ne}
 _WHOLE = r"[+-]?(0[xX][0-9a-fA-F]{1,32}|[0-9]{1,40})"
 # What is known by name, but not by every name: these are compared as they are shown.
-_OPEN = frozenset({"uid", "gid", "exit_code", "open_flags"})
+_OPEN = frozenset({"uid", "gid", "exit_code", "open_flags", "mode", "device", "cgroup"})
 
 
 def truth(schema: Schema, index: int) -> Test:
@@ -76,6 +76,8 @@ def comparison(schema: Schema, index: int, operator: str, value: str, names: Nam
     compare = _EQUALITIES[operator]
     if field.type.kind == "text" or (field.meaning in TEXTS and applies(field.type, field.meaning)):
         return _like(compare, _text(schema, index, names), value)
+    if field.meaning == "mac" and applies(field.type, field.meaning):
+        return _like(compare, _text(schema, index, names), value.lower())
     if number is None:
         known = _value(field, value)
         return lambda row: compare(row[index], known)
@@ -132,6 +134,10 @@ def _is_named(field: Field, value: str, names: Names) -> bool:
             known = SIGNALS.values()
         case "family":
             known = FAMILIES.values()
+        case "protocol":
+            known = PROTOCOLS.values()
+        case "tcp_state":
+            known = TCP_STATES.values()
         case "syscall":
             known = syscalls(names.architecture).values()
         case meaning:

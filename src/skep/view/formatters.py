@@ -8,11 +8,12 @@ through `escape`, so that it cannot move the terminal's cursor, change colours, 
 from __future__ import annotations
 
 import sys
+from stat import filemode
 
 from skep.base.abi.errnos import ERRNOS, HIGHEST_ERRNO
 from skep.base.abi.files import ACCESS_MODES, open_flags
 from skep.base.abi.signals import SIGNALS
-from skep.base.abi.sockets import FAMILIES
+from skep.base.abi.sockets import FAMILIES, PROTOCOLS, TCP_STATES
 from skep.base.abi.syscalls import syscalls
 
 TYPE_CHECKING = False
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from skep.stream.names import Names
 
-__all__ = ["AF_INET", "AF_INET6", "CLOCKS", "FORMATTERS", "escape", "format_ip"]
+__all__ = ["AF_INET", "AF_INET6", "CLOCKS", "FORMATTERS", "escape", "format_enum", "format_ip"]
 
 AF_INET = 2
 AF_INET6 = 10
@@ -176,9 +177,30 @@ def _open_flags(value: int, names: Names) -> str:
     return "|".join(words)
 
 
+def format_enum(value: int, known: Mapping[int, str]) -> str | None:
+    """The name of a value; of a set of flags, the names of all that are set. None if a part of it has none.
+
+    Args:
+        value: the number.
+        known: number -> name. It is a set of flags if no number has more than one bit; and 1 and 2 alone may be
+            counted.
+    """
+    name = known.get(value)
+    if name is not None or value <= 0 or max(known, default=0) < 4 or any(each & (each - 1) for each in known):
+        return name
+    flags = [1 << bit for bit in range(value.bit_length()) if value >> bit & 1]
+    return "|".join(known[flag] for flag in flags) if all(flag in known for flag in flags) else None
+
+
 def _name(value: int, known: Mapping[int, str]) -> str:
     name = known.get(value)
     return str(value) if name is None else escape(name)
+
+
+def _device(value: int, known: Mapping[int, str]) -> str:
+    value &= 0xFFFFFFFF
+    name = known.get(value)
+    return f"{value >> 20}:{value & 0xFFFFF}" if name is None else escape(name)
 
 
 FORMATTERS: dict[str, Callable[[Any, Names], str]] = {
@@ -201,7 +223,13 @@ FORMATTERS: dict[str, Callable[[Any, Names], str]] = {
     "exit_code": _exit_code,
     "syscall": _syscall,
     "open_flags": _open_flags,
+    "mode": lambda value, _: filemode(value & 0xFFFF),
+    "device": lambda value, names: _device(value, names.devices),
+    "cgroup": lambda value, names: _name(value, names.cgroups),
     "family": lambda value, _: FAMILIES.get(value, str(value)),
+    "protocol": lambda value, _: PROTOCOLS.get(value, str(value)),
+    "tcp_state": lambda value, _: TCP_STATES.get(value, str(value)),
+    "mac": lambda value, _: _octets(value, 6).hex(":"),
     "ipv4": lambda value, _: ".".join(map(str, _octets(value, 4))),
     "ipv6": lambda value, _: format_ip(value, AF_INET6),
     "ip": lambda value, _: format_ip(value),

@@ -8,6 +8,7 @@ One rule holds for every schema, so that a consumer needs to know nothing else:
     <field>_name   errno, signal, system call, flags, user, enum ...   "ret": -2, "ret_name": "ENOENT"
     <field>_iso    a moment, ISO 8601 with the offset of local time    "ts_iso": "2027-01-31T14:02:07.123456+01:00"
     <field>_ip     an address of the network                           "daddr": 16777343, "daddr_ip": "127.0.0.1"
+    <field>_mac    an address of Ethernet                              "from": [2, ...], "from_mac": "02:00:00:00:00:01"
     <field>_port   a port that is stored in network byte order         "dport": 47873, "dport_port": 443
 
 Which keys a schema's objects have never depends on values. A struct is an object; an array is a list, and so is its
@@ -25,7 +26,7 @@ from time import gmtime
 
 from skep.base.meaning import MEANINGS
 from skep.view.columns import address_of, applies, hidden
-from skep.view.formatters import CLOCKS, FORMATTERS, escape
+from skep.view.formatters import CLOCKS, FORMATTERS, escape, format_enum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -222,14 +223,16 @@ def _named(
             return "iso", _Moments(names, CLOCKS[meaning])
         if meaning == "port_be":
             return "port", lambda value: write(value, names)
+        if meaning == "mac":
+            return "mac", lambda value: f'"{write(value, names)}"'
         if meaning in {"ipv4", "ipv6", "ip"}:  # an element of an array of addresses
             return "ip", lambda value: f'"{write(value, names)}"'
         if meaning in {"uid", "gid"} or MEANINGS[meaning].kind == "code":
             return "name", lambda value: _name(write(value, names), value)
         return None
     if held.kind == "enum" and held.enum is not None:
-        quoted = {number: _quote(name) for number, name in held.enum.items()}
-        return "name", lambda value: quoted.get(value, "null")
+        known = held.enum
+        return "name", lambda value: "null" if (name := format_enum(value, known)) is None else _quote(name)
     if held.kind == "array" and held.element is not None:
         element = _named(held.element, meaning, names)
         return element and (element[0], lambda value: f"[{', '.join(map(element[1], value))}]")

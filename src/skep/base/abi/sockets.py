@@ -1,8 +1,8 @@
-"""Numbers of the network: address families (<linux/socket.h>) and protocols (<linux/in.h>)."""
+"""Numbers of the network: families (<linux/socket.h>), protocols (<linux/in.h>), TCP states (<net/tcp_states.h>)."""
 
 from __future__ import annotations
 
-__all__ = ["FAMILIES", "PROTOCOLS"]
+__all__ = ["FAMILIES", "PROTOCOLS", "TCP_STATES"]
 
 _FAMILIES = """
     UNSPEC UNIX INET AX25 IPX APPLETALK NETROM BRIDGE ATMPVC X25 INET6 ROSE DECnet NETBEUI SECURITY KEY NETLINK PACKET
@@ -47,3 +47,11 @@ PROTOCOLS: dict[int, str] = {
     262: "IPPROTO_MPTCP",
 }
 """Number -> name of a protocol."""
+
+_STATES = """
+    ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK LISTEN CLOSING NEW_SYN_RECV
+    BOUND_INACTIVE
+"""
+
+TCP_STATES: dict[int, str] = {number: f"TCP_{name}" for number, name in enumerate(_STATES.split(), 1)}
+"""Number -> name of a state of a TCP connection; the last since 6.7."""
