@@ -52,6 +52,15 @@ def test_each_refusal_is_reported(check, file):
         assert LOST[file, name][1] in report["suggestion"]
 
 
+def test_nothing_is_pinned(check, bpffs):
+    # The file system on which a map that its source wants pinned would be: it has nobody else's pins in it.
+    there = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /sys/fs/bpf; "$@"', str(bpffs)]
+
+    assert check("tests/programs/pinned.bpf.o", before=there)[0] == 0
+    # A kernel with CONFIG_BPF_PRELOAD puts two iterators into every bpffs.
+    assert {path.name for path in bpffs.iterdir()} <= {"maps.debug", "progs.debug"}
+
+
 @pytest.mark.floors("6.12", "6.1")
 def test_one_that_is_refused_hides_no_other(program):
     verdicts = {verdict.name: verdict for verdict in program("partly").check()}

@@ -236,3 +236,23 @@ def test_two_threads_that_close_the_same_object_close_it_once(program):
             thread.join()
         assert loaded.closed
         assert links.closed
+
+
+def test_threads_write_to_one_map_and_a_fork_does_not(program):
+    with program("kinds").load() as loaded:
+        counts = loaded.maps["lru_hash"]
+
+        def write(first: int) -> None:
+            for number in range(first, first + 50):
+                counts[number] = number
+                assert counts[number] == number
+
+        threads = [threading.Thread(target=write, args=(50 * number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert dict(counts) == {number: number for number in range(200)}
+
+        assert in_a_fork(lambda: counts.update({7: 0})).startswith("ClosedError: map lru_hash is closed")
+        assert counts[7] == 7

@@ -74,6 +74,12 @@ def test_a_source_that_says_so_has_its_map_pinned_and_gets_it_again(counting, bp
         assert loaded.maps["totals"][0] > seen
 
 
+def test_pins_can_be_ignored(program, bpffs):
+    with program("pinned").load(pin_root="") as loaded, program("pinned_otherwise").load(pin_root="") as other:
+        assert (loaded.maps["totals"].kind, other.maps["totals"].kind) == ("array", "hash")
+    assert not (bpffs / "totals").exists()
+
+
 def test_a_pin_that_differs_is_told_with_every_difference(counting, program, bpffs):
     counting().close()
 

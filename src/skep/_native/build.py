@@ -41,6 +41,7 @@ uint32_t bpf_map__value_size(const struct bpf_map *map);
 enum bpf_map_type bpf_map__type(const struct bpf_map *map);
 uint32_t bpf_map__key_size(const struct bpf_map *map);
 const char *bpf_map__pin_path(const struct bpf_map *map);
+int bpf_map__set_pin_path(struct bpf_map *map, const char *path);
 uint32_t bpf_map__map_flags(const struct bpf_map *map);
 struct bpf_link *bpf_map__attach_struct_ops(const struct bpf_map *map);
 int bpf_map__set_map_flags(struct bpf_map *map, uint32_t flags);

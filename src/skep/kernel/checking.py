@@ -148,7 +148,8 @@ def _load(spec: ObjectSpec, name: str, btf: str | None, log_level: int = 0) -> s
     """Loads one program; what the verifier wrote."""
     others = [other for other in spec.programs if other != name]
     try:
-        with Object(spec, btf=btf, wanted=[name], without=others, log_level=log_level) as loaded:
+        # What is pinned would stay.
+        with Object(spec, btf=btf, wanted=[name], without=others, log_level=log_level, pin_root="") as loaded:
             if name in loaded.left_out:
                 raise UsageError(f"program {name} cannot be loaded as it stands: {loaded.left_out[name]}")
             return loaded.log

@@ -66,7 +66,7 @@ class Object(Held):
         targets: what sections leave open, and targets other than theirs.
         fill: what maps hold before the first program runs (`skep.spec.fills.entries`).
         pin_root: the folder of a bpffs in which maps are pinned, and found again, whose source says so
-            (`LIBBPF_PIN_BY_NAME`); None for /sys/fs/bpf.
+            (`LIBBPF_PIN_BY_NAME`); None for /sys/fs/bpf, and "" for none: what the source says of pins is ignored.
         log_level: what the verifier writes of programs that it accepts, too: 1 the last path, 2 all paths, 4 figures,
             or their sum. Of one that it refuses the last path is written in any case where this is 0.
 
@@ -116,6 +116,7 @@ class Object(Held):
         self._log: Any = None
         self._log_level = log_level
         self._btf = btf
+        self._ignores_pins = pin_root == ""
         # Each is a `Map`, with what can be done with one of its kind.
         self._maps: dict[str, Any] = {}
         self._programs: dict[str, Program] = {}
@@ -349,6 +350,8 @@ class Object(Held):
                 error = lib.bpf_map__set_max_entries(map_, 1)
             elif declared is not None:
                 error = set_sizes(map_, declared, sizes.get(name))
+                if self._ignores_pins:
+                    lib.bpf_map__set_pin_path(map_, ffi.NULL)
                 _check_pin(map_, declared)
             elif name in structs:
                 error = lib.bpf_map__set_map_flags(map_, flags)

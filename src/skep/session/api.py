@@ -65,7 +65,7 @@ class Spec(ObjectSpec):
             fill: what maps hold before the first program runs: by map, its keys and their values, or keys alone.
                 Numbers, bytes, or text as on the command line.
             pin_root: the folder of a bpffs in which maps are pinned, and found again, whose source says so
-                (`LIBBPF_PIN_BY_NAME`); None for /sys/fs/bpf.
+                (`LIBBPF_PIN_BY_NAME`); None for /sys/fs/bpf, and "" for none: what the source says of pins is ignored.
 
         Raises:
             UsageError: a map has no room for what it is to hold, or its types do not take it.
