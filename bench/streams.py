@@ -184,7 +184,7 @@ def rows(runs: int) -> list[Row]:
         {
             "tuples": lambda batch: _exhaust(batch.tuples()),
             "typed rows": lambda batch: _exhaust(batch.rows()),
-            "dicts with meaning": lambda batch: _exhaust(view.render(batch.schema, batch.rows())),
+            "dicts with meaning": lambda batch: _exhaust(view.render(batch.schema, batch.values())),
         },
     )
 
@@ -193,7 +193,7 @@ def ndjson(runs: int) -> list[Row]:
     """To lines of JSON."""
     view = Ndjson(resolve())
     with open(os.devnull, "w") as null:
-        (row,) = _each("ring", runs, {"NDJSON": lambda batch: null.write(view.render(batch.schema, batch.rows()))})
+        (row,) = _each("ring", runs, {"NDJSON": lambda batch: null.write(view.render(batch.schema, batch.values()))})
     return [row, Row("skep: NDJSON, on one CPU", [1000 / value for value in row.values], "M/s")]
 
 

@@ -122,6 +122,14 @@ def test_arrow_and_pandas_hold_what_rows_hold():
     assert batch.to_pandas()["pid"].tolist() == [1, 2]
 
 
+def test_values_are_those_of_rows():
+    for records in (WHOLE, [WHOLE[0][:11], WHOLE[1]], []):
+        values = list(_batch(records).values())
+
+        assert values == list(_batch(records).rows())
+        assert {type(each) for each in values} <= {tuple}
+
+
 def test_tuples_are_what_the_kernel_wrote():
     assert list(_batch(WHOLE).tuples()) == [(1, -1, b"one\0\0\0\0\0"), (2, -2, b"two\0\0\0\0\0")]
     assert list(_batch([WHOLE[0][:11]]).tuples()) == [(1, -1, b"one\0\0\0\0\0")]

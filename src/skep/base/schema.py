@@ -127,7 +127,7 @@ class Schema:
         fields: its members; those of anonymous structs and unions stand among them.
     """
 
-    __slots__ = ("_decode", "_decode_all", "_dtype", "_row", "_struct", "_texts", "fields", "name", "size")
+    __slots__ = ("_decode", "_decode_all", "_dtype", "_row", "_struct", "_texts", "_values", "fields", "name", "size")
 
     def __init__(self, name: str, size: int, fields: tuple[Field, ...]) -> None:
         self.name = name
@@ -136,6 +136,7 @@ class Schema:
         self._struct: struct.Struct | None = None
         self._decode: Callable[..., Any] | None = None
         self._decode_all: Callable[[Iterator[tuple[Any, ...]]], Iterator[Any]] | None = None
+        self._values: Callable[[Iterator[tuple[Any, ...]]], Iterator[tuple[Any, ...]]] | None = None
         self._dtype: np.dtype[Any] | None = None
         self._texts: tuple[tuple[int, int], ...] | None = None
         self._row: type[Any] | None = None
@@ -177,10 +178,11 @@ class Schema:
         """
         if self.is_raw:
             return self.row(_text(bytes(record)) if self.is_text else bytes(record))
-        layout, build, _ = self._compiled()
+        if self._decode is None:
+            self._decode = self._compiled("lambda {variables}: {row}")
         if len(record) < self.size:
             record = bytes(record) + bytes(self.size - len(record))
-        return build(*layout.unpack_from(record))
+        return self._decode(*self._layout.unpack_from(record))
 
     def decode_all(self, records: memoryview) -> Iterator[Any]:
         """Records that lie one after the other, each of exactly this size, as rows.
@@ -188,8 +190,15 @@ class Schema:
         Args:
             records: all of them.
         """
-        layout, _, build_all = self._compiled()
-        return build_all(layout.iter_unpack(records))
+        if self._decode_all is None:
+            self._decode_all = self._compiled("lambda items: ({row} for ({variables}) in items)")
+        return self._decode_all(self._layout.iter_unpack(records))
+
+    def values(self, records: memoryview) -> Iterator[tuple[Any, ...]]:
+        """The same as plain tuples, without names, in three quarters of the time; structs in them are rows."""
+        if self._values is None:
+            self._values = self._compiled("lambda items: ({values} for ({variables}) in items)")
+        return self._values(self._layout.iter_unpack(records))
 
     def items(self, records: memoryview) -> Iterator[tuple[Any, ...]]:
         """The same, undecoded: as plain tuples of numbers and bytes, those of nested structs among them.
@@ -197,7 +206,7 @@ class Schema:
         Args:
             records: all of them.
         """
-        return self._compiled()[0].iter_unpack(records)
+        return self._layout.iter_unpack(records)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -215,18 +224,32 @@ class Schema:
             self._texts = tuple(sorted(_texts(self.fields, 0)))
         return self._texts
 
-    def _compiled(self) -> tuple[struct.Struct, Callable[..., Any], Callable[[Iterator[Any]], Iterator[Any]]]:
-        if self._struct is None or self._decode is None or self._decode_all is None:
-            if self.size == 0:
-                raise ValueError(f"struct {self.name} has no size: its records cannot be read")
-            compiler = _Compiler()
-            expression = compiler.members(self.row, self.fields, 0)
-            self._struct = struct.Struct(compiler.finish(self.size))
-            # The expression is made of field positions and numbers only, never of text from the object.
-            self._decode = eval(f"lambda {compiler.variables}: {expression}", compiler.names)  # noqa: S307
-            of_each = f"for ({compiler.variables}) in items"
-            self._decode_all = eval(f"lambda items: ({expression} {of_each})", compiler.names)  # noqa: S307
-        return self._struct, self._decode, self._decode_all
+    @property
+    def _layout(self) -> struct.Struct:
+        if self._struct is None:
+            self._compiler()
+        assert self._struct is not None
+        return self._struct
+
+    def _compiled(self, source: str) -> Any:
+        """A function over what the layout unpacks of a record.
+
+        Args:
+            source: its source, with {variables} for the names of what is unpacked, {values} for the tuple of the
+                fields' values and {row} for that as a row.
+        """
+        compiler, values = self._compiler()
+        row = f"new({compiler.name(self.row)}, {values})"
+        # What is evaluated is made of field positions and numbers only, never of text from the object.
+        return eval(source.format(variables=compiler.variables, values=values, row=row), compiler.names)  # noqa: S307
+
+    def _compiler(self) -> tuple[_Compiler, str]:
+        if self.size == 0:
+            raise ValueError(f"struct {self.name} has no size: its records cannot be read")
+        compiler = _Compiler()
+        values = compiler.members(self.fields, 0)
+        self._struct = struct.Struct(compiler.finish(self.size))
+        return compiler, values
 
 
 class _Known(dict[bytes, str]):
@@ -321,7 +344,8 @@ class _Compiler:
         self.names[f"n{len(self.names)}"] = value
         return f"n{len(self.names) - 1}"
 
-    def members(self, row: type[Any], fields: tuple[Field, ...], base: int) -> str:
+    def members(self, fields: tuple[Field, ...], base: int) -> str:
+        """The expression for the tuple of the fields' values."""
         # Fields at rising offsets are read in turn; any that overlap (unions, bitfields) are cut from one run of bytes.
         # Fields without a size (flexible arrays) have no bytes, and may lie anywhere, even among those that overlap.
         parts = ["" if field.size else self.value(field.type, 0) for field in fields]
@@ -340,7 +364,7 @@ class _Compiler:
                 self.group(fields, group, base, group_end, parts)
             if field is not None:
                 group, group_end = [index], field.offset + field.size
-        return f"new({self.name(row)}, ({''.join(part + ',' for part in parts)}))"
+        return f"({''.join(part + ',' for part in parts)})"
 
     def group(self, fields: tuple[Field, ...], group: list[int], base: int, end: int, parts: list[str]) -> None:
         start = fields[group[0]].offset
@@ -376,7 +400,7 @@ class _Compiler:
                 return f"known[{taken}]" if size <= _SHORT_TEXT else f"text({taken})"
             case "struct" | "union":
                 row = Schema(type.name.rpartition(" ")[2], size, type.fields).row
-                return self.members(row, type.fields, base)
+                return f"new({self.name(row)}, {self.members(type.fields, base)})"
             case "array" if size == 0:
                 return "()"
             case "array" if type.element is not None:

@@ -209,7 +209,7 @@ class _Text:
             self._destination.keep = True
 
     def write(self, batch: Batch) -> None:
-        self._put(self._view.render(batch.schema, batch.rows()))
+        self._put(self._view.render(batch.schema, batch.values()))
 
     def passed(self) -> None:
         self._put(self._view.finish())
@@ -272,7 +272,7 @@ class _Columns:
             test = self._filter.test(batch.schema, self._names)
             if test is None:
                 return
-            batch = batch.select([index for index, row in enumerate(batch.rows()) if test(row)])
+            batch = batch.select([index for index, row in enumerate(batch.values()) if test(row)])
         if self._left is not None:
             batch = batch if batch.count <= self._left else batch.part(0, self._left)
             self._left -= batch.count

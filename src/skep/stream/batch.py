@@ -78,11 +78,13 @@ class Batch:
 
     def rows(self) -> Iterator[Any]:
         """The records as rows (see `skep.base.schema`)."""
-        if self.schema.size and self.stride == self.schema.size:
-            return self.schema.decode_all(self.buffer)
         if self.schema.is_raw:
             return map(self.schema.decode, map(self._record, range(self.count)))
-        return self.schema.decode_all(memoryview(self._whole()))
+        return self.schema.decode_all(self._even())
+
+    def values(self) -> Iterator[tuple[Any, ...]]:
+        """The same without the names, as plain tuples, which takes three quarters of the time."""
+        return self.rows() if self.schema.is_raw else self.schema.values(self._even())
 
     def tuples(self) -> Iterator[tuple[Any, ...]]:
         """The records as plain tuples of what the kernel wrote, the quickest way to Python's own objects.
@@ -90,8 +92,7 @@ class Batch:
         Numbers are numbers, texts are bytes with what stands behind their NUL, the members of structs stand among the
         others, and members that overlap are the bytes of all of them.
         """
-        whole = self.stride == self.schema.size
-        return self.schema.items(self.buffer if whole else memoryview(self._whole()))
+        return self.schema.items(self._even())
 
     def numbers(self, field: Field) -> list[int]:
         """The values of one integer field, as unsigned numbers, without decoding the others.
@@ -215,6 +216,10 @@ class Batch:
             places = ffi.new("uint32_t[]", [number for text in texts for number in text])
             lib.skep_clean(ffi.from_buffer(buffer), stride, self.count, places, len(texts))
         return np.ndarray(self.count, dtype, buffer, strides=(stride,))
+
+    def _even(self) -> memoryview:
+        """The records, each of exactly its type's size."""
+        return self.buffer if self.stride == self.schema.size else memoryview(self._whole())
 
     def _whole(self, size: int = 0) -> bytearray:
         """The records in places of one size: cut off, or filled up with zeros."""

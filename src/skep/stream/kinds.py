@@ -111,3 +111,7 @@ class _Together(Batch):
         """The records as rows, each of its own type."""
         following = [iter(group.rows()).__next__ for group in self._groups]
         return (following[kind]() for kind in self._told)
+
+    def values(self) -> Iterator[tuple[Any, ...]]:
+        """The same: rows are tuples."""
+        return self.rows()
