@@ -279,7 +279,7 @@ class _Members:
 class _Struct(_Members):
     """A struct each of whose members has bytes of its own: rows and tuples are packed at once."""
 
-    __slots__ = ("_is_plain", "_pack")
+    __slots__ = ("_is_plain", "_pack", "_quick")
 
     def __init__(self, type: Type) -> None:  # noqa: A002
         super().__init__(type)
@@ -288,19 +288,22 @@ class _Struct(_Members):
         self._is_plain = all(codes)
         parts, end = ["="], 0
         for field, code in zip(type.fields, codes, strict=True):
-            # Numbers alone are packed as they are, else each member as its bytes.
-            parts.append(f"{field.offset - end}x{code if self._is_plain else f'{field.size}s'}")
+            # Numbers are packed as they are, other members as their bytes.
+            parts.append(f"{field.offset - end}x{code or f'{field.size}s'}")
             end = field.offset + field.size
+        self._quick = [None if code else encode for code, encode in zip(codes, self._encoders, strict=True)]
         self._pack = struct.Struct("".join([*parts, f"{type.size - end}x"])).pack
 
     def __call__(self, value: Any) -> bytes:
         kind = value.__class__
-        if kind is tuple or getattr(kind, "_fields", None) == self._rows:
+        if (kind is tuple or getattr(kind, "_fields", None) == self._rows) and len(value) == len(self._quick):
             try:
                 if self._is_plain:
                     return self._pack(*value)
-                return self._pack(*[encode(item) for encode, item in zip(self._encoders, value, strict=True)])
-            except (struct.error, MisfitError, ValueError):
+                # That their lengths are the same is known: to ask for it costs as much again.
+                pairs = zip(self._quick, value)  # noqa: B905
+                return self._pack(*[encode(item) if encode else item for encode, item in pairs])
+            except (struct.error, MisfitError):
                 pass  # Which member it is, is found below.
         return super().__call__(value)
 
