@@ -19,7 +19,7 @@ from skep.guard.judging import Judge
 from skep.guard.profile import Program, learn
 from skep.guard.reading import read_folder
 from skep.guard.report import difference, difference_lines, profile_data, profile_lines
-from skep.guard.store import load, save
+from skep.guard.store import _checksum, load, save
 
 TRACES = Path(__file__).parent.parent / "traces"
 
@@ -173,6 +173,27 @@ def test_a_profile_that_was_tampered_with_is_refused(tmp_path, openssl, statemen
         database.commit()
 
     assert changed
+    with pytest.raises(ProfileError, match="damaged"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE calibration SET step = 0",
+        "UPDATE calibration SET step = 'often'",
+        "UPDATE roles SET seconds = -1",
+        "UPDATE roles SET seconds = 'long'",
+    ],
+)
+def test_what_no_profile_holds_is_refused_though_its_checksum_is_right(tmp_path, openssl, statement):
+    path = str(tmp_path / "profile")
+    save(openssl, path)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(statement)
+        database.execute("UPDATE meta SET value = ? WHERE name = 'checksum'", (_checksum(database),))
+        database.commit()
+
     with pytest.raises(ProfileError, match="damaged"):
         load(path)
 

@@ -166,12 +166,19 @@ def _read(path: str, database: sqlite3.Connection) -> Profile:
         raise _damaged(path)
     program = Program(meta["program"], json.loads(meta["build_ids"]), meta["cgroup"])
     roles = {
-        name: _role(database, name, seconds) for name, seconds in database.execute("SELECT name, seconds FROM roles")
+        name: _role(database, name, _number(seconds))
+        for name, seconds in database.execute("SELECT name, seconds FROM roles")
     }
     if not roles:
         raise ValueError("a profile has a role")
     runs = _calibration(database, None, RUN_VOICES, leads=True)
     return Profile(program, meta["architecture"], roles, runs, _mixes(database))
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, float) or not 0 <= value < np.inf:
+        raise ValueError("a number, not negative")
+    return value
 
 
 def _pragma(database: sqlite3.Connection, name: str) -> int:
@@ -183,7 +190,7 @@ def _role(database: sqlite3.Connection, name: str, seconds: float) -> Role:
     grams = Grams(*_unpack(blobs["sequences"]), *_unpack(blobs["pairs"]))
     columns = "kind, value, count, runs, first, last"
     rows = database.execute(f"SELECT {columns} FROM items WHERE role = ?", (name,))  # noqa: S608 - names of ours
-    items = {(kind, value): Item(*numbers) for kind, value, *numbers in rows}
+    items = {(str(kind), str(value)): Item(*map(int, numbers)) for kind, value, *numbers in rows}
     return Role(grams, items, _calibration(database, name, WINDOW_VOICES, leads=False), seconds)
 
 
@@ -192,6 +199,8 @@ def _calibration(database: sqlite3.Connection, role: str | None, voices: Iterabl
     tails = {}
     for voice, step, data in rows:
         values, weights = np.frombuffer(_inflate(data), "<f8").reshape(2, -1)
+        if not _number(step) or weights.min(initial=1) <= 0:
+            raise ValueError("a step and weights are above 0")
         tails[voice] = Tail(values, weights, step=step)
     return Calibration([tails[voice] for voice in voices], tails["fused"], leads=leads)
 
