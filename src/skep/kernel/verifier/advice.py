@@ -61,7 +61,8 @@ def argument_type(failure: Failure) -> Finding:
         advice = f"Give {call}() the program's own context, as it came: its first argument, nothing added to it."
     elif has == "scalar" and wants.startswith(("fp", "map_value", "mem", "pkt")):
         advice = (
-            f"Give the address of a variable on the stack: copy the value there first,\n__u64 copy = {name};\n"
+            "Give the address of a variable on the stack: copy the value there first,\n"
+            f"__u64 copy = {name};\n"
             f"and give {call}() &copy."
         )
     elif has == "fp" and wants.startswith("map_ptr"):
@@ -151,16 +152,14 @@ def context_access(failure: Failure) -> Finding:
         return Finding(
             f"{shown} is read at an offset that varies, which the context does not allow",
             failure.path(*spans),
-            "Read each member by a constant: unroll the loop, or switch over the index, and copy the members to "
-            "the stack "
-            "if they have to be indexed.",
+            "Read each member by a constant: unroll the loop, or switch over the index, and copy the members to the "
+            "stack if they have to be indexed.",
         )
     return Finding(
         "the pointer to the context was changed before it was used",
         failure.path(*spans),
-        "Use the context as it came. Give helpers ctx itself, and read members by ctx->member, so that the "
-        "offset stands in "
-        "the instruction.",
+        "Use the context as it came. Give helpers ctx itself, and read members by ctx->member, so that the offset "
+        "stands in the instruction.",
     )
 
 
@@ -210,8 +209,8 @@ def stack_read(failure: Failure) -> Finding:
     return Finding(
         message,
         failure.path(failure.at(failure.position, f"{reader}, and nothing on this path wrote all its bytes")),
-        f"Set all of it first, the padding between members included:\n__builtin_memset(&{variable}, 0, "
-        f"sizeof({variable}));",
+        "Set all of it first, the padding between members included:\n"
+        f"__builtin_memset(&{variable}, 0, sizeof({variable}));",
     )
 
 
@@ -225,7 +224,6 @@ def complexity(failure: Failure) -> Finding:
         "the verifier gave up: there are too many paths, or rounds of loops, to walk",
         [span_of(place, f"{100 * count // total} % of the instructions walked") for place, count in costs],
         "Let the verifier walk the loop once: bpf_loop() (Linux 5.17) or bpf_for() (6.4); or count to a smaller "
-        "constant. "
-        "Branches in a loop multiply: move work into functions that are not static and take numbers (each is "
-        "verified once).",
+        "constant. Branches in a loop multiply: move work into functions that are not static and take numbers (each "
+        "is verified once).",
     )

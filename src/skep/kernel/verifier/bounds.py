@@ -71,7 +71,8 @@ def packet_bounds(failure: Failure) -> Finding:
             f"{quoted(name)} may lie {farthest} bytes into the packet, and beyond 65535 a comparison proves nothing",
             failure.path(*spans, step, *tests, needs),
             f"Bound the offset before it is added, then compare with {end}:\n"
-            f"if ({index or 'offset'} > 1500)\n    return {failure.neutral};",
+            f"if ({index or 'offset'} > 1500)\n"
+            f"    return {failure.neutral};",
         )
     if moved is not None:
         spans.append(_varying(failure, moved.position) if number else None)

@@ -50,8 +50,10 @@ def null_pointer(failure: Failure) -> Finding:
         return Finding(
             f"{what} may be NULL here: it is an argument of the global function {failure.log.function}()",
             failure.path(failure.at(0, f"{failure.log.function}() is verified by itself: any argument may be NULL")),
-            f"Test it in the function:\n{test}\nOr make {failure.log.function}() static, so that it is verified with "
-            "what it is called with; since Linux 6.8 the argument can also be marked __arg_nonnull.",
+            "Test it in the function:\n"
+            f"{test}\n"
+            f"Or make {failure.log.function}() static, so that it is verified with what it is called with; since "
+            "Linux 6.8 the argument can also be marked __arg_nonnull.",
         )
     spans: list[Moment | None] = []
     call = source.instruction.name if source is not None else ""
@@ -116,8 +118,10 @@ def invalidated(failure: Failure, origin: Origin, what: str, name: str | None) -
                     failure.at(failure.position, "the old pointer is used"),
                 ),
                 f"After {call}() read data and data_end from the context again, and compare again:\n"
-                "data = (void *)(long)ctx->data;\ndata_end = (void *)(long)ctx->data_end;\n"
-                f"{name or 'pointer'} = data;\nif ((void *)({name or 'pointer'} + 1) > data_end)\n"
+                "data = (void *)(long)ctx->data;\n"
+                "data_end = (void *)(long)ctx->data_end;\n"
+                f"{name or 'pointer'} = data;\n"
+                f"if ((void *)({name or 'pointer'} + 1) > data_end)\n"
                 f"    return {failure.neutral};",
                 category="stale-packet-pointer",
             )
@@ -225,7 +229,7 @@ def _reading(failure: Failure, name: str | None, *, user: bool, call: str) -> st
         lines.append("In a program on types (tp_btf, fentry, fexit) its arguments can be read directly.")
     elif failure.section.startswith(("xdp", "tc", "classifier", "tcx")):
         lines.append(
-            "A packet is read through data and data_end of the context: data = (void *)(long)ctx->data, with no number "
-            "in between that the verifier would lose it in."
+            "A packet is read through data and data_end of the context: data = (void *)(long)ctx->data, with no "
+            "number in between that the verifier would lose it in."
         )
     return "\n".join(lines)

@@ -43,8 +43,7 @@ ADVICE: Mapping[str, tuple[str, str]] = {
         "{call}() may sleep, and this program may not",
         (
             "Make the program sleepable with .s in its section, where its kind allows that (fentry.s/, lsm.s/, "
-            "iter.s/, "
-            "uprobe.s/, syscall), and call it outside of locks and RCU sections; or use what does not sleep: "
+            "iter.s/, uprobe.s/, syscall), and call it outside of locks and RCU sections; or use what does not sleep: "
             "bpf_probe_read_user() for bpf_copy_from_user()."
         ),
     ),
@@ -52,25 +51,22 @@ ADVICE: Mapping[str, tuple[str, str]] = {
         "{call}() gets a dynptr that is not in the state that it needs",
         (
             "Set {given} up before with the helper that makes one (bpf_ringbuf_reserve_dynptr(), "
-            "bpf_dynptr_from_mem(), "
-            "bpf_dynptr_from_skb(), bpf_dynptr_from_xdp()), give its own address, and do not write to it "
-            "otherwise. One "
-            "from a ring has to be submitted or discarded, once."
+            "bpf_dynptr_from_mem(), bpf_dynptr_from_skb(), bpf_dynptr_from_xdp()), give its own address, and do not "
+            "write to it otherwise. One from a ring has to be submitted or discarded, once."
         ),
     ),
     "iterator": (
         "{call}() gets an iterator that is not in the state that it needs",
         (
-            "Call bpf_iter_..._new() once before, bpf_iter_..._next() in the loop, and bpf_iter_..._destroy() after it "
-            "on every path; bpf_for() and bpf_for_each() do all three."
+            "Call bpf_iter_..._new() once before, bpf_iter_..._next() in the loop, and bpf_iter_..._destroy() after "
+            "it on every path; bpf_for() and bpf_for_each() do all three."
         ),
     ),
     "kptr": (
         "a kernel pointer in a map is used otherwise than as a whole",
         (
             "Take it out or put it in with bpf_kptr_xchg(&value->member, pointer), test the result for NULL, and "
-            "release"
-            " it; only read it directly inside of bpf_rcu_read_lock()."
+            "release it; only read it directly inside of bpf_rcu_read_lock()."
         ),
     ),
     "special-field": (
@@ -100,8 +96,7 @@ ADVICE: Mapping[str, tuple[str, str]] = {
         (
             "Give {call}() an argument of the program itself, or what an acquiring function returned "
             "(bpf_task_acquire(), bpf_task_from_pid(), bpf_kptr_xchg()); a member that RCU protects may be read "
-            "between "
-            "bpf_rcu_read_lock() and bpf_rcu_read_unlock()."
+            "between bpf_rcu_read_lock() and bpf_rcu_read_unlock()."
         ),
     ),
     "kernel-struct-access": (
@@ -143,9 +138,8 @@ ADVICE: Mapping[str, tuple[str, str]] = {
     "stack-size": (
         "the functions that call each other need more than 512 bytes of stack",
         (
-            "Move large variables into a map: a BPF_MAP_TYPE_PERCPU_ARRAY with one entry is the usual scratch "
-            "buffer. Or"
-            " make them smaller, or let functions not call each other while they hold them."
+            "Move large variables into a map: a BPF_MAP_TYPE_PERCPU_ARRAY with one entry is the usual scratch buffer. "
+            "Or make them smaller, or let functions not call each other while they hold them."
         ),
     ),
     "call-depth": (
@@ -155,9 +149,8 @@ ADVICE: Mapping[str, tuple[str, str]] = {
     "malformed-program": (
         "the instructions do not hold together: some cannot be reached, or a path has no end",
         (
-            "Let every function end with a return, and see the compiler's warnings: a division by zero, an "
-            "endless loop "
-            "or a missing return leaves such code behind."
+            "Let every function end with a return, and see the compiler's warnings: a division by zero, an endless "
+            "loop or a missing return leaves such code behind."
         ),
     ),
     "capability": (
@@ -190,9 +183,9 @@ ADVICE: Mapping[str, tuple[str, str]] = {
     "infinite-loop": (
         "this loop is not seen to end",
         (
-            "Count to a limit that is a constant: for (int i = 0; i < 64; i++), and change the counter in every round. "
-            "Or use bpf_loop() (Linux 5.17) or bpf_for() (6.4), which the verifier walks once. Kernels before 5.3 take "
-            "no loops: #pragma unroll."
+            "Count to a limit that is a constant: for (int i = 0; i < 64; i++), and change the counter in every "
+            "round. Or use bpf_loop() (Linux 5.17) or bpf_for() (6.4), which the verifier walks once. Kernels before "
+            "5.3 take no loops: #pragma unroll."
         ),
     ),
 }
@@ -222,8 +215,7 @@ INSTEAD: Sequence[tuple[str, str]] = (
         r"bpf_get_current_|bpf_current_task|bpf_get_ns_current",
         (
             "It is for programs that run for a task; in a packet's path there is none: use a tracing or cgroup "
-            "program, "
-            "or bpf_get_socket_cookie()."
+            "program, or bpf_get_socket_cookie()."
         ),
     ),
     (
