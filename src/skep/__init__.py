@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from skep.kernel.link.link import Link, LinkInfo
     from skep.kernel.map import Map, MapInfo
     from skep.kernel.pin import unpin
+    from skep.kernel.probes import Feature, features
     from skep.kernel.program import Program, TestRun
     from skep.kernel.variable import Variable
     from skep.session.api import Spec, compile, open  # noqa: A004 - skep.open, skep.compile
@@ -85,6 +86,7 @@ _ROOMS = {
     "skep.kernel.link.link": ("Link", "LinkInfo"),
     "skep.kernel.map": ("Map", "MapInfo"),
     "skep.kernel.pin": ("unpin",),
+    "skep.kernel.probes": ("Feature", "features"),
     "skep.kernel.program": ("Program", "TestRun"),
     "skep.kernel.variable": ("Variable",),
     "skep.session.api": ("Spec", "compile", "open"),
@@ -107,6 +109,7 @@ __all__ = [
     "Diagnostic",
     "EntryMissingError",
     "Events",
+    "Feature",
     "Field",
     "HookMissingError",
     "Link",
@@ -139,6 +142,7 @@ __all__ = [
     "VerifierError",
     "VmError",
     "compile",
+    "features",
     "open",
     "unpin",
 ]

@@ -134,7 +134,8 @@ struct bpf_map_info { uint32_t type; uint32_t id; uint32_t key_size; uint32_t va
 struct bpf_btf_info { uint64_t btf; uint32_t btf_size; ...; };
 
 struct bpf_insn;
-struct bpf_prog_load_opts { size_t sz; int expected_attach_type; uint32_t attach_btf_id; uint32_t prog_flags; ...; };
+struct bpf_prog_load_opts { size_t sz; int expected_attach_type; uint32_t attach_btf_id; uint32_t prog_flags;
+                            uint32_t log_level; uint32_t log_size; char *log_buf; ...; };
 int bpf_prog_load(int type, const char *name, const char *license, const struct bpf_insn *insns, size_t count,
                   const struct bpf_prog_load_opts *opts);
 int libbpf_find_vmlinux_btf_id(const char *name, int attach_type);

@@ -11,6 +11,10 @@ void skep_free(void *memory);
 
 /* object.c */
 int skep_write_header(const struct btf *btf, int fd);                /* vmlinux.h; 0 or -errno */
+
+/* The functions of the kernel that programs may call, room of them at most; names live as long as btf. Returns how many. */
+struct skep_kfunc { uint32_t id; const char *name; };
+uint32_t skep_kfuncs(const struct btf *btf, struct skep_kfunc *found, uint32_t room);
 void skep_detach(struct bpf_link **links, size_t count);             /* all at once, each in a thread */
 
 /* memory.c: blocks for batches; the last large one that is given back is the next one that is taken. */

@@ -19,9 +19,35 @@ static void write_text(void *file, const char *format, va_list arguments)
 }
 
 /*
- * Prototypes of the kernel's functions that programs may call: those with the tag "bpf_kfunc" (Linux 6.10 and later,
- * Documentation/bpf/kfuncs.rst). Weak, so that a program may ask whether this kernel has one.
+ * The function that a type tags as one that programs may call (kfunc), or NULL: Linux 6.10 and later,
+ * Documentation/bpf/kfuncs.rst.
  */
+static const struct btf_type *kfunc_of(const struct btf *btf, uint32_t id)
+{
+	const struct btf_type *tag = btf__type_by_id(btf, id), *function;
+
+	if (!btf_is_decl_tag(tag) || btf_decl_tag(tag)->component_idx != -1 ||
+	    strcmp(btf__name_by_offset(btf, tag->name_off), "bpf_kfunc"))
+		return NULL;
+	function = btf__type_by_id(btf, tag->type);
+	return btf_is_func(function) ? function : NULL;
+}
+
+uint32_t skep_kfuncs(const struct btf *btf, struct skep_kfunc *found, uint32_t room)
+{
+	uint32_t count = 0;
+
+	for (uint32_t id = 1, end = btf__type_cnt(btf); id < end && count < room; id++) {
+		const struct btf_type *function = kfunc_of(btf, id);
+
+		if (function)
+			found[count++] = (struct skep_kfunc){btf__type_by_id(btf, id)->type,
+							     btf__name_by_offset(btf, function->name_off)};
+	}
+	return count;
+}
+
+/* Prototypes of the functions that programs may call. Weak, so that a program may ask whether this kernel has one. */
 static int write_prototypes(const struct btf *btf, struct btf_dump *dump, FILE *file)
 {
 	int error = 0;
@@ -31,15 +57,11 @@ static int write_prototypes(const struct btf *btf, struct btf_dump *dump, FILE *
 	      "#ifndef __weak\n#define __weak __attribute__((weak))\n#endif\n\n",
 	      file);
 	for (uint32_t id = 1, count = btf__type_cnt(btf); id < count && !error; id++) {
-		const struct btf_type *tag = btf__type_by_id(btf, id), *function, *prototype;
+		const struct btf_type *function = kfunc_of(btf, id), *prototype;
 		LIBBPF_OPTS(btf_dump_emit_type_decl_opts, options);
 		char name[256];
 
-		if (!btf_is_decl_tag(tag) || btf_decl_tag(tag)->component_idx != -1 ||
-		    strcmp(btf__name_by_offset(btf, tag->name_off), "bpf_kfunc"))
-			continue;
-		function = btf__type_by_id(btf, tag->type);
-		if (!btf_is_func(function))
+		if (!function)
 			continue;
 		prototype = btf__type_by_id(btf, function->type);
 		/* libbpf 1.1 writes f() for f(void), which to C says nothing of the arguments. */

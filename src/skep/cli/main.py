@@ -25,6 +25,7 @@ _VERBS = {
     "unpin": "remove what run --pin has pinned",
     "build": "compile a kernel file to an object that runs without a compiler",
     "check": "tell of each program whether the kernel takes it, and what that costs",
+    "feature": "tell what this kernel has for eBPF, found by trying",
     "info": "tell what a kernel file is, without loading it",
     "new": "start a kernel file that runs at once",
     "tools": "list the tools that come with skep, or show the page of one",

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from functools import cache
 
 from skep._native import ffi, lib, messages
 from skep.kernel.features import load_nothing, tracefs
@@ -19,9 +20,10 @@ from skep.kernel.instances import remove_instance, try_instance
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
-__all__ = ["KINDS", "attempt"]
+__all__ = ["KINDS", "LINKS", "attempt", "kernel_types", "type_of"]
 
 # enum bpf_cmd, include/uapi/linux/bpf.h
 _RAW_TRACEPOINT_OPEN, _LINK_CREATE = 17, 28
@@ -34,15 +36,20 @@ _TRACEPOINT = b"sched_process_exit"
 _SOFTWARE, _TRACEPOINT_EVENT = 1, 2
 _DISABLED = 1
 _CLOEXEC = 8  # PERF_FLAG_FD_CLOEXEC
+# What the kernel puts before the names of what programs are attached to by type, and the kind of type that it is
+# (BTF_KIND_STRUCT, BTF_KIND_TYPEDEF, BTF_KIND_FUNC): tools/lib/bpf/libbpf.c, btf_get_kernel_prefix_kind.
+_FUNCTION_TYPE = (b"", 12)
+_TYPES = {0: (b"", 4), 23: (b"btf_trace_", 8), 27: (b"bpf_lsm_", 12), 28: (b"bpf_iter_", 12)}
 # A number that no interface has.
 _NO_INTERFACE = 0x7FFFFFFF
 
 
-def attempt(kind: str) -> list[int]:
-    """Tries a kind of hook.
+def attempt(kind: str, kinds: Mapping[str, Callable[[list[int]], None]] | None = None) -> list[int]:
+    """Tries a kind of hook, or of link.
 
     Args:
         kind: one of `KINDS`.
+        kinds: those that it is one of, where these are others: `LINKS`.
 
     Returns:
         File descriptors. To close that of an event takes the kernel 50 to 100 ms.
@@ -52,7 +59,7 @@ def attempt(kind: str) -> list[int]:
     """
     opened: list[int] = []
     try:
-        KINDS[kind](opened)
+        (kinds or KINDS)[kind](opened)
     except BaseException:
         for fd in opened:
             os.close(fd)
@@ -69,15 +76,45 @@ def _load(
     btf_id: int = 0,
     flags: int = 0,
 ) -> int:
-    number = lib.libbpf_find_vmlinux_btf_id(function, attach_type) if function else btf_id
-    if number < 0:
-        messages()
-        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+    number = type_of(attach_type, function) if function else btf_id
     fd = load_nothing(program_type, attach_type, btf_id=number, flags=flags)
     if fd < 0:
         raise OSError(-fd, os.strerror(-fd))
     opened.append(fd)
     return fd
+
+
+@cache
+def kernel_types() -> Any:
+    """Libbpf's handle of the kernel's types, read once: that takes 10 ms. `kernel_types.cache_clear` lets go of it.
+
+    Raises:
+        OSError: the kernel has none.
+    """
+    types = lib.btf__load_vmlinux_btf()
+    messages()
+    if types == ffi.NULL:
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+    return ffi.gc(types, lib.btf__free)
+
+
+@cache
+def type_of(attach_type: int, name: bytes) -> int:
+    """The number, in the kernel's BTF, of what programs of an attach type are loaded for.
+
+    Args:
+        attach_type: of enum bpf_attach_type.
+        name: of a function, a tracepoint, a hook; of a struct of operations, where the attach type is 0.
+
+    Raises:
+        OSError: the kernel has no such.
+    """
+    prefix, kind = _TYPES.get(attach_type, _FUNCTION_TYPE)
+    number = int(lib.btf__find_by_name_kind(kernel_types(), prefix + name, kind))
+    messages()
+    if number < 0:
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+    return number
 
 
 def _system_call(opened: list[int], number: int, *arguments: object) -> None:
@@ -170,25 +207,25 @@ def _hardware(opened: list[int]) -> None:
     _perf(opened, 0, 0, period=10**9)
 
 
-def _tcx(opened: list[int]) -> None:
-    program = _load(opened, 3, 46)
-    try:
-        _link(opened, program, 46, target=_NO_INTERFACE)
-    except OSError as error:
-        # That it looked for the interface is all that we want to know.
-        if error.errno != errno.ENODEV:
-            raise
+def _nowhere(
+    program_type: int, attach_type: int, answer: int, *, target: int = 0xFFFFFFFF, extra: bytes = b""
+) -> Callable[[list[int]], None]:
+    """A link to what is not there: that the kernel looks for it is all that we want to know."""
+
+    def link(opened: list[int]) -> None:
+        program = _load(opened, program_type, attach_type)
+        try:
+            _link(opened, program, attach_type, target=target, extra=extra)
+        except OSError as error:
+            if error.errno != answer:
+                raise
+
+    return link
 
 
 def _struct_ops(opened: list[int]) -> None:
     """As a member of one of the structs: what it is loaded for is its type in BTF, and its place among the members."""
-    btf = lib.btf__load_vmlinux_btf()
-    number = lib.btf__find_by_name_kind(btf, b"tcp_congestion_ops", 4)  # BTF_KIND_STRUCT
-    lib.btf__free(btf)
-    messages()
-    if number < 0:
-        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
-    _load(opened, 27, btf_id=number)
+    _load(opened, 27, btf_id=type_of(0, b"tcp_congestion_ops"))
 
 
 def _packet_socket(opened: list[int]) -> None:
@@ -240,7 +277,7 @@ KINDS: dict[str, Callable[[list[int]], None]] = {
     "syscall": _loaded(31, flags=_SLEEPABLE),
     "xdp": _loaded(6, 37),
     "tc": _loaded(3),
-    "tcx": _tcx,
+    "tcx": _nowhere(3, 46, errno.ENODEV, target=_NO_INTERFACE),
     "netfilter": _loaded(32, 45),
     "sk_lookup": _loaded(30, 36),
     "flow_dissector": _loaded(22, 17),
@@ -253,3 +290,19 @@ KINDS: dict[str, Callable[[list[int]], None]] = {
     "run counts": _statistics,
 }
 """Kinds of hooks, as sections name them, and what else a run may want: how each is tried."""
+
+LINKS: dict[str, Callable[[list[int]], None]] = {
+    "raw_tracepoint": _raw_tracepoint,
+    "tracing": KINDS["tp_btf"],
+    "cgroup": _nowhere(9, 2, errno.EBADF),
+    "iter": _iterator,
+    "netns": _nowhere(30, 36, errno.EBADF),
+    "perf_event": _nowhere(5, 41, errno.EBADF),
+    "kprobe_multi": _kprobe_multi,
+    "netfilter": _nowhere(32, 45, errno.EAFNOSUPPORT, extra=struct.pack("=4I", 255, 0, 0, 0)),
+    "tcx": KINDS["tcx"],
+    "uprobe_multi": _uprobe_multi,
+    "netkit": _nowhere(3, 54, errno.ENODEV, target=_NO_INTERFACE),
+    "sockmap": _nowhere(16, 7, errno.EBADF),
+}
+"""Kinds of links (BPF_LINK_CREATE). That of XDP (5.9) says the same whether it is missing or has no interface."""

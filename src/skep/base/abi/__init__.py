@@ -4,6 +4,8 @@ errnos          number -> ``ENOENT``, and a description; the codes that only the
 signals         number -> ``SIGKILL``
 sockets         address families and protocols
 files           the flags of open(2), by architecture
+maps            number -> ``ringbuf``, as bpftool writes it
+helpers         number -> ``bpf_map_lookup_elem``
 syscalls        number -> ``openat``, by architecture
 
 Importing this package loads no table. Architectures are named as ``uname -m`` names them: ``x86_64``, ``aarch64``; and
