@@ -85,7 +85,7 @@ def test_program_types_may_call_what_is_theirs(found):
     assert state("helpers of kprobe", "bpf_xdp_adjust_head") == "no"
     # They may be called by a program that may sleep.
     assert state("helpers of syscall", "bpf_copy_from_user") == "yes"
-    assert state("helpers of xdp", "bpf_copy_from_user") == "no"
+    assert state("helpers of kprobe", "bpf_sk_lookup_tcp") == "no"
 
 
 def test_functions_are_those_of_the_program_type(found):

@@ -8,7 +8,7 @@ import sys
 from importlib import import_module
 from io import TextIOWrapper
 
-from skep.base.errors import MORE_DESCRIPTORS, NO_DESCRIPTORS, SkepError, UsageError, VerifierError
+from skep.base.errors import MORE_DESCRIPTORS, NO_DESCRIPTORS, SkepError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,14 +89,21 @@ def _module(verb: str) -> ModuleType:
 
 
 def _complaint(error: SkepError) -> str:
-    """What is said of an error: what the verifier refuses is shown in its source."""
-    if not isinstance(error, VerifierError):
+    """What is said of an error: what has a place is shown in its source."""
+    shown = [found for found in error.diagnostics if found.severity == "error"]
+    if not shown:
         return f"skep: {error}\n" + (f"{error.remedy}\n" if error.remedy else "")
     from skep.view.diagnostic import diagnostic_lines
 
-    lines = [f"skep: {error.message.partition(chr(10))[0]}"]
-    for found in error.diagnostics:
-        lines += diagnostic_lines(found)
+    title = error.message.partition("\n")[0]
+    lines = [line for found in shown for line in diagnostic_lines(found)]
+    # Of one that is about a single place, that is all that there is to say.
+    if shown[0].message == error.message:
+        lines[0] = f"skep: {lines[0]}"
+    else:
+        lines.insert(0, f"skep: {title}")
+    if error.remedy and not any(found.suggestion for found in shown):
+        lines += ["instead:", *(f"  {line}" for line in error.remedy.splitlines())]
     return "\n".join(lines) + "\n"
 
 

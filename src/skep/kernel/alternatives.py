@@ -110,11 +110,14 @@ class Plan:
         if self.left_out.keys() >= self._spec.programs.keys():
             needed += self._missing
         for name in needed:
+            from skep.kernel.diagnosis import locate
             from skep.kernel.link.symbols import advice
 
-            raise HookMissingError(
+            error = HookMissingError(
                 f"program {name} has nothing to attach to: {self.left_out[name]}", remedy=advice(self.hooks[name])
             )
+            locate(error, self._spec, name)
+            raise error
 
     def _check_places(self) -> None:
         places: dict[str, str] = {}

@@ -145,7 +145,7 @@ def _judge(spec: ObjectSpec, name: str, btf: str | None) -> Verdict:
 
 
 def _load(spec: ObjectSpec, name: str, btf: str | None, log_level: int = 0) -> str:
-    """Loads one program; what the verifier wrote."""
+    """Loads one program, and pins nothing; what the verifier wrote."""
     others = [other for other in spec.programs if other != name]
     try:
         # What is pinned would stay.

@@ -35,18 +35,18 @@ KINDS: tuple[tuple[type[SkepError], str], ...] = (
 """The ids of diagnostics, by kinds of errors; "load" for others."""
 
 
-def locate(error: SkepError, spec: ObjectSpec, program: str, *, function: str = "") -> Diagnostic:
+def locate(error: SkepError, spec: ObjectSpec, program: str, *, uses: str = "") -> Diagnostic:
     """Says of an error what it is about. One that has a diagnostic already keeps it.
 
     Args:
         error: it has the diagnostic from then on.
         spec: the kernel file.
         program: that cannot be loaded or attached; "" where any may be meant.
-        function: that it cannot call; "" where it is about the program as a whole.
+        uses: the function or variable that it cannot use; "" where it is about the program as a whole.
     """
     if error.diagnostic is None:
         kind = next((name for class_, name in KINDS if isinstance(error, class_)), "load")
-        line = _line(spec, program, function)
+        line = _line(spec, program, uses)
         error.diagnostics = (
             Diagnostic(
                 kind,
@@ -62,15 +62,17 @@ def locate(error: SkepError, spec: ObjectSpec, program: str, *, function: str = 
     return error.diagnostics[0]
 
 
-def _line(spec: ObjectSpec, program: str, function: str) -> SourceLine | None:
-    """The line that calls a function, or the one where a program begins."""
+def _line(spec: ObjectSpec, program: str, uses: str) -> SourceLine | None:
+    """The line that uses a function or variable, or the one where a program begins."""
     for name in [program] if program else spec.programs:
         try:
             lines = source_lines(spec.data, spec.name, name)
         except ObjectFormatError:
             return None
-        called = (line for line in lines.values() if re.search(rf"\b{re.escape(function)}\s*\(", line.text))
-        line = next(called, None) if function else lines.get(0)
+        using = (line for line in lines.values() if re.search(rf"\b{re.escape(uses)}\b", line.text))
+        # Where a program begins the compiler may have put a function of a header.
+        own = (line for line in lines.values() if f"/{line.file}".rpartition("/")[2].startswith(f"{spec.name}."))
+        line = next(using, None) if uses else next(own, lines.get(0))
         if line is not None:
             return line
     return None

@@ -15,6 +15,7 @@ from skep.base.errors import (
     AttachError,
     BtfError,
     ClosedError,
+    HookMissingError,
     LoadError,
     ObjectFormatError,
     UnsupportedError,
@@ -268,7 +269,13 @@ class Object(Held):
         left = {name: program for name, program in self._programs.items() if name not in {*self.left_out, *self.open}}
         if left:
             needed = [name for name in left if self._plan.is_needed(name)]
-            return attach(left.values(), self._plan.hooks, self._targets, needed=needed)
+            try:
+                return attach(left.values(), self._plan.hooks, self._targets, needed=needed)
+            except (AttachError, HookMissingError) as error:
+                from skep.kernel.diagnosis import locate
+
+                locate(error, self.spec, next((name for name in left if f"program {name}: " in error.message), ""))
+                raise
         for name, needs in self.open.items():
             raise AttachError(f"program {name} ({self.spec.programs[name].section}): {needs}", errno.EOPNOTSUPP)
         reasons = "".join(f"\nprogram {name}: {why}" for name, why in self.left_out.items())

@@ -76,13 +76,15 @@ def not_loaded(
     if extern:
         used = f"function {extern[2]}, which the kernel file calls"
         read = f"variable {extern[2]}, which the kernel file reads"
-        return UnsupportedError(f"this kernel has no {used if extern[1] == 'func' else read}")
+        error = UnsupportedError(f"this kernel has no {used if extern[1] == 'func' else read}")
+        return _located(error, spec, uses=extern[2])
     if struct:
         return HookMissingError(f"this kernel has no {struct[1]}, which the kernel file registers")
     if member:
         return HookMissingError(f"this kernel has no member {member[2]} in the type of struct {member[1]}")
     if missing:
-        return HookMissingError(f"this kernel has no {missing[1]}, which the kernel file attaches to")
+        error = HookMissingError(f"this kernel has no {missing[1]}, which the kernel file attaches to")
+        return _located(error, spec, refused[1] if (refused := re.search(r"prog '(\w+)': ", log)) else "")
     if created:
         name = created[1] or created[2]
         counted = f"{entries[name]} {'bytes' if spec.maps[name].is_ring else 'entries'}" if name in spec.maps else ""
@@ -93,7 +95,15 @@ def not_loaded(
         remedy = f"Ask for fewer: --map {name}.max_entries=N." if too_large else None
         return LoadError(message, number, log=log, remedy=remedy)
     why = first_message(log) or os.strerror(number)
-    return LoadError(f"{what} cannot be loaded: {why}", number, log=log + verified)
+    failed = LoadError(f"{what} cannot be loaded: {why}", number, log=log + verified)
+    return _located(failed, spec, program[1]) if program else failed
+
+
+def _located(error: SkepError, spec: ObjectSpec, program: str = "", *, uses: str = "") -> SkepError:
+    from skep.kernel.diagnosis import locate
+
+    locate(error, spec, program, uses=uses)
+    return error
 
 
 def _lacks_descriptors(needed: int) -> bool:

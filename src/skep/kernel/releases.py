@@ -151,7 +151,7 @@ INSTRUCTIONS = {
         "5.12",
         f"b700000000000000 7b0af8ff00000000 db0af8ff01000000 {_RETURN}",
     ),
-    "v4 (sign extension, long jumps)": ("6.6", f"0600000000000000 {_RETURN}"),
+    "v4 (sign extension, long jumps)": ("6.6", f"b700000000000000 bf00080000000000 {_RETURN}"),
     "may_goto": ("6.9", f"e500000000000000 {_RETURN}"),
     "load-acquire, store-release": ("6.15", f"b700000000000000 7b0af8ff00000000 dba0f8ff00010000 {_RETURN}"),
 }

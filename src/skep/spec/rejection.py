@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+from itertools import takewhile
 
-from skep.base.errors import CompileError, Diagnostic
+from skep.base.errors import CompileError, Diagnostic, Span
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["is_conflict", "rejection"]
 
+_MESSAGE = re.compile(r"^(.+?):(\d+):(\d+): (?:fatal )?(error|warning|note): (.*)\n(.*)", re.MULTILINE)
 # The packages of headers, by how their names begin.
 _PACKAGES = {
     "bpf/": "libbpf-dev",
@@ -40,25 +46,49 @@ def rejection(source: str, output: bytes, ours: str) -> CompileError:
     text = re.sub(asked, r"\1:\2\3", text)
     # Of files that include each other without end, one round says all.
     text = re.sub(r"((?:In file included from .+\n){1,4}?)\1+", r"\1", text)
-    folder = os.path.dirname(source)
-    diagnostics = [
-        Diagnostic(
-            "compile",
-            match[4],
-            match[5],
-            # Files that the source includes are named as seen from its folder.
-            file=os.path.normpath(os.path.join(folder, match[1])),
-            line=int(match[2]),
-            column=int(match[3]),
-        )
-        for match in re.finditer(r"^(.+?):(\d+):(\d+): (?:fatal )?(error|warning): (.*)$", text, re.MULTILINE)
-    ]
-    diagnostics.sort(key=lambda found: found.severity != "error")
+    diagnostics = sorted(_diagnostics(text, os.path.dirname(source)), key=lambda found: found.severity != "error")
     return CompileError(
         f"{os.path.basename(source)} does not compile\n{text.strip()}",
         remedy=_remedy(text),
         diagnostics=diagnostics,
     )
+
+
+def _diagnostics(text: str, folder: str) -> Iterator[Diagnostic]:
+    """Each error and warning, with its line, and the notes that belong to it as the path that led there."""
+    found = [
+        (
+            match[4],
+            # Files that the source includes are named as seen from its folder.
+            Span(
+                os.path.normpath(os.path.join(folder, match[1])),
+                int(match[2]),
+                int(match[3]),
+                match[5],
+                _text(match[6]),
+            ),
+        )
+        for match in _MESSAGE.finditer(text)
+    ]
+    for number, (severity, span) in enumerate(found):
+        if severity == "note":
+            continue
+        notes = takewhile(lambda each: each[0] == "note", found[number + 1 :])
+        yield Diagnostic(
+            "compile",
+            severity,
+            span.message,
+            file=span.file,
+            line=span.line,
+            column=span.column,
+            source=span.source,
+            path=[note for _, note in notes],
+        )
+
+
+def _text(line: str) -> str:
+    """A line of the source as clang shows it; from 16 on, it writes the number before."""
+    return re.sub(r"^ *\d+ \| ", "", line)
 
 
 def _remedy(text: str) -> str | None:
