@@ -89,7 +89,7 @@ def test_a_narrow_terminal_is_respected_and_names_are_escaped():
         "        8 -> 15    : 7        |****    |\n"
         "       16 -> 31    : 14       |********|\n"
     )
-    assert draw({0: 1}, Scale(), "x", 20).splitlines()[1].endswith("|*|")
+    assert draw({0: 1}, Scale(), "x", 20).splitlines()[1] == f"0 1 {'*' * 16}"
 
 
 def test_a_group_whose_name_has_control_characters_is_escaped():
@@ -129,3 +129,14 @@ def test_a_number_is_within_the_bounds_of_its_range(number, step):
 def test_what_cannot_be_drawn(options, message):
     with pytest.raises(UsageError, match=message):
         shown(**options)
+
+
+@pytest.mark.parametrize("width", [20, 24, 30])
+def test_a_narrow_terminal_has_room_for_a_histogram(width):
+    drawn = draw({0: 1, 3: 900, 10: 450}, Scale(), "latency_ns", width)
+
+    lines = drawn.splitlines()
+    assert max(map(len, lines)) <= width
+    assert lines[0] == "latency_ns"
+    assert lines[4].split() == ["8", "900", "*" * (width - 9)]
+    assert lines[-1].split()[:2] == ["1024", "450"]

@@ -43,7 +43,7 @@ def schema_from_plain(data: Any) -> Schema:
     try:
         name, size = _text(data["name"]), _number(data["size"], _LARGEST)
         reader = _Reader()
-        fields = tuple(reader.field(each, size or _LARGEST, 0) for each in data["fields"])
+        fields = reader.fields(data["fields"], size or _LARGEST, 0)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"no layout of records: {error!r}") from None
     schema = Schema(name, size, fields)
@@ -82,6 +82,13 @@ class _Reader:
     def __init__(self) -> None:
         self._left = _MOST_TYPES
 
+    def fields(self, data: Any, room: int, depth: int) -> tuple[Field, ...]:
+        found = tuple(self.field(each, room, depth) for each in data)
+        # As NumPy and Arrow call them.
+        if len({field.name or f"_{index}" for index, field in enumerate(found)}) < len(found):
+            raise ValueError("two fields have one name")
+        return found
+
     def field(self, data: Any, room: int, depth: int) -> Field:
         held = self.type(data["type"], depth)
         offset, size = _number(data["offset"], room), _number(data["size"], _LARGEST)
@@ -119,7 +126,7 @@ class _Reader:
             enum = {int(value): _text(each) for value, each in enum.items()}
         fields: tuple[Field, ...] = ()
         if kind in {"struct", "union"}:
-            fields = tuple(self.field(each, size, depth + 1) for each in data.get("fields", ()))
+            fields = self.fields(data.get("fields", ()), size, depth + 1)
         return Type(
             kind, size, name, signed=bool(data.get("signed")), element=element, count=count, fields=fields, enum=enum
         )

@@ -245,12 +245,14 @@ class _Columns:
 
             raise UnsupportedError(f"-o {kind} needs pyarrow and NumPy", remedy=NO_ARROW) from None
         self._filter = None
+        self._paths: list[str] = []
         if wanted:
             from skep.view.fields import require
             from skep.view.filter import Filter
 
             self._filter = Filter(wanted)
-            require(self._filter.fields, [schema for _, schema in schemas], "--filter")
+            self._paths = [name for name in self._filter.fields if "." in name]
+            require(self._filter.fields, [self._wide(schema)[0] for _, schema in schemas], "--filter")
         self._journal = self._sink()
         self._recorder = Recorder(self._journal, schemas, names, told, samples)
 
@@ -264,15 +266,23 @@ class _Columns:
 
         return TemporaryFile()
 
+    def _wide(self, schema: Schema) -> tuple[Schema, Callable[[Any], Any]]:
+        if not self._paths:
+            return schema, lambda row: row
+        from skep.view.paths import widened
+
+        return widened(schema, self._paths)
+
     def __enter__(self) -> Self:
         return self
 
     def write(self, batch: Batch) -> None:
         if self._filter is not None:
-            test = self._filter.test(batch.schema, self._names)
+            schema, widen = self._wide(batch.schema)
+            test = self._filter.test(schema, self._names)
             if test is None:
                 return
-            batch = batch.select([index for index, row in enumerate(batch.values()) if test(row)])
+            batch = batch.select([index for index, row in enumerate(batch.values()) if test(widen(row))])
         if self._left is not None:
             batch = batch if batch.count <= self._left else batch.part(0, self._left)
             self._left -= batch.count

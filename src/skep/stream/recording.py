@@ -31,7 +31,15 @@ NO_ARROW = "pip install 'skep[arrow]'"
 PARQUET = b"PAR1"
 """What a Parquet file begins with; any other is taken for an Arrow stream."""
 # What pyarrow, JSON and what we make of it raise where the bytes are not what they should be.
-_DAMAGE = (ValueError, LookupError, TypeError, AttributeError, OSError, NotImplementedError, OverflowError)
+_DAMAGE: tuple[type[Exception], ...] = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OSError,
+    NotImplementedError,
+)
+_DAMAGE += (OverflowError, MemoryError, RecursionError)
 # A batch has no more records, and no more bytes once those that were cut short are filled up.
 _RECORDS = 1 << 16
 _BYTES = 1 << 26
@@ -91,9 +99,9 @@ class Recording:
         if START not in metadata:
             raise RecordingError(f"{self._path} is no recording of skep", remedy="skep query reads any Parquet.")
         start = json.loads(metadata[START])
-        if start["version"] != VERSION:
+        if int(start["version"]) != VERSION:
             raise RecordingError(
-                f"{self._path} was written by another version of skep (format {start['version']}, not {VERSION})",
+                f"{self._path} was written by another version of skep (format {int(start['version'])}, not {VERSION})",
                 remedy="Replay it with the skep that wrote it; skep query reads it nevertheless.",
             )
         self.schemas = {str(kind["name"]): schema_from_plain(kind["schema"]) for kind in start["kinds"]}

@@ -105,7 +105,7 @@ def _text(schema: Schema, index: int, names: Names) -> Callable[[Any], str]:
 
 def _number(field: Field, number: Callable[[Any], Any], value: str) -> Any:
     # Any number compares with any: what a field cannot hold is larger or smaller than all that it can.
-    return int(value, 0) if _is_whole(value) else number(_value(field, value))
+    return int(value, 16 if "x" in value.lower() else 10) if _is_whole(value) else number(_value(field, value))
 
 
 def _is_whole(value: str) -> bool:

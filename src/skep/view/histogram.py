@@ -91,6 +91,8 @@ def draw(counts: Mapping[int, int], scale: Scale, label: str, width: int | None 
     high = max(5, *(len(str(each)) for _, each in bounds))
     digits = max(8, *(len(str(count)) for count in counts.values()))
     most = max(counts.values())
+    if width is not None and width < low + high + digits + 15:
+        return _narrow(counts, zip(slots, bounds, strict=True), label, width)
     ranges = low + high + 9
     stars = _STARS if width is None else max(min(_STARS, width - ranges - digits - 5), 1)
     lines = [f"{'':5}{escape(label):<{ranges - 5}}: {'count':<{digits}}  distribution"]
@@ -99,6 +101,15 @@ def draw(counts: Mapping[int, int], scale: Scale, label: str, width: int | None 
         bar = "*" * (count * stars // most)
         lines.append(f"{start:>{low + 4}} -> {end:<{high}} : {count:<{digits}} |{bar:<{stars}}|")
     return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def _narrow(counts: Mapping[int, int], ranges: Iterable[tuple[int, tuple[int, int]]], label: str, width: int) -> str:
+    """The same where the usual layout has no room: of each range only where it starts, and fewer stars."""
+    lines = [(start, counts.get(slot, 0)) for slot, (start, _) in ranges]
+    first, digits = (max(len(str(line[place])) for line in lines) for place in (0, 1))
+    stars, most = max(width - first - digits - 2, 1), max(counts.values())
+    drawn = [f"{start:>{first}} {count:>{digits}} {'*' * (count * stars // most)}" for start, count in lines]
+    return "".join(f"{line.rstrip()}\n" for line in [escape(label)[:width], *drawn])
 
 
 class Histograms:

@@ -56,6 +56,13 @@ def selected(
     Raises:
         UsageError: an expression is none, no records have a field, or it is of the wrong kind.
     """
+    paths = _paths(filter, fields, sort.removeprefix("-"), group_by, sums, hist, hist_linear.rpartition(":")[0])
+    if paths:
+        from skep.view.paths import Narrowed, Widened, widened
+
+        made = {schema: widened(schema, paths) for schema in schemas}
+        schemas = [wide for wide, _ in made.values()]
+        whole, make = make, lambda: Narrowed(whole(), made)
 
     def shown(found: Sequence[Schema]) -> View:
         # The last of them first: each is made with the one that it hands on to.
@@ -94,7 +101,17 @@ def selected(
         from skep.view.filter import Filtered
 
         view = Filtered(view, names, schemas, filter)
-    return view
+    return Widened(view, made, paths) if paths else view
+
+
+def _paths(text: str, *named: str) -> list[str]:
+    """The members of structs that are asked for: in a filter, and in lists of fields."""
+    paths = [name.strip().removeprefix("-") for names in named for name in names.split(",")]
+    if "." in text:
+        from skep.view.filter import Filter
+
+        paths += Filter(text).fields
+    return [path for path in dict.fromkeys(paths) if "." in path]
 
 
 class _Renewed:
