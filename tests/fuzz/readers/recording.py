@@ -61,7 +61,7 @@ def mutated(random: Random, seed: bytes) -> bytes:
         table = stream.read_all()
     start = mutation.json_text(random, table.schema.metadata[START])
     if start.count(b"[") + start.count(b"{") > 500:
-        # Python refuses what is nested so deeply, if the stack may grow: with pyarrow's, no address space is left for it.
+        # Python refuses what is nested so deeply, if the stack may grow: beside pyarrow, it may not here.
         return seed
     sink = io.BytesIO()
     changed = table.replace_schema_metadata({START: start})
