@@ -202,6 +202,33 @@ def test_without_a_bpffs_it_says_how_to_mount_one(tmp_path, skep_cli):
     assert "sudo mount -t bpf bpf /sys/fs/bpf" in pinned.stderr
 
 
+def test_what_is_not_permitted_names_the_capability_and_reusing_a_pin_needs_no_more_than_loading(bpffs):
+    script = f"""
+import skep
+from skep.kernel.privileges import drop
+spec = skep.open({os.path.abspath("tests/programs/pinned.bpf.o")!r})
+with spec.load(pin_root={str(bpffs)!r}) as loaded:
+    number = loaded.maps["totals"].info.id
+    drop(["CAP_BPF", "CAP_PERFMON", "CAP_DAC_OVERRIDE"])
+    for use in (
+        lambda: skep.Map.from_id(number),
+        lambda: skep.Map.from_pin({f"{bpffs}/totals"!r}),
+        lambda: skep.Link.from_id(1),
+    ):
+        try:
+            use()
+        except skep.PrivilegeError as error:
+            print(error)
+    with spec.load(pin_root={str(bpffs)!r}) as other:
+        print(other.maps["totals"].info.id == number)
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True)
+
+    *refused, reused = done.stdout.splitlines()
+    assert [line.partition(" is not permitted: this process lacks ")[2] for line in refused] == ["CAP_SYS_ADMIN"] * 3
+    assert reused == "True"
+
+
 def test_run_pins_and_unpin_removes_without_python(bpffs, skep_cli):
     folder = str(bpffs / "run")
     options = ["--pin", folder, "--pin-root", str(bpffs), "--pid-filter", str(os.getpid()), "--duration", "0"]

@@ -38,7 +38,6 @@ int bpf_map__fd(const struct bpf_map *map);
 uint32_t bpf_map__max_entries(const struct bpf_map *map);
 int bpf_map__set_max_entries(struct bpf_map *map, uint32_t count);
 uint32_t bpf_map__value_size(const struct bpf_map *map);
-enum bpf_map_type bpf_map__type(const struct bpf_map *map);
 uint32_t bpf_map__key_size(const struct bpf_map *map);
 const char *bpf_map__pin_path(const struct bpf_map *map);
 int bpf_map__set_pin_path(struct bpf_map *map, const char *path);
