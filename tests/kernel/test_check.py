@@ -174,6 +174,61 @@ def test_without_privileges_it_says_what_was_not_tried(check):
     assert all("CAP_BPF" in program["report"]["message"] for program in found["programs"])
 
 
+_READS = """
+struct task_struct___other {
+	int exit_state, state_of_old;
+	struct { int of_nobody; } part;
+} __attribute__((preserve_access_index));
+struct nowhere___here { int x; } __attribute__((preserve_access_index));
+SEC("raw_tp/sched_process_exit") int reads(void *ctx) {
+	struct task_struct___other *task = (void *)bpf_get_current_task();
+	return BPF_CORE_READ(task, exit_state) + BPF_CORE_READ(task, part.of_nobody);
+}
+SEC("raw_tp/sched_process_exit") int type(void *ctx) { return BPF_CORE_READ((struct nowhere___here *)ctx, x); }
+SEC("raw_tp/sched_process_exit") int asks(void *ctx) {
+	struct task_struct___other *task = (void *)bpf_get_current_task();
+	return bpf_core_field_exists(task->state_of_old) ? BPF_CORE_READ(task, state_of_old) : 0;
+}
+SEC("raw_tp/sched_process_exit") int counts(void *ctx) {
+	struct task_struct *task = (void *)bpf_get_current_task();
+	return BPF_CORE_READ(task, signal, live.counter) + BPF_CORE_READ(task, mm, pgd) +
+		bpf_core_enum_value(enum bpf_func_id, BPF_FUNC_loop);
+}"""
+
+
+def test_types_are_asked_without_loading(check, tmp_path):
+    spec = _compiled(tmp_path, f"#include <bpf/bpf_core_read.h>\n{_READS}")
+    built = tmp_path / "x.bpf.o"
+    built.write_bytes(spec.data)
+    nobody = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"]
+    code, (found,) = check(built, "--btf", "/sys/kernel/btf/vmlinux", before=nobody)
+    programs = {program["name"]: program for program in found["programs"]}
+
+    assert code == 3
+    assert found["kernel"] == "/sys/kernel/btf/vmlinux"
+    assert {name: program["verdict"] for name, program in programs.items()} == {
+        "reads": "unsupported",
+        "type": "unsupported",
+        "asks": "fits",
+        "counts": "fits",
+    }
+    report = programs["reads"]["report"]
+    assert report["category"] == "core-relocation"
+    assert report["message"] == "this kernel's struct task_struct has no member part"
+    assert "bpf_core_field_exists(((struct task_struct *)0)->part)" in report["suggestion"]
+    lines = (tmp_path / "x.bpf.c").read_text().splitlines()
+    assert "part.of_nobody" in lines[report["line"] - 1]
+    assert programs["type"]["report"]["message"] == "this kernel has no struct nowhere"
+
+
+def test_a_btf_that_is_not_there(skep):
+    command = [*skep, "check", "opensnoop", "--btf", "/nowhere"]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert finished.returncode == 3
+    assert "the BTF file /nowhere cannot be read" in finished.stderr
+
+
 def test_what_has_changed_is_a_table(skep, program):
     for name in ("counted", "burst"):
         program(name)

@@ -23,6 +23,7 @@ _EXAMPLES = """\
   skep check x.bpf.c                                 does this kernel take it, and what does that cost?
   skep check x.bpf.o --against old.bpf.o             what has changed?
   skep check x.bpf.c --kernel 6.1 --kernel 6.12      what do these kernels say?
+  skep check x.bpf.o --btf vmlinux-5.15              does that kernel have the types that it needs?
 """
 # Exit codes: of those of several kernels, the first of these that is among them.
 _WORST = (1, 3, 0)
@@ -45,16 +46,23 @@ def main(arguments: Sequence[str]) -> int:
         help="asks this kernel of Debian's, under QEMU, and not the running one; as often as there are kernels to ask",
     )
     parser.add_argument(
+        "--btf",
+        metavar="FILE",
+        help="asks no kernel, but whether the types in FILE have what programs need (CO-RE)",
+    )
+    parser.add_argument(
         "-o", "--output", choices=["text", "json"], default="text", help="how to tell it (default: text)"
     )
     parser.add_argument("--event", **EVENT)
     options = parser.parse(arguments)
-    if options.against and options.kernel:
-        raise UsageError("--against and --kernel are two questions: ask one at a time")
+    if sum(map(bool, (options.against, options.kernel, options.btf))) > 1:
+        raise UsageError("--against, --kernel and --btf are different questions: ask one at a time")
     spec = read_spec(options.source, events=options.events)
     as_json = options.output == "json"
     if options.kernel:
         return _elsewhere(options.source, spec, list(dict.fromkeys(options.kernel)), as_json=as_json)
+    if options.btf:
+        return _types(options.source, spec, options.btf, as_json=as_json)
     return _here(options.source, spec, options.against, as_json=as_json)
 
 
@@ -73,6 +81,18 @@ def _here(source: str, spec: Spec, against: str | None, *, as_json: bool) -> int
     else:
         sys.stdout.write(against_text(*found) if against else check_text(source, release, verdicts))
     return exit_code(spec, verdicts)
+
+
+def _types(source: str, spec: Spec, btf: str, *, as_json: bool) -> int:
+    """Asks the types of another kernel."""
+    from skep.kernel.checking import check_types
+    from skep.view.check import check_json, check_text, describe_check
+
+    verdicts = check_types(spec, btf)
+    sys.stdout.write(
+        check_json([describe_check(source, btf, verdicts)]) if as_json else check_text(source, btf, verdicts)
+    )
+    return 3 if any(verdict.report is not None for verdict in verdicts) else 0
 
 
 def _elsewhere(source: str, spec: Spec, kernels: Sequence[str], *, as_json: bool) -> int:

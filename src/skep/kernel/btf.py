@@ -23,9 +23,11 @@ from skep.spec.elf import find_build_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["build", "header_folder", "identity", "members"]
+    from skep.spec.relocations import Need
+
+__all__ = ["build", "header_folder", "identity", "lacking", "members"]
 
 VMLINUX = "/sys/kernel/btf/vmlinux"
 _NOTES = "/sys/kernel/notes"
@@ -101,12 +103,37 @@ def members(name: str, btf: str | None = None) -> Sequence[str]:
         name: without ``struct``.
         btf: path of a BTF file; None for the running kernel's.
     """
-    with open(os.path.join(header_folder(identity(btf), btf), "vmlinux.h"), encoding="utf-8") as file:
-        header = file.read()
+    header = _header_text(btf)
     if not name:
         return re.findall(r"^struct (\w+) \{", header, re.MULTILINE)
     body = re.search(rf"^struct {re.escape(name)} \{{\n(.*?)^\}}", header, re.MULTILINE | re.DOTALL)
     return re.findall(r"(\w+)(?:\[\w*\])*(?: : \d+)?;", body[1]) if body is not None else []
+
+
+def lacking(needs: Iterable[Need], btf: str | None = None) -> Iterator[Need]:
+    """What a kernel's types do not have of what a program needs of them.
+
+    Args:
+        needs: what it needs.
+        btf: path of a BTF file; None for the running kernel's.
+    """
+    header = _header_text(btf)
+    bodies: dict[tuple[str, str], str | None] = {}
+    for need in needs:
+        key = (need.kind, need.type)
+        if key not in bodies:
+            body = re.search(rf"^{need.kind} {re.escape(need.type)} \{{\n(.*?)^\}}", header, re.MULTILINE | re.DOTALL)
+            bodies[key] = body[1] if body is not None else None
+        known = bodies[key]
+        # A member ends its line, or is a pointer to a function; a value of an enum is given a number.
+        member = rf"\b{re.escape(need.member)}(?:(?:\[\w*\])*(?: : \d+)?;|\)\(| = )"
+        if known is None or (need.member and not re.search(member, known)):
+            yield need
+
+
+def _header_text(btf: str | None) -> str:
+    with open(os.path.join(header_folder(identity(btf), btf), "vmlinux.h"), encoding="utf-8") as file:
+        return file.read()
 
 
 def header_folder(header: str, btf: str | None = None) -> str:

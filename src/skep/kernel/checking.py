@@ -10,6 +10,7 @@ import re
 from functools import cache
 
 from skep.base.errors import (
+    Diagnostic,
     LoadError,
     PrivilegeError,
     ProgramError,
@@ -19,29 +20,44 @@ from skep.base.errors import (
     VerifierError,
 )
 from skep.kernel.alternatives import Plan
+from skep.kernel.btf import lacking, members
 from skep.kernel.diagnosis import locate
 from skep.kernel.features import missing_capabilities
 from skep.kernel.object import Object
+from skep.kernel.verifier.environment import missing_type
 from skep.kernel.verifier.log import line_costs
 from skep.spec.code import layout, read_code
 from skep.spec.elf import STT_FUNC, Elf
 from skep.spec.lines import source_lines
+from skep.spec.relocations import needs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from skep.base.errors import Diagnostic
     from skep.spec.code import Place
     from skep.spec.lines import SourceLine
     from skep.spec.objectspec import ObjectSpec
 
-__all__ = ["ACCEPTED", "REFUSED", "UNSUPPORTED", "UNTRIED", "Figures", "Verdict", "check", "exit_code"]
+__all__ = [
+    "ACCEPTED",
+    "FITS",
+    "REFUSED",
+    "UNSUPPORTED",
+    "UNTRIED",
+    "Figures",
+    "Verdict",
+    "check",
+    "check_types",
+    "exit_code",
+]
 
 ACCEPTED = "accepted"
 REFUSED = "refused"
 UNSUPPORTED = "unsupported"
 """This kernel lacks what the program needs: another may take it."""
+FITS = "fits"
+"""A kernel's types have what the program needs of them; the kernel itself was not asked."""
 UNTRIED = "untried"
 """This process may not ask, or the kernel file leaves open what loading needs."""
 
@@ -88,7 +104,7 @@ class Verdict:
     Args:
         name: of the program.
         section: that names its hook.
-        word: `ACCEPTED`, `REFUSED`, `UNSUPPORTED` or `UNTRIED`.
+        word: `ACCEPTED`, `FITS`, `REFUSED`, `UNSUPPORTED` or `UNTRIED`.
         figures: of one that is accepted.
         report: of any other, why.
     """
@@ -115,6 +131,36 @@ def check(spec: ObjectSpec, *, btf: str | None = None) -> list[Verdict]:
     return [_judge(spec, name, btf) for name in spec.programs]
 
 
+def check_types(spec: ObjectSpec, btf: str) -> list[Verdict]:
+    """Asks of each program whether a kernel's types have what it needs (CO-RE). Nothing is loaded; needs no root.
+
+    What a program asks for first (`bpf_core_field_exists`) it does not need.
+
+    Args:
+        spec: the kernel file.
+        btf: path of the kernel's BTF.
+
+    Raises:
+        BtfError: the BTF cannot be read.
+    """
+    return [_fitted(spec, name, btf) for name in spec.programs]
+
+
+def _fitted(spec: ObjectSpec, name: str, btf: str) -> Verdict:
+    section = spec.programs[name].section
+    missing = next(lacking(needs(spec.data, spec.name, name), btf), None)
+    if missing is None:
+        return Verdict(name, section, FITS)
+    message, suggestion = missing_type(
+        missing.kind, missing.type, missing.member, lambda type_name: members(type_name, btf)
+    )
+    line = source_lines(spec.data, spec.name, name).get(missing.instruction)
+    place = {part: getattr(line, part) for part in ("file", "line", "column")} if line is not None else {}
+    source = line.text if line is not None else None
+    report = Diagnostic("core-relocation", "error", message, suggestion=suggestion, source=source, **place)
+    return Verdict(name, section, UNSUPPORTED, report=report)
+
+
 def exit_code(spec: ObjectSpec, verdicts: Iterable[Verdict]) -> int:
     """What the command line says of verdicts: 1 where a program is refused, 3 where one that is needed is not accepted.
 
@@ -128,7 +174,7 @@ def exit_code(spec: ObjectSpec, verdicts: Iterable[Verdict]) -> int:
     # What another program takes the place of is not needed.
     left_out = Plan(spec).left_out
     spared = {name for name in left_out if words[name] == UNSUPPORTED}
-    return UnsupportedError.exit_code if {words[name] for name in words.keys() - spared} - {ACCEPTED} else 0
+    return UnsupportedError.exit_code if {words[name] for name in words.keys() - spared} - {ACCEPTED, FITS} else 0
 
 
 def _judge(spec: ObjectSpec, name: str, btf: str | None) -> Verdict:

@@ -14,15 +14,17 @@ from skep.spec.elf import STT_FUNC, Elf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-__all__ = ["SourceLine", "source_lines"]
+__all__ = ["LINES", "RELOCATIONS", "SourceLine", "ext_records", "source_lines"]
 
 # Bytes of an instruction.
 _WIDTH = 8
 _MAGIC = 0xEB9F
-# Bytes of one record: instruction, file, line's text, and line and column.
+# Bytes of one record.
 _RECORD = 16
+# Where the header says where its parts are: struct btf_ext_header, include/linux/btf.h.
+LINES, RELOCATIONS = 16, 24
 # The kernel takes no longer programs.
 _MOST_INSTRUCTIONS = 1_000_000
 
@@ -83,30 +85,52 @@ def source_lines(data: bytes, file: str, program: str) -> Mapping[int, SourceLin
 
 def _records(elf: Elf, btf: Btf) -> Mapping[int, Mapping[int, SourceLine]]:
     """By section, by instruction in it: the lines that are stated; each holds until the next."""
+    found: dict[int, dict[int, SourceLine]] = {}
+    for section, where, path, text, place in ext_records(elf, btf, LINES):
+        # Line 0: the compiler cannot say.
+        if place >> 10:
+            line = SourceLine(btf.string(text).rstrip(), btf.string(path), place >> 10, place & 0x3FF or None)
+            found.setdefault(section, {})[where // _WIDTH] = line
+    return found
+
+
+def ext_records(elf: Elf, btf: Btf, part: int) -> Iterator[tuple[int, int, int, int, int]]:
+    """What .BTF.ext says of instructions: the index of their section, their offset in it, and three numbers more.
+
+    Args:
+        elf: the object.
+        btf: its types.
+        part: `LINES` (file, text, place) or `RELOCATIONS` (type, access, kind).
+
+    Raises:
+        ObjectFormatError: the object is damaged.
+    """
     data = bytes(elf.by_name[".BTF.ext"].data)
-    if len(data) < 24:
+    if len(data) < 8:
         raise elf.damaged("its .BTF.ext is cut short")
-    magic, _, _, header, _, _, offset, size = struct.unpack_from(f"{elf.byte_order}HBBIIIII", data)
+    magic, _, _, header = struct.unpack_from(f"{elf.byte_order}HBBI", data)
+    if header < part + 8 or len(data) < header:
+        if part == RELOCATIONS:
+            # Of a compiler that knows of none.
+            return
+        raise elf.damaged("its .BTF.ext is cut short")
+    offset, size = struct.unpack_from(f"{elf.byte_order}II", data, part)
     start, end = header + offset, header + offset + size
+    if part == RELOCATIONS and not size:
+        return
     if magic != _MAGIC or end > len(data) or size < 4:
         raise elf.damaged("its .BTF.ext does not hold together")
     (width,) = struct.unpack_from(f"{elf.byte_order}I", data, start)
     if width < _RECORD:
-        raise elf.damaged("its lines are cut short")
-    found: dict[int, dict[int, SourceLine]] = {}
+        raise elf.damaged("its records are cut short")
     position = start + 4
     while position + 8 <= end:
         name, count = struct.unpack_from(f"{elf.byte_order}II", data, position)
         position += 8
         if position + count * width > end:
-            raise elf.damaged("its lines are cut short")
+            raise elf.damaged("its records are cut short")
         section = elf.by_name.get(btf.string(name))
-        lines = found.setdefault(section.index, {}) if section is not None else {}
-        for number in range(count):
-            where, path, text, place = struct.unpack_from(f"{elf.byte_order}IIII", data, position + number * width)
-            # Line 0: the compiler cannot say.
-            if place >> 10:
-                line = SourceLine(btf.string(text).rstrip(), btf.string(path), place >> 10, place & 0x3FF or None)
-                lines[where // _WIDTH] = line
+        for number in range(count if section is not None else 0):
+            record = struct.unpack_from(f"{elf.byte_order}IIII", data, position + number * width)
+            yield (section.index, *record)  # type: ignore[union-attr]
         position += count * width
-    return found

@@ -5,7 +5,8 @@ As JSON it is one object a line, one line a kernel, whose keys are always these:
     source    the kernel file
     kernel    the release of the kernel that was asked; of a BTF file, its path
     programs  list: name, section, verdict ("accepted", "refused"; "unsupported": this kernel lacks what it needs;
-              "untried": this process may not ask, or something is left open),
+              "untried": this process may not ask, or something is left open; "fits": the types of a BTF file have
+              what it needs),
               of one that is accepted: instructions, states, peak_stack (bytes), time_us,
               lines (list of those that most instructions were walked for: file, line, source, instructions);
               of any other: report (object: id and category, the name of its page; message, file, line, column, source,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     # The members of a structure, by its name; or the names of all structures, for "".
     Types = Callable[[str], Collection[str]]
 
-__all__ = ["core_relocation", "missing_function", "release_of_function", "release_of_helper", "too_old"]
+__all__ = ["core_relocation", "missing_function", "missing_type", "release_of_function", "release_of_helper", "too_old"]
 
 # The number of the first helper that each release brought (enum bpf_func_id, include/uapi/linux/bpf.h).
 _HELPERS = (
@@ -171,19 +171,31 @@ def core_relocation(failure: Failure, types: Types | None) -> Finding:
             "Test for it first: bpf_core_field_exists(), bpf_core_type_exists(), bpf_ksym_exists() leave the code out.",
         )
     kind, name, member = match.groups()
+    message, suggestion = missing_type(kind, name, member or "", types)
+    return Finding(message, path, suggestion)
+
+
+def missing_type(kind: str, name: str, member: str, types: Types | None) -> tuple[str, str]:
+    """What to say of a type or member that a kernel lacks: the message, and what to write instead.
+
+    Args:
+        kind: ``struct``, ``union`` or ``enum``.
+        name: of the type.
+        member: of it; "" where it is the type that is missing.
+        types: what the kernel's types have, to name what is nearest.
+    """
     candidates = _nearest(name, member, types)
-    if member:
+    if member and kind == "enum":
+        missing = f"this kernel's enum {name} has no {member}"
+        test = f"if (bpf_core_enum_value_exists(enum {name}, {member}))"
+    elif member:
         missing = f"this kernel's {kind} {name} has no member {member}"
-        test = f"if (bpf_core_field_exists(((struct {name} *)0)->{member}))"
+        test = f"if (bpf_core_field_exists((({kind} {name} *)0)->{member}))"
     else:
         missing = f"this kernel has no {kind} {name}"
         test = f"if (bpf_core_type_exists({kind} {name}))"
     near = f"{candidates} " if candidates else ""
-    return Finding(
-        missing,
-        path,
-        f"{near}Read it only where it is there, and what takes its place elsewhere:\n{test}",
-    )
+    return missing, f"{near}Read it only where it is there, and what takes its place elsewhere:\n{test}"
 
 
 def _nearest(name: str, member: str | None, types: Types | None) -> str:
