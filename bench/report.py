@@ -12,6 +12,7 @@ import subprocess
 import time
 from pathlib import Path
 
+_DIGITS = {"s": 3, "M/s": 3, "in all": 0}
 README = Path(__file__).parents[1] / "README.md"
 BARS_PAGE = Path(__file__).with_name("README.md")
 # What has to be reached: the benchmark, its row, and the most (<=) or the least (>=) that the median may be.
@@ -57,7 +58,7 @@ class Row:
 
     def __str__(self) -> str:
         each = (min(self.values), statistics.median(self.values), max(self.values))
-        return f"{self.name:52}{''.join(f'{_number(value, self.unit):>11}' for value in each)} {self.unit}"
+        return f"{self.name:52}{''.join(f'{_number(value, self.unit):>12}' for value in each)} {self.unit}"
 
 
 def ratio(name: str, theirs: list[float], ours: list[float]) -> Row:
@@ -93,7 +94,7 @@ def report(name: str, rows: list[Row], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(result))
         return
-    print(f"{f'{name}, {len(rows[0].values)} runs each':52}{'min':>11}{'median':>11}{'max':>11}")
+    print(f"{f'{name}, {len(rows[0].values)} runs each':52}{'min':>12}{'median':>12}{'max':>12}")
     for row in rows:
         print(row)
     print(f"on {result['machine']}")
@@ -139,7 +140,7 @@ def write_tables() -> None:
 
 
 def _number(value: float, unit: str) -> str:
-    return f"{value:,.{3 if unit in {'s', 'M/s'} else 1}f}"
+    return f"{value:,.{_DIGITS.get(unit, 1)}f}"
 
 
 def _write(page: Path, lines: list[str]) -> None:
