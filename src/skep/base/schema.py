@@ -195,7 +195,11 @@ class Schema:
         return self._decode_all(self._layout.iter_unpack(records))
 
     def values(self, records: memoryview) -> Iterator[tuple[Any, ...]]:
-        """The same as plain tuples, without names, in three quarters of the time; structs in them are rows."""
+        """The same as plain tuples, without names, in three quarters of the time; structs in them are rows.
+
+        Args:
+            records: one after the other, each of exactly this size.
+        """
         if self._values is None:
             self._values = self._compiled("lambda items: ({values} for ({variables}) in items)")
         return self._values(self._layout.iter_unpack(records))
