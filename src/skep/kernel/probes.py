@@ -56,6 +56,8 @@ class Feature:
         state: ``yes``, ``no``, or ``unknown`` where it could not be told.
         why: what the kernel said, where the state is not ``yes``; or where it is.
         since: the Linux release that brought it; "" where that is not known.
+
+    Minimum kernel: none. Source: kernel/bpf/syscall.c (bpf_prog_load, map_create).
     """
 
     __slots__ = ("name", "since", "state", "why")
@@ -79,6 +81,8 @@ def features(*, fresh: bool = False) -> Mapping[str, Sequence[Feature]]:
     Returns:
         By group: ``program types``, ``map types``, ``hooks``, ``links``, ``instructions``, ``BTF``; and, for each
         program type, what it may call: ``helpers of xdp``, ``functions of xdp``.
+
+    Minimum kernel: none. Source: kernel/bpf/syscall.c (bpf_prog_load, map_create), kernel/bpf/verifier.c.
     """
     path = _path()
     if not fresh and path is not None and (known := _read(path)) is not None:
