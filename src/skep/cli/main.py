@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
 
-__all__ = ["main"]
+__all__ = ["VERBS", "main"]
 
-_VERBS = {
+VERBS = {
     "run": "run a kernel file and show what it sees",
     "record": "run a kernel file and keep what it sees in a file",
     "replay": "show a recording as if its records came now",
@@ -31,7 +31,9 @@ _VERBS = {
     "tools": "list the tools that come with skep, or show the page of one",
     "guard": "learn how a program behaves, and tell when it behaves otherwise",
     "doctor": "tell what skep needs of this machine, and what of it is there",
+    "completion": "print what makes a shell complete all this",
 }
+"""The verbs, each a module of its name, and what they do."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,8 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not given or given[0] in {"-h", "--help"}:
             _help()
             return 0
-        if given[0] not in _VERBS:
-            raise UsageError(f"there is no verb {given[0]!r}", remedy=f"The verbs are: {', '.join(_VERBS)}.")
+        if given[0] not in VERBS:
+            raise UsageError(f"there is no verb {given[0]!r}", remedy=f"The verbs are: {', '.join(VERBS)}.")
         # What a traced process chose is shown in any locale; what that cannot write is escaped.
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
@@ -113,7 +115,7 @@ def _drop_output() -> None:
 
 
 def _help() -> None:
-    verbs = "\n".join(f"  {verb:8}{text}" for verb, text in _VERBS.items())
+    verbs = "\n".join(f"  {verb:12}{text}" for verb, text in VERBS.items())
     sys.stdout.write(
         "Write only the kernel side: skep runs eBPF kernel files.\n\n"
         "  skep run opensnoop -- ls /      what does ls open?\n"
