@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+# Seconds without a record after which it is told why.
+_SILENCE = 10
+
 
 def main(arguments: Sequence[str], verb: str = "run") -> int:
     """Runs the verb.
@@ -119,6 +122,7 @@ def _run(
         stays = f", and pinned in {options.pin}" if options.pin else ""
         _say(options, f"{source}: {programs} attached{stays}; Ctrl-C ends")
         losses = _Losses(run)
+        _watch_silence(run, spec, options)
         try:
             count = None if options.count == COUNTED else options.count
             for batch in run.batches(duration=options.duration, count=count, passed=output.passed):
@@ -131,6 +135,8 @@ def _run(
         except OSError:  # nobody reads any more, or the disk is full
             _summarize(run, options)
             raise
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         # Before the links go, which takes the kernel a while.
         _summarize(run, options)
 
@@ -179,6 +185,24 @@ def _about(source: str, command: Sequence[str]) -> dict[str, Any]:
         "architecture": machine.machine,
         "started": time.time(),
     }
+
+
+def _watch_silence(run: Run, spec: Spec, options: Namespace) -> None:
+    """Lets the kernel wake us: what waits for records needs no clock of its own."""
+
+    def tell(*_: object) -> None:
+        summary = run.summary()
+        if options.quiet or any(summary.events.values()) or not summary.streams:
+            return
+        from skep.view.silence import silence_line
+
+        hooks = {name: spec.programs[name].hook for name in run.attached}
+        line = silence_line(_SILENCE, hooks, runs=summary.runs, lost=summary.lost, out_of_scope=summary.out_of_scope)
+        # Not by sys.stderr, in the midst of whose writing this may be.
+        os.write(2, f"skep: {line}\n".encode(errors="backslashreplace"))
+
+    signal.signal(signal.SIGALRM, tell)
+    signal.setitimer(signal.ITIMER_REAL, _SILENCE)
 
 
 def _summarize(run: Run, options: Namespace) -> None:
