@@ -175,7 +175,7 @@ ffi.set_source(
     # Relative to the folder of setup.py, as setuptools wants them.
     sources=[
         f"src/skep/_native/{name}.c"
-        for name in ("messages", "object", "memory", "drain", "ring", "perf", "records", "bulk")
+        for name in ("messages", "object", "probe", "memory", "drain", "ring", "perf", "records", "bulk")
     ],
     include_dirs=[_FOLDER],
     libraries=["bpf"],

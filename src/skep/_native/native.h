@@ -12,6 +12,11 @@ void skep_free(void *memory);
 /* object.c */
 int skep_write_header(const struct btf *btf, int fd);                /* vmlinux.h; 0 or -errno */
 
+/* probe.c: may a program type call these helpers, or functions (by their types in BTF)? */
+enum skep_answer { SKEP_NO, SKEP_YES, SKEP_UNKNOWN, SKEP_ON_DEVICE };
+struct skep_caller { int type, attach_type; uint32_t btf_id, flags; int is_function; };
+void skep_may_call(const struct skep_caller *caller, const uint32_t *numbers, uint32_t count, uint8_t *answers);
+
 /* The functions of the kernel that programs may call, room of them at most; names live as long as btf. Returns how many. */
 struct skep_kfunc { uint32_t id; const char *name; };
 uint32_t skep_kfuncs(const struct btf *btf, struct skep_kfunc *found, uint32_t room);

@@ -8,7 +8,6 @@ Minimum kernel: none. Source: kernel/bpf/syscall.c, kernel/bpf/verifier.c (check
 from __future__ import annotations
 
 import os
-import re
 import struct
 
 from skep._native import ffi, lib
@@ -32,12 +31,8 @@ __all__ = ["Feature", "features"]
 
 # enum bpf_cmd, include/uapi/linux/bpf.h
 _MAP_CREATE, _BTF_LOAD = 0, 18
-# What the verifier says of a call that a program type may not make; it says anything else of one that it may.
-_NOT_FOR_THIS = re.compile(
-    rb"unknown func|invalid func|cannot use helper|is not allowed|not supported|not found in|unavailable"
-)
-_LOG = 4096
-_CALL = struct.Struct("=BBhi")
+# By enum skep_answer.
+_ANSWERS = (("no", ""), ("yes", ""), ("unknown", ""), ("no", "only in a program that is bound to a device"))
 # It returns 0.
 _END = bytes.fromhex("b7000000000000009500000000000000")
 _NOT_SUPPORTED = 524  # ENOTSUPP: what is asked for is known, but not made so
@@ -142,7 +137,7 @@ def _probe() -> Mapping[str, Sequence[Feature]]:
     thread.start()
     helpers = [(name, release_of_helper(number) or "5.10 or before", number) for number, name in HELPERS.items()]
     for name, trial in programs.items():
-        found[f"helpers of {name}"] = [prober.call(trial, 0, *helper) for helper in helpers]
+        found[f"helpers of {name}"] = prober.calls(trial, helpers)
     thread.join()
     kernel_types.cache_clear()
     type_of.cache_clear()
@@ -154,7 +149,7 @@ def _hooks_and_functions(prober: _Prober, programs: Mapping[str, ProgramTrial]) 
     found = {"hooks": [prober.ask(kind, since, _attempted, kind, opened) for kind, since in HOOKS.items()]}
     functions = [(name, release_of_function(name) or "", number) for name, number in _functions().items()]
     for name, trial in programs.items() if functions else ():
-        found[f"functions of {name}"] = [prober.call(trial, 2, *function) for function in functions]
+        found[f"functions of {name}"] = prober.calls(trial, functions, are_functions=True)
     for fd in opened:
         os.close(fd)
     return found
@@ -185,7 +180,7 @@ def _functions() -> Mapping[str, int]:
 
 
 class _Prober:
-    """Loads small programs, with one log.
+    """Loads small programs.
 
     Args:
         missing: what this process lacks to load any; "" if nothing.
@@ -193,7 +188,6 @@ class _Prober:
 
     def __init__(self, missing: str) -> None:
         self._missing = missing
-        self._log = ffi.new(f"char[{_LOG}]")
         self._options = ffi.new("struct bpf_prog_load_opts *")
         self._options.sz = ffi.sizeof("struct bpf_prog_load_opts")
 
@@ -227,41 +221,33 @@ class _Prober:
 
     def load(self, trial: ProgramTrial, code: bytes) -> None:
         """Loads a program, and lets go of it."""
-        fd = self._load(trial, code)
-        if fd < 0:
-            raise OSError(-fd, os.strerror(-fd))
-        os.close(fd)
-
-    def call(self, trial: ProgramTrial, kind: int, name: str, since: str, number: int) -> Feature:
-        """Whether a program of a type may call a helper (kind 0) or a function (2)."""
-        if self._missing:
-            return Feature(name, "unknown", self._missing, since)
-        try:
-            code = _CALL.pack(0x85, kind << 4, 0, number) + _END
-            fd = self._load(trial, code, log=True)
-        except OSError as error:
-            return Feature(name, "no", error.strerror or str(error), since)
-        if fd >= 0:
-            os.close(fd)
-            return Feature(name, "yes", "", since)
-        said = ffi.string(self._log)
-        if not said:
-            return Feature(name, "unknown", os.strerror(-fd), since)
-        if b"device-bound" in said:
-            return Feature(name, "no", "only in a program that is bound to a device", since)
-        return Feature(name, "no" if _NOT_FOR_THIS.search(said) else "yes", "", since)
-
-    def _load(self, trial: ProgramTrial, code: bytes, *, log: bool = False) -> int:
+        instructions = ffi.cast("struct bpf_insn *", ffi.from_buffer(code))
         options = self._options
         options.expected_attach_type = trial.attach_type
         options.attach_btf_id = self._target(trial)
         options.prog_flags = trial.flags
-        self._log[0] = b"\0"
-        options.log_level = log
-        options.log_buf = self._log if log else ffi.NULL
-        options.log_size = _LOG if log else 0
-        instructions = ffi.cast("struct bpf_insn *", ffi.from_buffer(code))
-        return int(lib.bpf_prog_load(trial.number, b"trial", b"GPL", instructions, len(code) // 8, options))
+        fd = int(lib.bpf_prog_load(trial.number, b"trial", b"GPL", instructions, len(code) // 8, options))
+        if fd < 0:
+            raise OSError(-fd, os.strerror(-fd))
+        os.close(fd)
+
+    def calls(
+        self, trial: ProgramTrial, asked: Sequence[tuple[str, str, int]], *, are_functions: bool = False
+    ) -> list[Feature]:
+        """Which of these helpers, or functions, a program of a type may call: name, release and number of each."""
+        why = self._missing
+        try:
+            target = self._target(trial) if not why else 0
+        except OSError as error:
+            why = error.strerror or str(error)
+        if why:
+            return [Feature(name, "unknown", why, since) for name, since, _ in asked]
+        caller = ffi.new("struct skep_caller *", (trial.number, trial.attach_type, target, trial.flags, are_functions))
+        answers = ffi.new("uint8_t[]", len(asked))
+        lib.skep_may_call(caller, [number for _, _, number in asked], len(asked), answers)
+        return [
+            Feature(name, *_ANSWERS[answer], since) for (name, since, _), answer in zip(asked, answers, strict=True)
+        ]
 
     def _target(self, trial: ProgramTrial) -> int:
         return type_of(trial.attach_type, trial.target.encode()) if trial.target else 0
