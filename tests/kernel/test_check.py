@@ -221,6 +221,17 @@ def test_types_are_asked_without_loading(check, tmp_path):
     assert programs["type"]["report"]["message"] == "this kernel has no struct nowhere"
 
 
+def test_what_does_not_compile_is_reported_too(check, tmp_path):
+    source = tmp_path / "x.bpf.c"
+    source.write_text('#include "vmlinux.h"\nint broken = nothing;\n')
+    code, (found,) = check(source)
+
+    assert code == 1
+    assert found["programs"] == []
+    assert (found["report"]["category"], found["report"]["line"]) == ("compile", 2)
+    assert found["report"]["source"] == "int broken = nothing;"
+
+
 def test_a_btf_that_is_not_there(skep):
     command = [*skep, "check", "opensnoop", "--btf", "/nowhere"]
     finished = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

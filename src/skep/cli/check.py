@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from skep.base.errors import UsageError, VmError
+from skep.base.errors import ProgramError, UsageError, VmError
 from skep.base.nearest import nearest
 from skep.cli.parser import EVENT, Parser
 from skep.session.api import read_spec
@@ -57,8 +57,16 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse(arguments)
     if sum(map(bool, (options.against, options.kernel, options.btf))) > 1:
         raise UsageError("--against, --kernel and --btf are different questions: ask one at a time")
-    spec = read_spec(options.source, events=options.events)
     as_json = options.output == "json"
+    try:
+        spec = read_spec(options.source, events=options.events)
+    except ProgramError as error:
+        if as_json and error.diagnostic is not None:
+            from skep.view.check import check_json, report_dict
+
+            found = {"source": options.source, "kernel": os.uname().release, "programs": []}
+            sys.stdout.write(check_json([{**found, "report": report_dict(error.diagnostic)}]))
+        raise
     if options.kernel:
         return _elsewhere(options.source, spec, list(dict.fromkeys(options.kernel)), as_json=as_json)
     if options.btf:

@@ -12,6 +12,8 @@ As JSON it is one object a line, one line a kernel, whose keys are always these:
               of any other: report (object: id and category, the name of its page; message, file, line, column, source,
               path (list of what led there: file, line, column, source, message), suggestion, details (list)),
               with null for what is not known
+
+A source that does not compile has no programs, and a report of its own beside them.
 """
 
 from __future__ import annotations
