@@ -1,4 +1,7 @@
-"""Runs that are kept in files: shown again as they were, read as far as a killed one came, and what stops them."""
+"""Runs that are kept in files: shown again as they were, read as far as a killed one came, and what stops them.
+
+pyarrow and pandas are imported where they are used: under QEMU, where none of this runs, they would take long.
+"""
 
 import json
 import os
@@ -8,8 +11,6 @@ import sys
 import time
 from pathlib import Path
 
-import pandas as pd
-import pyarrow as pa
 import pytest
 
 SKEP = [sys.executable, "-m", "skep"]
@@ -41,6 +42,8 @@ def test_a_recording_holds_what_the_run_saw(tmp_path, suffix):
 def test_a_recording_says_what_ran_where(tmp_path):
     path = tmp_path / "run.arrow"
     skep("record", "opensnoop", "--to", path, "--failed-only", "--", "true")
+
+    import pyarrow as pa
 
     with pa.ipc.open_stream(path.read_bytes()) as stream:
         about = json.loads(stream.schema.metadata[b"skep"])["about"]
@@ -95,6 +98,8 @@ def test_a_killed_run_leaves_what_it_has_written(tmp_path, suffix):
         assert "/dev/null" in out
         assert "its run was killed" in said
         skep("replay", part, "--to", tmp_path / "whole.parquet")
+        import pandas as pd
+
         assert (pd.read_parquet(tmp_path / "whole.parquet").filename == "/dev/null").any()
     _, said = skep("record", "opensnoop", "--to", tmp_path / f"run.{suffix}", "--", "true", code=2)
     assert f"{part} is there" in said
@@ -137,5 +142,7 @@ def test_columns_go_through_a_pipe():
         capture_output=True,
         check=True,
     )
+    import pyarrow as pa
+
     with pa.ipc.open_stream(done.stdout) as stream:
         assert stream.read_all().column("comm").to_pylist() == ["cat"]
