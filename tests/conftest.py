@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -40,6 +41,8 @@ _hooks: set[str] = set()
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "floors(*names): run on these kernels too, beside the host")
+    # A shell has its background ignore Ctrl-C, and so would all that the tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config, items):
