@@ -57,9 +57,7 @@ def read_code(elf: Elf) -> Mapping[Place, Code]:
     """
     sections = {section.index for section in elf.sections if section.flags & SHF_EXECINSTR and section.size}
     references = {
-        (section, offset): (name, home, value)
-        for section, offset, name, home, value in elf.references()
-        if section in sections
+        (section, offset): (name, home, value) for section, offset, name, home, value in elf.references(sections)
     }
     return {
         (symbol.section, symbol.value): _code(elf, symbol, references, sections)

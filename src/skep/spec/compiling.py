@@ -16,8 +16,6 @@ from skep.spec import cache
 from skep.spec.apart import apart
 from skep.spec.compiler import Compiler, crash, find_compiler, run
 from skep.spec.document import Document, wrap_source
-from skep.spec.precompiled import begins_with_header, precompile
-from skep.spec.rejection import is_conflict, rejection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -174,6 +172,10 @@ def _compile(
     events: Mapping[str, Sequence[str]],
 ) -> tuple[bytes, list[str]]:
     """The object, and the files it was made from beside the source."""
+    # Not at the top: what is built already is loaded without them.
+    from skep.spec.precompiled import begins_with_header
+    from skep.spec.rejection import is_conflict, rejection
+
     flags = _flags(header, defines, compiler)
     # A macro of the command line comes before the header, too.
     precompiled = os.path.join(header, "vmlinux.h") if not defines and begins_with_header(source, text) else None
@@ -197,6 +199,8 @@ def _attempt(
     header: str | None,
 ) -> tuple[CompletedProcess[bytes], list[str]]:
     """What the compiler makes of a source, and the files that it reads; with `header` precompiled, if that is given."""
+    from skep.spec.precompiled import precompile
+
     # As clang 16 and later have it: what is not declared nobody can link.
     undeclared = "-Werror=implicit-function-declaration"
     code = ["-g", "-O2", "-fno-stack-protector", undeclared, *flags]

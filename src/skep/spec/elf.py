@@ -13,7 +13,7 @@ from skep.base.errors import ObjectFormatError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 __all__ = ["Elf", "Section", "Symbol", "find_build_id"]
 
@@ -173,8 +173,11 @@ class Elf:
             for index, (name, kind, flags, _, _, size, link, info, *_) in enumerate(headers)
         ]
 
-    def references(self) -> Sequence[tuple[int, int, str, int, int]]:
-        """Where the code names a map, a variable or a function, or only the section that it lies in.
+    def references(self, sections: Collection[int]) -> Sequence[tuple[int, int, str, int, int]]:
+        """Where some sections name a map, a variable or a function, or only the section that it lies in.
+
+        Args:
+            sections: their numbers. Those for debuggers have a hundred times as many references as code has.
 
         Returns:
             (number of the section, offset in it, the name, and where that is defined: number of the section, offset).
@@ -188,9 +191,9 @@ class Elf:
         # Many relocations name the same symbol.
         known: dict[int, tuple[str, int, int]] = {}
         for section in self.sections:
-            if section.type != SHT_REL:
+            if section.type != SHT_REL or section.info not in sections:
                 continue
-            if len(section.data) % entry.size or section.info >= len(self.sections):
+            if len(section.data) % entry.size:
                 raise self.damaged("its relocations are cut short")
             # Each changes four bytes at least.
             if len(section.data) // entry.size > len(self.sections[section.info].data) // 4:

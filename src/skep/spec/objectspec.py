@@ -282,7 +282,7 @@ def _holders(elf: Elf, sections: Collection[str]) -> Mapping[str, str]:
     holders = {(symbol.section, symbol.value): symbol for symbol in elf.symbols if symbol.section in homes}
     places = sorted(holders)
     found = {}
-    for home, offset, program, _, _ in elf.references() if holders else ():
+    for home, offset, program, _, _ in elf.references(homes) if holders else ():
         # They do not overlap: only the last that begins before it may hold it.
         index = bisect_right(places, (home, offset))
         symbol = holders[places[index - 1]]

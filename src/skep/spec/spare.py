@@ -50,8 +50,8 @@ def spare_types(elf: Elf, btf: Btf) -> list[int]:
 
 def _unused_variables(elf: Elf, btf: Btf) -> Iterable[int]:
     """Those that other objects can see, and no code uses. Where code uses one of the others, it names the section."""
-    debug = {section.index for section in elf.sections if section.name.startswith((".BTF", ".debug"))}
-    used = {name for section, _, name, *_ in elf.references() if section not in debug}
+    sections = {section.index for section in elf.sections if not section.name.startswith((".BTF", ".debug"))}
+    used = {name for _, _, name, *_ in elf.references(sections)}
     for number in range(1, len(btf)):
         raw = btf.raw(number)
         if raw.kind == VAR and btf.unpack(raw, "I") == (_GLOBAL,) and raw.name not in used:
