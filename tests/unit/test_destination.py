@@ -49,6 +49,18 @@ def test_what_was_written_stays_where_it_is_worth_something(tmp_path, keep):
     assert os.listdir(tmp_path) == (["a.part"] if keep else [])
 
 
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (tmp_path / "link").symlink_to(pipe)
+
+    for name in ("pipe", "link"):
+        with pytest.raises(UsageError, match=f"{name} is no file that could be replaced"):
+            Destination(str(tmp_path / name))
+    assert sorted(os.listdir(tmp_path)) == ["link", "pipe"]
+    assert pipe.is_fifo()
+
+
 def test_what_a_killed_run_left_is_not_overwritten(tmp_path):
     (tmp_path / "a.part").write_text("precious")
 

@@ -16,11 +16,25 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import BinaryIO, Self
 
-__all__ = ["Destination"]
+__all__ = ["Destination", "check_place"]
 
 
 # What is said of the disk, not of anything else.
 _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
+
+def check_place(path: str) -> None:
+    """Lets a file be put only where nothing is, or a file: root would put it in the place of /dev/null, too.
+
+    Args:
+        path: where it will be.
+
+    Raises:
+        UsageError: there is something else.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        what = "is a folder" if os.path.isdir(path) else "is no file that could be replaced"
+        raise UsageError(f"{path} {what}", remedy="Give the name of a file.")
 
 
 class Destination:
@@ -39,8 +53,7 @@ class Destination:
         self.path = path
         self.part = f"{path}.part"
         self.keep = False
-        if os.path.isdir(path):
-            raise UsageError(f"{path} is a folder", remedy="Give the name of a file.")
+        check_place(path)
         try:
             # What was traced is nobody else's business.
             fd = os.open(self.part, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
