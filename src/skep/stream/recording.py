@@ -235,7 +235,8 @@ def read_stream(path: str) -> pa.Table:
 
 def _batches(records: pa.Array, schema: Schema, source: str) -> Iterator[Batch]:
     _, offsets, data = records.buffers()
-    places = memoryview(offsets).cast("B").cast("I")[records.offset : records.offset + len(records) + 1]
+    # The buffer itself may have any length.
+    places = memoryview(offsets).cast("B")[4 * records.offset :][: 4 * (len(records) + 1)].cast("I")
     buffer = memoryview(data).cast("B") if data is not None else memoryview(b"")
     most = max(1, _BYTES // max(schema.size, 1))
     for start in range(0, len(records), most):
