@@ -110,3 +110,35 @@ def test_perf_buffers_of_several_cpus_are_merged_in_the_order_of_time(program, r
         read = [row.text for batch in reader.rest() for row in batch.rows()]
 
     assert read == [name[1:] for name in names]
+
+
+def test_what_one_reading_has_told_to_be_lost_the_next_does_not_tell_again(program):
+    spec = program("burst")
+    spec.variables["pid_filter"].value = os.getpid()
+    spec.variables["count"].value = 100
+    with spec.load() as loaded, loaded.attach():
+        for _ in range(3):
+            # The ring holds 64 of them at most.
+            os.getppid()
+            batches = list(loaded.batches(timeout=0.1))
+            assert sum(map(len, batches)) <= 64
+            assert sum(len(batch) + batch.lost for batch in batches) == 100
+
+
+def test_a_reader_that_is_closed_meanwhile_gives_no_more(program, regular):
+    spec = program("perf")
+    spec.variables["pid_filter"].value = os.getpid()
+    cpus = sorted(os.sched_getaffinity(0))
+    with spec.load() as loaded, loaded.attach(), Reader(loaded) as reader:
+        try:
+            for cpu in cpus:
+                os.sched_setaffinity(0, {cpu})
+                with pytest.raises(NotADirectoryError):
+                    os.unlink("name", dir_fd=regular)
+        finally:
+            os.sched_setaffinity(0, cpus)
+        batches = reader.drain()
+        next(batches)
+        reader.close()
+
+        assert list(batches) == []

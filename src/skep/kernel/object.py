@@ -72,6 +72,7 @@ class Object(Held):
             or their sum. Of one that it refuses the last path is written in any case where this is 0.
 
     `left_out` holds, by name, why a program is not loaded, and `open` what one that is loaded needs to be attached.
+    `losses_told` is how many of the losses that its programs count came with a batch, whichever reader gave it.
 
     Raises:
         UsageError: there is no such program, or a map has no size.
@@ -113,6 +114,7 @@ class Object(Held):
         # to the name of the other.
         self._handles: list[tuple[str, Any]] = []
         self._failed = ""  # the program that libbpf complained of
+        self.losses_told = 0
         self._statistics = -1
         self._log: Any = None
         self._log_level = log_level

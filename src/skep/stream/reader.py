@@ -110,7 +110,7 @@ class Reader:
         self._sources: list[_Source] = []
         self._streams: list[Printk] = []
         self._counter = loaded.variables.get(_LOST) if loaded.spec.counts_losses(_LOST) else None
-        self._counted = 0
+        self._loaded = loaded
         self._arrivals: Arrivals | None = None
         self._more = False
         self._held = False
@@ -144,12 +144,11 @@ class Reader:
             self._arrivals = Arrivals()
         # The map may have been made for fewer CPUs than are online; programs on the others send to nobody.
         cpus = [cpu for cpu in online_cpus() if cpu < map_.max_entries]
-        opened = [lib.skep_perf_open(map_.fd, cpu, _PERF_BUFFER, self._merge) for cpu in cpus]
         if self._merge:
-            self._add(opened, event, None)
-        else:
-            for cpu, handle in zip(cpus, opened, strict=True):
-                self._add([handle], event, cpu)
+            self._add([lib.skep_perf_open(map_.fd, cpu, _PERF_BUFFER, True) for cpu in cpus], event, None)
+            return
+        for cpu in cpus:
+            self._add([lib.skep_perf_open(map_.fd, cpu, _PERF_BUFFER, False)], event, cpu)
 
     def _add(self, handles: list[Any], event: EventSpec, cpu: int | None) -> None:
         opened = [handle for handle in handles if handle != ffi.NULL]
@@ -171,7 +170,8 @@ class Reader:
         """Unmaps the buffers."""
         for handle in self._handles():
             lib.skep_source_close(handle)
-        self._sources = []
+        # In place: a `drain` that somebody has not finished goes over them.
+        self._sources.clear()
         if self._arrivals is not None:
             self._arrivals.close()
         self._poll.close()
@@ -212,7 +212,7 @@ class Reader:
                 batch.lost += lost
                 lost = 0
                 yield from self._split(source.kinds, batch)
-        self._counted -= lost
+        self._loaded.losses_told -= lost
         for stream in self._streams:
             yield from stream.drain()
             self._more |= stream.more
@@ -226,11 +226,11 @@ class Reader:
                 return
 
     def _lost_of_rings(self) -> int:
-        """How many more records the kernel file says that it could not send."""
+        """How many more records the kernel file says that it could not send, than any reader has told."""
         if self._counter is None:
             return 0
         counted = self._counter.value
-        lost, self._counted = counted - self._counted, counted
+        lost, self._loaded.losses_told = counted - self._loaded.losses_told, counted
         return int(lost)
 
     @property
