@@ -146,7 +146,7 @@ def test_a_run_without_calls_or_with_one_is_judged(profile):
 def test_windows_with_lost_events_weigh_less_and_say_so(profile):
     calls = spliced(usual(11), 1000, [EXECVE, CONNECT, 60, 61] * 20)
     lost = np.zeros(len(calls), np.int64)
-    lost[1040] = 100
+    lost[[1010, 1040]] = 30, 70
     judge = Judge(profile)
     whole, holed = judge.judge(run(calls)), judge.judge(run(calls, lost=lost))
 
@@ -193,6 +193,28 @@ def test_another_pace_is_found():
     for seconds, voice in ((0.0001, "many calls a second"), (1.0, "few calls a second")):
         (alarm,) = judge.judge(paced(51, seconds)).alarms
         assert max(alarm.voices, key=alarm.voices.__getitem__) == voice
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 99])
+def test_a_few_calls_have_no_pace(length):
+    def run_of(seed, length):
+        gaps = np.random.default_rng(seed).exponential(1e6, length)
+        return run(usual(seed, length), times=np.cumsum(gaps))
+
+    judge = Judge(learn([run_of(seed, 800) for seed in range(20)], "x86_64"), false_alarms=100)
+
+    assert [judge.judge(run_of(100 + seed, length)).alarms for seed in range(20)] == [()] * 20
+
+
+def test_all_roles_share_the_false_alarms():
+    def judge(*roles):
+        runs = [Run(str(seed), [Trace(usual(seed, 600), role) for role in roles]) for seed in range(10)]
+        return Judge(learn(runs, "x86_64"))
+
+    (alone,) = judge("one")._alarming.values()
+    shared = judge("one", "two", "three", "four")._alarming
+
+    assert list(shared.values()) == pytest.approx([alone + math.log(4)] * 4)
 
 
 def test_threads_are_judged_by_their_role():

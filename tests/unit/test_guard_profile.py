@@ -123,7 +123,7 @@ def test_where_nothing_can_be_written_nothing_is_left(tmp_path, openssl):
     with pytest.raises(OSError, match="No such file"):
         save(openssl, str(tmp_path / "none" / "profile"))
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OSError, match="directory"):
+    with pytest.raises(UsageError, match="is a folder"):
         save(openssl, str(tmp_path / "folder"))
 
     assert os.listdir(tmp_path) == ["folder"]
@@ -184,6 +184,7 @@ def test_a_profile_that_was_tampered_with_is_refused(tmp_path, openssl, statemen
         "UPDATE calibration SET step = 'often'",
         "UPDATE roles SET seconds = -1",
         "UPDATE roles SET seconds = 'long'",
+        "DELETE FROM mixes",
     ],
 )
 def test_what_no_profile_holds_is_refused_though_its_checksum_is_right(tmp_path, openssl, statement):
@@ -262,10 +263,30 @@ def test_a_folder_of_very_many_names_is_one_item():
     runs = [worker(str(r), items=[(0, "path", f"/spool/n{r}x{n}") for n in range(40)]) for r in range(2)]
     role = learn(runs, "x86_64").roles[""]
 
-    assert list(role.items) == [("path", "/spool/*")]
-    assert role.items["path", "/spool/*"].count == 80
+    assert list(role.items) == [("folder", "/spool/")]
+    assert role.items["folder", "/spool/"].count == 80
     assert role.knows("path", "/spool/never-seen")
     assert not role.knows("path", "/etc/never-seen")
+
+
+def test_a_random_name_in_a_folder_does_not_make_the_others_known():
+    items = [(0, "path", "/tmp/*"), (1, "path", "/tmp/settings")]
+    role = learn([worker(str(number), items=items) for number in range(2)], "x86_64").roles[""]
+
+    assert list(role.items) == [("path", "/tmp/*"), ("path", "/tmp/settings")]
+    assert not role.knows("path", "/tmp/never-seen")
+
+
+def test_threads_share_the_time_of_their_run():
+    def run_of(name, roles):
+        times = np.arange(120) * 1e9
+        return Run(name, [Trace(np.tile([1, 2, 3], 40).astype(np.uint64), role, times=times) for role in roles])
+
+    profile = learn([run_of(name, ["main", "worker", "worker", "worker"]) for name in "ab"], "x86_64")
+
+    shown = profile_data(profile)["roles"]
+    assert [role.seconds for role in profile.roles.values()] == [2 * 119.0] * 2
+    assert shown["worker"]["calls_a_second"] == pytest.approx(3 * shown["main"]["calls_a_second"], abs=0.2)
 
 
 def test_the_difference_is_what_only_one_has():

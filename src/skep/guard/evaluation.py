@@ -56,7 +56,7 @@ def evaluate(train: str, normal: str, attack: str, architecture: str, *, by_inst
         normal: a folder of other normal traces.
         attack: a folder of traces with attacks; each folder in it is one instance.
         architecture: of all of them.
-        by_instance: draw whole instances in the bootstrap, since the traces of one are alike, and name those missed.
+        by_instance: draw whole instances in the bootstrap, since the traces of one are alike.
 
     Returns:
         Of each measure its value and, under its name with ``_interval``, the middle 95 % of 200 bootstrap samples.

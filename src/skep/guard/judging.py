@@ -1,8 +1,9 @@
 """Judges runs by a profile: how rare a run is as a whole, and the episodes in it that are worth an alarm.
 
-The user sets one number, the false alarms a day that are acceptable. From how fast the program was seen to work follows
-how many windows a day has, and so how rare a window must be. An episode begins with such a window and ends when the
-windows have been ordinary for a while: one alarm, however long it lasts.
+The user sets one number, the false alarms a day that are acceptable: each role of threads may raise its share. From how
+fast the program was seen to work follows how many windows of a role a day has, and so how rare a window must be. An
+episode begins with such a window and ends when the windows have been ordinary for a while: one alarm, however long it
+lasts.
 """
 
 from __future__ import annotations
@@ -129,7 +130,8 @@ class Judge:
         self.profile = profile
         self._models = {name: Sequences(role.grams) for name, role in profile.roles.items()}
         self._largest = max(profile.roles, key=lambda name: profile.roles[name].grams.calls)
-        self._alarming = {name: _alarming(role, false_alarms) for name, role in profile.roles.items()}
+        share = false_alarms / len(profile.roles)
+        self._alarming = {name: _alarming(role, share) for name, role in profile.roles.items()}
 
     def judge(self, run: Run) -> Verdict:
         """What the profile says of a run; a run without calls is as ordinary as can be."""
@@ -179,7 +181,7 @@ class Judge:
                     end,
                     float(rarity[worst]),
                     dict(zip(WINDOW_VOICES, rare[worst].tolist(), strict=True)),
-                    int(lost[opened:closed].max()),
+                    0 if trace.lost is None else int(trace.lost[first:end].sum()),
                     gather(
                         model,
                         keys[first:end],
@@ -193,7 +195,7 @@ class Judge:
 
 
 def _alarming(role: Role, false_alarms: float) -> float:
-    """How rare a window must be so that a day has as many false alarms."""
+    """How rare a window must be so that the threads of a role raise as many false alarms a day."""
     a_second = role.grams.calls / role.seconds if role.seconds else _UNTIMED
     windows = a_second * _DAY / STEP
     return max(float(np.log(windows / false_alarms)), float(_LEAST_RARITY))

@@ -54,7 +54,7 @@ class Program:
 
 
 class Item:
-    """One member of a set: a path, a peer, a child, a call's result or class of arguments.
+    """One member of a set: a path, a whole folder, a peer, a child, a call's result or class of arguments.
 
     Args:
         count: how often it was seen.
@@ -86,7 +86,7 @@ class Role:
         grams: the sequences of their calls.
         items: the sets, by kind and value.
         windows: the voices of held-out windows.
-        seconds: how long they were watched; 0 where events have no times.
+        seconds: how long the runs took from which they are; 0 where events have no times.
     """
 
     __slots__ = ("grams", "items", "seconds", "windows")
@@ -230,15 +230,18 @@ def _learn_role(
     calibration = Calibration.of(voices, WINDOW_VOICES.values(), leads=False)
     neighbours = np.unique(pairs(of[learned], 1) * number + run[learned]) // number
     grams = Grams(*sum_by_key(of[learned], counts[learned]), *sum_by_key(neighbours, np.ones(len(neighbours))))
-    seconds = sum(
-        (trace.times[-1] - trace.times[0]) / 1e9 for trace in only if trace.times is not None and len(trace.times)
-    )
     owners = np.array([run for run, _ in traces])
     return (
-        Role(grams, items, calibration, float(seconds)),
+        Role(grams, items, calibration, sum(map(_seconds, runs))),
         (run, counts, surprise, novelty),
         (owners[windows.owner], voices),
     )
+
+
+def _seconds(run: Run) -> float:
+    """From the first call of a run's threads to the last; 0 where times are not known."""
+    times = [trace.times for trace in run.traces if trace.times is not None and len(trace.times)]
+    return float(max(each[-1] for each in times) - min(each[0] for each in times)) / 1e9 if times else 0.0
 
 
 def _learn_items(traces: Sequence[tuple[int, Trace]], runs: Sequence[Run], length: int) -> tuple[Items, Array]:
@@ -269,7 +272,8 @@ def _learn_items(traces: Sequence[tuple[int, Trace]], runs: Sequence[Run], lengt
 def item_key(kind: str, value: str) -> tuple[str, str]:
     """The folder that a path lies in, as an item; any other item itself."""
     folder, slash, _ = value.rpartition("/")
-    return (kind, f"{folder}/*") if kind == "path" and slash else (kind, value)
+    # A kind of its own: /tmp/* is a random name in /tmp, and says nothing of the others there.
+    return ("folder", folder + slash) if kind == "path" and slash else (kind, value)
 
 
 def _by_folder(items: Items) -> Items:

@@ -24,6 +24,7 @@ from hashlib import sha256
 
 import numpy as np
 
+from skep.base.destination import check_place
 from skep.base.errors import ProfileError, SourceNotFoundError
 from skep.guard.behaviour import BITS
 from skep.guard.grams import Grams
@@ -60,8 +61,10 @@ def save(profile: Profile, path: str) -> None:
     """Writes a profile; whoever reads the path meanwhile sees the old file or the new one, whole.
 
     Raises:
+        UsageError: there is something else than a file.
         OSError: the file cannot be written.
     """
+    check_place(path)
     written = f"{path}.{os.getpid()}.new"
     # Whose profile it is, and what it does, is nobody else's business.
     os.close(os.open(written, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -207,6 +210,8 @@ def _calibration(database: sqlite3.Connection, role: str | None, voices: Iterabl
 
 def _mixes(database: sqlite3.Connection) -> Mixes:
     rows = list(database.execute("SELECT run, data FROM mixes ORDER BY position"))
+    if not rows:
+        raise ValueError("a profile has runs")
     counts = np.zeros((len(rows), 1 << BITS), np.int64)
     for row, (_, data) in zip(counts, rows, strict=True):
         made, often = np.frombuffer(data, "<i4").reshape(2, -1)

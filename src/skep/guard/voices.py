@@ -147,7 +147,8 @@ class Windows:
         for number, trace in enumerate(self._traces):
             mine = np.flatnonzero(self.owner == number)
             first, end = self.first[mine] - self.offsets[number], self.end[mine] - self.offsets[number]
-            if trace.times is not None and len(mine):
+            # In a few calls a thread may be as quick or as slow as can be: only a whole window has a pace.
+            if trace.times is not None and len(trace.calls) >= WINDOW:
                 seconds = (trace.times[end - 1] - trace.times[first]) / 1e9
                 rate[mine] = np.log((end - first) / np.maximum(seconds, 1e-6))
             if trace.depth is not None and len(mine):
