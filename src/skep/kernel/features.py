@@ -12,11 +12,16 @@ from skep._native import ffi, lib, messages
 from skep.base.errors import PrivilegeError, UnsupportedError
 from skep.kernel.privileges import in_initial_namespace, lacking
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 __all__ = [
     "LOADING",
     "UNTRIED",
     "beside",
     "has_probes",
+    "instead_of",
     "load_nothing",
     "missing_capabilities",
     "mount_tracefs",
@@ -42,11 +47,6 @@ _PARANOID = "/proc/sys/kernel/perf_event_paranoid"
 # Kinds that are events of perf: perf_event_open(2).
 _EVENTS = {"tp", "kprobe", "kretprobe", "ksyscall", "kretsyscall", "uprobe", "uretprobe", "usdt", "perf_event"}
 _UPROBES = {"uprobe", "uretprobe", "usdt"}
-_INSTEAD = {
-    # Its files are the group's that it was mounted for, if it was mounted so, and else for root alone.
-    "CAP_DAC_READ_SEARCH": "Or let a group of yours read tracefs: sudo mount -o remount,mode=750,gid=GROUP {tracefs}",
-    "CAP_DAC_OVERRIDE": "Records of a ring buffer need no tracefs.",
-}
 
 
 def missing_capabilities(*more: str) -> list[str]:
@@ -70,6 +70,28 @@ def beside(kind: str) -> list[str]:
     if kind in _UPROBES or (kind in _EVENTS and perf_paranoid() > _FOR_PERFMON):
         needed.append("CAP_SYS_ADMIN")
     return needed
+
+
+def instead_of(kind: str) -> dict[str, str]:
+    """What else lets a program be attached than a capability that `beside` names: capability -> remedy.
+
+    Args:
+        kind: of the hook.
+    """
+    found = {}
+    if kind == "tp":
+        # Its files are the group's that it was mounted for, if it was mounted so, and else for root alone.
+        remount = f"sudo mount -o remount,mode=750,gid=GROUP {tracefs()}"
+        found["CAP_DAC_READ_SEARCH"] = f"Or let a group of yours read tracefs: {remount}"
+    if kind in _EVENTS and perf_paranoid() > _FOR_PERFMON:
+        found["CAP_SYS_ADMIN"] = (
+            f"Or let CAP_PERFMON open events: sudo sysctl kernel.perf_event_paranoid={_FOR_PERFMON}"
+        )
+    elif kind in _UPROBES:
+        found["CAP_SYS_ADMIN"] = (
+            "Where the kernel has uprobe.multi (Linux 6.6), CAP_BPF and CAP_PERFMON are enough for that."
+        )
+    return found
 
 
 def has_probes(kind: str) -> bool:
@@ -110,12 +132,13 @@ def perf_paranoid() -> int:
         return int(file.read())
 
 
-def privilege_error(what: str, *more: str) -> PrivilegeError:
+def privilege_error(what: str, *more: str, instead: Mapping[str, str] | None = None) -> PrivilegeError:
     """The error for an EPERM of the kernel.
 
     Args:
         what: what was not permitted, as the start of a sentence.
         more: capabilities that it needs beside those for loading.
+        instead: capability -> what else would do, where it is lacking.
     """
     missing = missing_capabilities(*more)
     if missing and not in_initial_namespace():
@@ -127,14 +150,8 @@ def privilege_error(what: str, *more: str) -> PrivilegeError:
         # The two are enough for most, and what is not like most is root's.
         missing = lacking(["CAP_SYS_ADMIN"])
     if missing:
-        remedies = [_AS_ROOT]
-        remedies += [_INSTEAD[name].format(tracefs=tracefs()) for name in missing if name in _INSTEAD]
-        if "CAP_SYS_ADMIN" in missing and perf_paranoid() > _FOR_PERFMON:
-            remedies.append(f"Or let CAP_PERFMON open events: sudo sysctl kernel.perf_event_paranoid={_FOR_PERFMON}")
-        elif "CAP_SYS_ADMIN" in more:
-            remedies.append(
-                "Where the kernel has uprobe.multi (Linux 6.6), CAP_BPF and CAP_PERFMON are enough for that."
-            )
+        known = instead or {}
+        remedies = [_AS_ROOT, *(known[name] for name in missing if name in known)]
         return PrivilegeError(
             f"{what} is not permitted: this process lacks {', '.join(missing)}", remedy="\n".join(remedies)
         )

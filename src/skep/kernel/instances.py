@@ -36,7 +36,8 @@ def make_instance() -> str:
     try:
         return try_instance()
     except PermissionError as error:
-        raise privilege_error("reading what programs print", "CAP_DAC_OVERRIDE") from error
+        known = {"CAP_DAC_OVERRIDE": "Records of a ring buffer need no tracefs."}
+        raise privilege_error("reading what programs print", "CAP_DAC_OVERRIDE", instead=known) from error
     except OSError as error:
         raise UnsupportedError(f"the trace instance {error.filename} cannot be made: {error.strerror}") from error
 

@@ -7,7 +7,7 @@ import os
 
 from skep._native import ffi, lib, messages
 from skep.base.errors import AttachError, HookMissingError, SkepError
-from skep.kernel.features import beside, privilege_error, tracefs
+from skep.kernel.features import beside, instead_of, privilege_error, tracefs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def failure(hook: Hook, number: int, log: str = "") -> SkepError:
             remedy=f"What it has is told by {what}.",
         )
     if number in {errno.EPERM, errno.EACCES}:
-        return privilege_error(f"attaching to {hook}", *beside(hook.kind))
+        return privilege_error(f"attaching to {hook}", *beside(hook.kind), instead=instead_of(hook.kind))
     detail = log.strip().splitlines()[-1].removeprefix("libbpf: ") if log.strip() else os.strerror(number)
     return AttachError(f"it cannot be attached to {hook}: {detail}", number)
 

@@ -18,7 +18,7 @@ import os
 from skep._native import ffi, lib, messages
 from skep.base.errors import AttachError, HookMissingError, SkepError, UsageError
 from skep.base.nearest import nearest
-from skep.kernel.features import online_cpus, privilege_error
+from skep.kernel.features import instead_of, online_cpus, privilege_error
 from skep.kernel.link.common import Attachment, failure
 
 TYPE_CHECKING = False
@@ -171,7 +171,7 @@ def _refused(hook: Hook, number: int, frequency: int) -> SkepError:
     if number in _UNCOUNTED:
         return HookMissingError(f"nothing on this machine counts {hook.target.partition(':')[0]}")
     if number in {errno.EPERM, errno.EACCES}:
-        return privilege_error("sampling")
+        return privilege_error("sampling", instead=instead_of("perf_event"))
     if number == errno.EINVAL:
         with open("/proc/sys/kernel/perf_event_max_sample_rate", encoding="ascii") as file:
             most = int(file.read())
