@@ -158,6 +158,37 @@ def test_a_loop_that_was_left_is_no_reader_any_more(sending):
     assert list(events) == list(events) == []
 
 
+def test_a_loop_that_was_left_can_be_gone_on_with(sending):
+    os.getppid()
+    with sending.events(timeout=0) as events:
+        numbers = [next(events).number]
+        for event in events:
+            numbers.append(event.number)
+            if event.number == 3:
+                break
+        numbers += [event.number for event in events]
+
+    assert numbers == [*range(10)]
+    os.getppid()
+    events = sending.events()
+    assert next(events).number == 0
+    events.close()
+    assert list(events) == []
+
+
+def test_a_thread_that_begins_while_its_reading_is_closed_reads_nothing(sending):
+    batches, found = sending.batches(timeout=0), []
+    os.getppid()
+    thread = threading.Thread(target=lambda: found.append(list(batches)))
+    with batches._lock:
+        thread.start()
+        time.sleep(0.05)
+        batches.close()
+    thread.join(10)
+
+    assert found == [[]]
+
+
 def test_a_second_reading_is_refused_while_a_thread_waits_for_the_first(sending):
     events = sending.events()
     thread = threading.Thread(target=list, args=(events,))

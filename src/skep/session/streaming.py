@@ -57,10 +57,10 @@ class Batches(Held):
         return self
 
     def __next__(self) -> Batch:
-        if self._gone == "is closed":
-            raise StopIteration
-        self.check()
+        # Before the lock, which in a fork nobody may be left to let go of; behind it, for what has become of it.
+        self._go_on()
         with self._lock:
+            self._go_on()
             if self._batches is None:
                 self._loaded.enter(self)
                 self._batches = self._reading.batches()
@@ -69,6 +69,11 @@ class Batches(Held):
             self.close()
             raise StopIteration
         return batch
+
+    def _go_on(self) -> None:
+        if self._gone == "is closed":
+            raise StopIteration
+        self.check()
 
     async def __aiter__(self) -> AsyncIterator[Batch]:
         self.check()
@@ -165,7 +170,7 @@ class _Reading:
 class Events:
     """What the rings of an object send, record by record, as rows. Made by `Object.events`.
 
-    It is iterated as `Batches` are.
+    It is iterated as `Batches` are. A loop that was left can be gone on with, by `next` or by another loop.
 
     Args:
         batches: that the records come in.
@@ -173,11 +178,12 @@ class Events:
     Minimum kernel: 5.8 for ring buffers. Source: kernel/bpf/ringbuf.c.
     """
 
-    __slots__ = ("_batches", "_rows")
+    __slots__ = ("_batches", "_left")
 
     def __init__(self, batches: Batches) -> None:
         self._batches = batches
-        self._rows: Iterator[Any] | None = None
+        # Rows of batches that loops have begun and left.
+        self._left: list[Iterator[Any]] = []
 
     def __repr__(self) -> str:
         return repr(self._batches).replace("Batches", "Events", 1)
@@ -191,13 +197,26 @@ class Events:
         self.close()
 
     def __iter__(self) -> Iterator[Any]:
-        for batch in self._batches:
-            yield from batch.rows()
+        while True:
+            try:
+                rows = self._left.pop()  # in one step: several threads may ask
+            except IndexError:
+                batch = next(self._batches, None)
+                if batch is None:
+                    return
+                rows = batch.rows()
+            try:
+                # Not `yield from`, which would end the rows with a loop that is left.
+                for row in rows:  # noqa: UP028
+                    yield row
+            except GeneratorExit:
+                self._left.append(rows)
+                raise
 
     def __next__(self) -> Any:
-        if self._rows is None:
-            self._rows = iter(self)
-        return next(self._rows)
+        for row in self:
+            return row
+        raise StopIteration
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         async for batch in self._batches:
@@ -207,3 +226,4 @@ class Events:
     def close(self) -> None:
         """Ends it: whoever waits for records, in another thread too, waits no more."""
         self._batches.close()
+        self._left.clear()
