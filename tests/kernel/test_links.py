@@ -114,14 +114,17 @@ def test_a_link_takes_another_program(program, cgroup):
         spec.load(targets=targets) as others,
         one.attach() as links,
     ):
-        link = links["first"]
+        link, other = links["first"], others.programs["other"]
         before = link.info().id
         link.update(others.programs["second"])
 
         assert (link.name, link.info().id) == ("second", before)
         assert link.info().program_id == others.programs["second"].id
         with pytest.raises(skep.AttachError, match="program other cannot take the place of second"):
-            link.update(others.programs["other"])
+            link.update(other)
+        others.close()
+        with pytest.raises(skep.ClosedError, match="program other is closed"):
+            link.update(other)
         link.detach()
         link.detach()
 
@@ -154,6 +157,19 @@ def test_a_fork_neither_detaches_nor_keeps_attached(counting):
     assert calls(counting) == 1
     ours.close()
     os.waitpid(child, 0)
+
+
+def test_a_fork_holds_no_socket_that_a_program_is_attached_to(program, loopback):
+    spec = program("network")
+    others = [name for name in spec.programs if name != "copied"]
+    with spec.load(targets=Targets(iface="lo"), without=others) as loaded, loaded.attach() as links:
+        [held] = links["copied"]._attachment.fds
+        assert os.readlink(f"/proc/self/fd/{held}").startswith("socket:")
+        child = os.fork()
+        if child == 0:
+            os._exit(int(os.path.exists(f"/proc/self/fd/{held}")))
+
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_what_has_no_link_cannot_be_pinned(program, bpffs, loopback):

@@ -12,7 +12,7 @@ import errno
 import os
 
 from skep._native import lib, messages
-from skep.base.errors import PinError, UnsupportedError
+from skep.base.errors import MORE_DESCRIPTORS, NO_DESCRIPTORS, PinError, UnsupportedError
 from skep.kernel.features import privilege_error
 
 TYPE_CHECKING = False
@@ -50,12 +50,15 @@ def describe(fd: int) -> dict[str, str]:
 
 
 def kind_of(fd: int) -> str:
-    """What a file descriptor stands for: ``map``, ``program``, ``link``; "" for anything else.
+    """What a file descriptor stands for: ``map``, ``program``, ``link``; "" for anything else, and where none is open.
 
     Args:
         fd: any.
     """
-    said = describe(fd)
+    try:
+        said = describe(fd)
+    except FileNotFoundError:
+        return ""
     return next((kind for kind, mark in _MARKS.items() if mark in said), "")
 
 
@@ -66,12 +69,15 @@ def check_bpffs(folder: str) -> None:
         folder: it, or its nearest parent that is there, is on the file system that counts.
 
     Raises:
+        PinError: it is a link that leads nowhere.
         UnsupportedError: it is not on a bpffs.
         PrivilegeError: it may not be looked at.
     """
     there = os.path.abspath(folder)
     try:
-        while not os.path.lexists(there):
+        while not os.path.exists(there):
+            if os.path.islink(there):
+                raise PinError(f"{there} is a link that leads nowhere", errno.ENOENT)
             there = os.path.dirname(there)
         device = os.stat(there).st_dev
     except PermissionError:
@@ -151,12 +157,14 @@ def open_pin(path: str, kind: str) -> int:
         number = -fd
         if number == errno.ENOENT:
             raise PinError(f"nothing is pinned at {path}", number)
+        if number in NO_DESCRIPTORS:
+            raise _not_opened(path, number)
         check_bpffs(path)
         if os.path.isdir(path):
             raise PinError(f"{path} is a folder, not a pin", errno.EISDIR)
         if number in _REFUSED:
             raise privilege_error(f"opening {path}", "CAP_DAC_OVERRIDE")
-        raise PinError(f"{path} cannot be opened: {os.strerror(number)}", number)
+        raise _not_opened(path, number)
     found = kind_of(fd)
     if found != kind:
         os.close(fd)
@@ -179,13 +187,20 @@ def open_id(number: int, kind: str) -> int:
         PrivilegeError: it is not permitted.
     """
     opened = {"map": lib.bpf_map_get_fd_by_id, "program": lib.bpf_prog_get_fd_by_id, "link": lib.bpf_link_get_fd_by_id}
-    fd = opened[kind](number)
+    fd = opened[kind](number) if 0 < number < 1 << 32 else -errno.ENOENT
     messages()
     if -fd in _REFUSED:
         raise privilege_error(f"opening {kind} {number}", "CAP_SYS_ADMIN")
+    if fd == -errno.ENOENT:
+        raise PinError(f"the kernel has no {kind} {number}", errno.ENOENT)
     if fd < 0:
-        raise PinError(f"the kernel has no {kind} {number}", -fd)
+        raise _not_opened(f"{kind} {number}", -fd)
     return int(fd)
+
+
+def _not_opened(what: str, number: int) -> PinError:
+    remedy = MORE_DESCRIPTORS if number in NO_DESCRIPTORS else None
+    return PinError(f"{what} cannot be opened: {os.strerror(number)}", number, remedy=remedy)
 
 
 def pin_all(folder: str, links: Iterable[tuple[str, Pinned]], maps: Iterable[tuple[str, Pinned]]) -> None:
@@ -268,10 +283,11 @@ def unpin(folder: str) -> list[str]:
 
 
 def _pins(folder: str) -> list[str]:
-    """What lies where `pin_all` pins."""
+    """The pins where `pin_all` pins; it makes no folders there."""
     folders = [kind for kind in _FOLDERS if os.path.isdir(f"{folder}/{kind}")]
     try:
-        return [f"{kind}/{name}" for kind in folders for name in sorted(os.listdir(f"{folder}/{kind}"))]
+        found = [f"{kind}/{name}" for kind in folders for name in sorted(os.listdir(f"{folder}/{kind}"))]
+        return [name for name in found if not os.path.isdir(f"{folder}/{name}")]
     except PermissionError:
         raise privilege_error(f"looking at the pins in {folder}", "CAP_DAC_OVERRIDE") from None
 

@@ -27,6 +27,14 @@ _ENOTSUPP = 524
 _HEADROOM = 256
 
 
+def _numbers(arguments: Sequence[int]) -> bytes:
+    """The arguments of a tracepoint, as a program finds them in its context."""
+    try:
+        return b"".join(struct.pack("=q" if number < 0 else "=Q", number) for number in arguments)
+    except (struct.error, TypeError):
+        raise UsageError(f"ctx={arguments!r}: arguments of tracepoints are numbers of 64 bits") from None
+
+
 class TestRun:
     """What came of running a program by itself.
 
@@ -87,8 +95,9 @@ class Program:
         self._owned = owned
 
     def __repr__(self) -> str:
-        state = ", closed" if self.fd < 0 else ""
-        return f"<Program {self.name!r} {self.spec.section}{state}>"
+        # Of one that is opened by its id or its pin, the kernel does not know the section.
+        what = " ".join(filter(None, (repr(self.name), self.spec.section)))
+        return f"<Program {what}{', closed' if self.fd < 0 else ''}>"
 
     def __enter__(self) -> Self:
         return self
@@ -124,13 +133,18 @@ class Program:
         return int(self._info().id)
 
     def _info(self) -> Any:
-        self._check()
+        self.check()
         info = ffi.new("struct bpf_prog_info *")
         if lib.bpf_obj_get_info_by_fd(self.fd, info, ffi.new("uint32_t *", ffi.sizeof("struct bpf_prog_info"))):
             raise LoadError(f"program {self.name} gives no information", ffi.errno)
         return info
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Refuses what needs it open.
+
+        Raises:
+            ClosedError: it is closed, or was not loaded.
+        """
         if self.fd < 0:
             raise ClosedError(f"program {self.name} is closed, or not loaded")
 
@@ -155,7 +169,7 @@ class Program:
         """
         from skep.kernel.pin import pin
 
-        self._check()
+        self.check()
         pin(self.fd, path)
 
     @classmethod
@@ -205,8 +219,8 @@ class Program:
 
         Args:
             data: the packet, for programs on packets: 14 bytes at least, an Ethernet header.
-            ctx: the context: its bytes, or the arguments of a tracepoint (raw_tp) as numbers of 64 bits.
-            repeat: how many runs the duration is measured over; None: one.
+            ctx: the context: its bytes, or the arguments of a tracepoint (raw_tp) as numbers of 64 bits, signed or not.
+            repeat: how many runs the duration is measured over, from 1; None: one.
 
         Raises:
             ClosedError: it is closed.
@@ -216,8 +230,10 @@ class Program:
 
         Minimum kernel: 4.12; raw_tp 5.10, syscall 5.14, netfilter 6.5. Source: net/bpf/test_run.c.
         """
-        self._check()
-        given = ctx if ctx is None or isinstance(ctx, bytes) else struct.pack(f"={len(ctx)}Q", *ctx)
+        self.check()
+        if repeat is not None and not 0 < repeat < 1 << 31:
+            raise UsageError(f"repeat={repeat}: a program is run once at least, and {(1 << 31) - 1} times at most")
+        given = ctx if ctx is None or isinstance(ctx, (bytes, bytearray, memoryview)) else _numbers(ctx)
         options = ffi.new("struct bpf_test_run_opts *", {"sz": ffi.sizeof("struct bpf_test_run_opts")})
         # Kept by name: libbpf has their addresses only. What a syscall program leaves goes where its context came from.
         packet = ffi.from_buffer(data or b"")

@@ -143,9 +143,13 @@ class Link(Held):
         return self._links()
 
     def _links(self) -> list[int]:
-        candidates = [*self._attachment.fds, *(lib.bpf_link__fd(handle) for handle in self._attachment.links)]
-        # libbpf has handles without a descriptor, which then says 0 (USDT), or of a perf event or a map.
-        return [fd for fd in candidates if fd > 0 and kind_of(fd) == "link"]
+        # libbpf's may be of a perf event or a map.
+        return [fd for fd in self._held() if kind_of(fd) == "link"]
+
+    def _held(self) -> list[int]:
+        found = [*self._attachment.fds, *(lib.bpf_link__fd(handle) for handle in self._attachment.links)]
+        # libbpf has handles without a descriptor, which then says 0 (USDT).
+        return [fd for fd in found if fd > 0]
 
     @property
     def lasts(self) -> bool:
@@ -179,12 +183,13 @@ class Link(Held):
             program: of the same type.
 
         Raises:
-            ClosedError: it is closed.
+            ClosedError: it is closed, or the program is.
             AttachError: links of this kind keep their program, or the kernel refuses this one.
             PrivilegeError: it is not permitted.
 
         Minimum kernel: 5.7 cgroup, netns; 5.9 xdp, iter; 6.6 tcx. Source: kernel/bpf/syscall.c (link_update).
         """
+        program.check()
         for fd in self._needed():
             error = -lib.bpf_link_update(fd, program.fd, ffi.NULL)
             messages()
@@ -259,9 +264,12 @@ class Link(Held):
         release([self])
 
     def _abandon(self) -> None:
-        # In a fork, whatever keeps the program attached: libbpf does not tell of all.
-        for fd in list(_descriptors(self._program)):
-            os.close(fd)
+        # In a fork, whatever keeps the program attached: neither we nor libbpf know of all.
+        for fd in {*self._held(), *_descriptors(self._program)}:
+            try:  # noqa: SIM105 - contextlib costs 3 ms
+                os.close(fd)
+            except OSError:
+                pass  # another link of the same program has closed it
 
     def end(self) -> Iterator[Any]:
         """Gives back what needs no time; yields libbpf's handles that are left to be destroyed.
@@ -310,12 +318,13 @@ def _descriptors(program: int, *, events_only: bool = False) -> Iterator[int]:
         fd = int(name)
         try:
             is_event = os.readlink(f"/proc/self/fd/{name}") == _EVENT
-        except FileNotFoundError:  # that of the listing itself
+            said = {} if is_event or events_only else describe(fd)
+        except FileNotFoundError:  # that of the listing itself, or another thread has closed it
             continue
         if is_event:
             failed = lib.bpf_task_fd_query(os.getpid(), fd, 0, ffi.NULL, length, found, kind, place, place + 1)
             messages()
             if not failed and found[0] == program:
                 yield fd
-        elif not events_only and describe(fd).get("prog_id") == str(program) and kind_of(fd) == "link":
+        elif said.get("prog_id") == str(program) and "link_id" in said:
             yield fd
