@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import mmap
 import os
@@ -215,6 +216,9 @@ def test_maps_of_maps(kinds, kind):
     with maps[key] as again:
         # What the kernel has put in is seen here, too.
         assert dict(again) == ({1: 15, 2: 70} if kind == "array_of_maps" else {1: 25})
+    for size in (-1, 0, 1 << 32):
+        with pytest.raises(UsageError, match=f"cannot have {size} entries"):
+            maps.create(size)
     assert list(maps) == [key]
     # The place before it is empty, which a batch of kernels before 6.14 does not get over.
     assert maps.to_array()[0].tolist() == [key]
@@ -243,6 +247,8 @@ def test_prog_array(kinds):
         programs[0] = kinds.programs["another_kind"]
     with pytest.raises(UsageError, match="takes a program, not 7"):
         programs[0] = 7
+    with pytest.raises(UsageError, match=r"takes a program, not .*: fileno"):
+        programs[0] = io.BytesIO()
     with pytest.raises(MapError, match="has no entry 2: it has 2, counted from 0"):
         programs[2] = called
     del programs[1]
@@ -263,6 +269,8 @@ def test_cgroup_array(kinds, cgroup, tmp_path):
     file.touch()
     with pytest.raises(UsageError, match=r"is no cgroup \(version 2\): it is a file"):
         cgroups[1] = file
+    with pytest.raises(UsageError, match="takes the path of a cgroup, not 2147483648"):
+        cgroups[1] = 1 << 31
     with pytest.raises(UnsupportedError, match="from user space, the kernel lets no cgroup_array be read"):
         cgroups[1]
     del cgroups[1]
@@ -415,6 +423,8 @@ def test_task_storage():
             map_[1]
         with pytest.raises(UsageError, match=r"cannot be opened, to be a key of task_storage: .*No such process"):
             map_[2**22]
+        with pytest.raises(UsageError, match="cannot be opened, to be a key of task_storage"):
+            map_[1 << 40]
         with pytest.raises(UnsupportedError, match="lets no task_storage be walked"):
             list(map_)
         assert map_.pop(os.getpid()) > 1000

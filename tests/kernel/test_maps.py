@@ -166,7 +166,15 @@ def test_what_was_opened_alone_is_closed_with_its_last_user(loaded):
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-@pytest.mark.parametrize("delete", [lambda counts, key: counts.pop(key), lambda counts, key: counts.__delitem__(key)])
+@pytest.mark.parametrize(
+    "delete",
+    [
+        lambda counts, key: counts.pop(key),
+        lambda counts, key: counts.__delitem__(key),
+        lambda counts, key: counts.delete_array([key]),
+        lambda counts, _: counts.to_array(take=True),
+    ],
+)
 def test_deleting_while_walking_is_an_error(counts, delete):
     counts.update({1: 10, 2: 20, 3: 30})
 
@@ -282,8 +290,13 @@ def test_what_is_not_permitted_names_the_capability():
         "        maps[1]\n"
         "    except skep.PrivilegeError as error:\n"
         "        print(error)\n"
+        "    try:\n"
+        "        maps.create()\n"
+        "    except skep.PrivilegeError as error:\n"
+        "        print(error)\n"
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
 
     assert "opening a map of array_of_maps is not permitted: this process lacks" in done.stdout
     assert "CAP_SYS_ADMIN" in done.stdout
+    assert "creating a map for array_of_maps is not permitted: this process lacks CAP_BPF" in done.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 
@@ -57,6 +58,7 @@ def test_a_program_is_found_again_and_runs(program, bpffs):
     with skep.Program.from_pin(f"{bpffs}/mine") as found, skep.Program.from_id(number) as same:
         assert (found.name, found.id, same.id) == ("difference", number, number)
         assert found.test_run(ctx=[5, 7]).returned == -2
+        assert repr(found) == "<Program 'difference'>"
     with pytest.raises(skep.ClosedError):
         found.test_run(ctx=[5, 7])
     os.unlink(f"{bpffs}/mine")
@@ -106,6 +108,29 @@ def test_a_pin_of_another_kind_is_refused(program, bpffs):
         skep.Map.from_pin(str(bpffs))
 
 
+@pytest.mark.parametrize("number", [-1, 0, 1 << 31, 1 << 32])
+@pytest.mark.parametrize("kind", [skep.Map, skep.Program, skep.Link])
+def test_what_has_no_such_id_is_told(kind, number):
+    with pytest.raises(skep.PinError, match=f"the kernel has no {kind.__name__.lower()} {number}$"):
+        kind.from_id(number)
+
+
+def test_without_file_descriptors_nothing_is_called_missing(counting, bpffs):
+    with counting() as loaded:
+        number = loaded.maps["totals"].info.id
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        lowest = os.dup(0)
+        os.close(lowest)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+        try:
+            for use in (lambda: skep.Map.from_id(number), lambda: skep.Map.from_pin(f"{bpffs}/totals")):
+                with pytest.raises(skep.PinError, match="cannot be opened: Too many open files") as raised:
+                    use()
+                assert raised.value.remedy == "ulimit -n 1024"
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
 def test_objects_share_maps_and_what_does_not_fit_is_refused(counting, program):
     with counting() as loaded, counting(maps={"counts": loaded.maps["counts"]}) as other:
         other.maps["counts"][1] = (5, "")
@@ -113,8 +138,15 @@ def test_objects_share_maps_and_what_does_not_fit_is_refused(counting, program):
 
         with pytest.raises(skep.LoadError, match="map counts cannot be the one that is given, which has type array"):
             counting(maps={"counts": loaded.maps["totals"]})
-        with pytest.raises(skep.UsageError, match="pinned has no map count"):
-            counting(maps={"count": loaded.maps["counts"]})
+        for options in ({"maps": {"count": loaded.maps["counts"]}}, {"sizes": {"count": 1}}):
+            with pytest.raises(skep.UsageError, match="pinned has no map count"):
+                counting(**options)
+        for given in (loaded.programs["count"], 0, 1 << 20):
+            with pytest.raises(skep.UsageError, match="cannot be map counts: it is no map"):
+                counting(maps={"counts": given})
+        for size in (-1, 0, 1 << 32):
+            with pytest.raises(skep.UsageError, match=f"map counts cannot have {size} entries"):
+                counting(sizes={"counts": size})
         closed = other.maps["counts"]
     with pytest.raises(skep.ClosedError, match="cannot be map counts"):
         counting(maps={"counts": closed})
@@ -186,6 +218,20 @@ def test_where_nothing_can_be_pinned_it_says_how(counting, tmp_path):
         ):
             with pytest.raises(skep.SkepError, match=message):
                 loaded.maps["counts"].pin(path)
+        os.symlink("nowhere", tmp_path / "bpffs/astray")
+        with loaded.attach(), pytest.raises(skep.PinError, match="bpffs/astray is a link that leads nowhere"):
+            loaded.pin(f"{tmp_path}/bpffs/astray/mine")
+
+
+def test_what_others_have_beside_the_pins_stays(counting, bpffs):
+    with counting() as loaded, loaded.attach():
+        loaded.pin(f"{bpffs}/mine")
+        os.mkdir(bpffs / "mine/maps/theirs")
+
+    assert skep.unpin(f"{bpffs}/mine") == ["links/count", "maps/counts", "maps/totals"]
+    assert os.listdir(bpffs / "mine") == ["maps"]
+    with pytest.raises(skep.PinError, match=r"nothing in .* was pinned by skep"):
+        skep.unpin(f"{bpffs}/mine")
 
 
 def test_without_a_bpffs_it_says_how_to_mount_one(tmp_path, skep_cli):
@@ -204,12 +250,13 @@ def test_without_a_bpffs_it_says_how_to_mount_one(tmp_path, skep_cli):
 
 def test_what_is_not_permitted_names_the_capability_and_reusing_a_pin_needs_no_more_than_loading(bpffs):
     script = f"""
-import skep
+import os, skep
 from skep.kernel.privileges import drop
 spec = skep.open({os.path.abspath("tests/programs/pinned.bpf.o")!r})
 with spec.load(pin_root={str(bpffs)!r}) as loaded:
     number = loaded.maps["totals"].info.id
     drop(["CAP_BPF", "CAP_PERFMON", "CAP_DAC_OVERRIDE"])
+    before = len(os.listdir("/proc/self/fd"))
     for use in (
         lambda: skep.Map.from_id(number),
         lambda: skep.Map.from_pin({f"{bpffs}/totals"!r}),
@@ -218,14 +265,17 @@ with spec.load(pin_root={str(bpffs)!r}) as loaded:
         try:
             use()
         except skep.PrivilegeError as error:
-            print(error)
+            print(error, "and advises", error.remedy.count("\\n") + 1)
+        assert len(os.listdir("/proc/self/fd")) == before
     with spec.load(pin_root={str(bpffs)!r}) as other:
         print(other.maps["totals"].info.id == number)
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True)
 
     *refused, reused = done.stdout.splitlines()
-    assert [line.partition(" is not permitted: this process lacks ")[2] for line in refused] == ["CAP_SYS_ADMIN"] * 3
+    # To be root, and nothing that is meant for tracefs or for hooks.
+    lacking = "CAP_SYS_ADMIN and advises 1"
+    assert [line.partition(" is not permitted: this process lacks ")[2] for line in refused] == [lacking] * 3
     assert reused == "True"
 
 

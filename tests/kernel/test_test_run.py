@@ -45,6 +45,8 @@ def test_a_context_goes_in_and_comes_out(programs):
 @pytest.mark.floors("6.1")
 def test_a_tracepoint_takes_its_arguments_and_a_system_call_its_struct(programs):
     assert programs["difference"].test_run(ctx=[5, 7]).returned == -2
+    assert programs["difference"].test_run(ctx=[-5, 7]).returned == -12
+    assert programs["difference"].test_run(ctx=bytearray(struct.pack("=2Q", 9, 7))).returned == 2
     given = struct.pack("=2I", 21, 0)
     run = programs["answer"].test_run(ctx=given)
 
@@ -61,6 +63,11 @@ def test_a_duration_is_of_one_run(programs):
     [
         ("longer", {"data": b"short"}, skep.UsageError, "14 bytes at least, not 5"),
         ("difference", {"ctx": [1, 2], "repeat": 5}, skep.UsageError, "does not take what it was to be run with"),
+        ("difference", {"ctx": [1, 1 << 64]}, skep.UsageError, "arguments of tracepoints are numbers of 64 bits"),
+        ("difference", {"ctx": ["1", 2]}, skep.UsageError, "arguments of tracepoints are numbers of 64 bits"),
+        # The kernel would take -1 for four billion times.
+        ("marked", {"data": PACKET, "repeat": -1}, skep.UsageError, "repeat=-1: a program is run once at least"),
+        ("marked", {"data": PACKET, "repeat": 0}, skep.UsageError, "repeat=0: a program is run once at least"),
         ("never", {}, skep.UnsupportedError, "cannot be run by itself"),
     ],
 )

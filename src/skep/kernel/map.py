@@ -192,7 +192,8 @@ class Map:
         Raises:
             PinError: there is no such pin, or of something else.
             UnsupportedError: it is not on a bpffs.
-            PrivilegeError: it is not permitted.
+            PrivilegeError: it is not permitted: to ask for types takes CAP_SYS_ADMIN. Objects that share a pinned map
+                by name have them from their source, and need no more than to load.
 
         Minimum kernel: 4.4; 4.18 for types. Source: kernel/bpf/inode.c (bpf_obj_get_user).
         """

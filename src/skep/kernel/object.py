@@ -75,7 +75,7 @@ class Object(Held):
     `losses_told` is how many of the losses that its programs count came with a batch, whichever reader gave it.
 
     Raises:
-        UsageError: there is no such program, or a map has no size.
+        UsageError: there is no such program or map, a map has no size, or what is given in place of one is none.
         PrivilegeError: a capability is missing.
         BtfError: the kernel has no BTF.
         UnsupportedError: the kernel lacks a hook or a kind of program.
@@ -98,7 +98,7 @@ class Object(Held):
         pin_root: str | None = None,
         log_level: int = 0,
     ) -> None:
-        for name in maps or ():
+        for name in (*(maps or ()), *(sizes or ())):
             if name not in spec.maps:
                 raise UsageError(f"{spec.name} has no map {name}", remedy=nearest(name, spec.maps, "maps"))
         self.spec = spec
@@ -372,10 +372,13 @@ class Object(Held):
     def _replace(self, map_: Any, name: str, other: Map | int, sizes: Mapping[str, int]) -> int:
         """Lets another map be the one of that name; 0, or a negative errno."""
         from skep.kernel.maps.opened import check_fits
+        from skep.kernel.pin import kind_of
 
         fd = other if isinstance(other, int) else other.fd
         if fd < 0:
             raise ClosedError(f"{other!r} cannot be map {name}")
+        if kind_of(fd) != "map":
+            raise UsageError(f"{other!r} cannot be map {name}: it is no map, and no file descriptor of one")
         error = set_sizes(map_, self.spec.maps[name], sizes.get(name))
         check_fits(map_, self.spec.maps[name], fd, "that is given")
         return error or int(lib.bpf_map__reuse_fd(map_, fd))

@@ -34,7 +34,8 @@ def set_sizes(handle: Any, spec: MapSpec, entries: int | None) -> int:
         0, or a negative errno.
 
     Raises:
-        UsageError: the map has no size, is of a kind that takes none, or the source leaves open what it holds.
+        UsageError: the map has no size, or one that no map has, is of a kind that takes none, or the source leaves open
+            what it holds.
     """
     if question := shapeless(spec):
         raise UsageError(f"map {spec.name} cannot be made: the source leaves open {question}")
@@ -51,6 +52,8 @@ def set_sizes(handle: Any, spec: MapSpec, entries: int | None) -> int:
             error = error or lib.bpf_map__set_value_size(handle, 8 * STACK_DEPTH)
     elif spec.type == _LPM_TRIE:
         error = lib.bpf_map__set_map_flags(handle, lib.bpf_map__map_flags(handle) | _NO_PREALLOC)
+    if entries is not None and not 0 < entries < 1 << 32:
+        raise UsageError(f"map {spec.name} cannot have {entries} entries: it takes 1 to {(1 << 32) - 1}")
     if entries and not has_entries(spec.type):
         raise UsageError(f"map {spec.name} takes no size: it grows with what it belongs to")
     wanted = entries or lib.bpf_map__max_entries(handle) or default_entries(spec.type)

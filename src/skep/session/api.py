@@ -68,7 +68,8 @@ class Spec(ObjectSpec):
                 (`LIBBPF_PIN_BY_NAME`); None for /sys/fs/bpf, and "" for none: what the source says of pins is ignored.
 
         Raises:
-            UsageError: a map has no room for what it is to hold, or its types do not take it.
+            UsageError: there is no such map or program, or what is given in place of a map is none; a map has no room
+                for what it is to hold, or its types do not take it.
             PrivilegeError: a capability is missing.
             UnsupportedError: the kernel lacks something that the programs need.
             VerifierError: the verifier rejects a program.

@@ -13,8 +13,8 @@ from skep._native import ffi, lib
 from skep.base.errors import MapError, UsageError
 from skep.kernel.features import privilege_error
 from skep.kernel.map import MapInfo, open_map
+from skep.kernel.maps.opened import opened
 from skep.kernel.maps.slots import ProgramArray
-from skep.spec.objectspec import MapSpec, sized
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,8 +43,9 @@ class MapOfMaps(ProgramArray):
             max_entries: how many entries it has room for; None: as the source says.
 
         Raises:
-            UsageError: the source does not say what they are like.
+            UsageError: the source does not say what they are like, or no map has so many entries.
             MapError: the kernel does not make it.
+            PrivilegeError: it is not permitted.
         """
         like = self.spec.inner
         if like is None or like.key is None or like.value is None:
@@ -52,11 +53,15 @@ class MapOfMaps(ProgramArray):
         options = ffi.new("struct bpf_map_create_opts *")
         options.sz = ffi.sizeof("struct bpf_map_create_opts")
         options.map_flags = like.flags
-        entries = max_entries or like.max_entries
+        entries = like.max_entries if max_entries is None else max_entries
+        if not 0 < entries < 1 << 32:
+            raise UsageError(f"a map for {self.name} cannot have {entries} entries: it takes 1 to {(1 << 32) - 1}")
         name = self.name[:15].encode("ascii", "replace")
         fd = lib.bpf_map_create(like.type, name, like.key.size, like.value.size, entries, options)
         if fd < 0:
             number = ffi.errno
+            if number == _EPERM:
+                raise privilege_error(f"creating a map for {self.name}")
             raise MapError(f"a map for {self.name} cannot be created: {os.strerror(number)}", number)
         return open_map(like, fd, entries, owned=True)
 
@@ -66,8 +71,6 @@ class MapOfMaps(ProgramArray):
             if ffi.errno == _EPERM:
                 raise privilege_error(f"opening a map of {self.name}", "CAP_SYS_ADMIN")
             raise MapError(f"a map of {self.name} is gone", ffi.errno)
-        info = MapInfo(fd)
-        spec = self.spec.inner or MapSpec(
-            info.name, info.type, info.max_entries, sized(info.value_size), key=sized(info.key_size)
-        )
-        return open_map(spec, fd, info.max_entries, owned=True)
+        if self.spec.inner is None:
+            return opened(fd)
+        return open_map(self.spec.inner, fd, MapInfo(fd).max_entries, owned=True)

@@ -37,8 +37,12 @@ def opened(fd: int) -> Any:
     Args:
         fd: of a map.
     """
-    info = MapInfo(fd)
-    key, value = _types(info)
+    try:
+        info = MapInfo(fd)
+        key, value = _types(info)
+    except BaseException:
+        os.close(fd)
+        raise
     spec = MapSpec(info.name, info.type, info.max_entries, value, key=key, flags=info.flags)
     return open_map(spec, fd, info.max_entries, owned=True)
 

@@ -56,7 +56,7 @@ class DescriptorArray(Slots):
         return lambda value: self._descriptor(value).to_bytes(self.value_type.size, sys.byteorder)
 
     def _descriptor(self, value: Any) -> int:
-        return value if isinstance(value, int) and value >= 0 else descriptor(value, self.takes)
+        return value if isinstance(value, int) and 0 <= value < 1 << 31 else descriptor(value, self.takes)
 
 
 class ProgramArray(DescriptorArray):
@@ -132,7 +132,10 @@ def descriptor(value: Any, takes: str) -> int:
     """
     fd = getattr(value, "fd", None)
     if fd is None and hasattr(value, "fileno"):
-        fd = value.fileno()
+        try:
+            fd = value.fileno()
+        except (OSError, ValueError) as error:  # a file that is closed, or in memory only
+            raise MisfitError(f"takes {takes}, not {value!r}: {error}") from None
     if not isinstance(fd, int):
         raise MisfitError(f"takes {takes}, not {value!r}")
     if fd < 0:

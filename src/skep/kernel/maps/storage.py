@@ -41,7 +41,7 @@ class _Storage(Table):
             fd, ours = self._open(owner)
         except MisfitError as error:
             raise UsageError(error.told(f"the key of {self.name}")) from None
-        except (OSError, ValueError) as error:
+        except (OSError, OverflowError, ValueError) as error:
             raise UsageError(f"{owner!r} cannot be opened, to be a key of {self.name}: {error}") from None
         try:
             yield fd

@@ -52,9 +52,6 @@ class Table(Whole, MutableMapping["Any", "Any"]):
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
-    # How often entries were deleted through this map, for walks to notice.
-    _deletions = 0
-
     @cached_property
     def _encode_key(self) -> Callable[[Any], bytes]:
         return encoder(self.key_type)

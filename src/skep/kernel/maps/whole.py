@@ -29,6 +29,9 @@ class Whole(Map):
     Minimum kernel: 5.6 for hashes and arrays, 5.13 for per-CPU arrays; else it is done entry by entry.
     """
 
+    # How often entries were deleted through this map, for walks to notice.
+    _deletions = 0
+
     def to_array(self, *, take: bool = False, cpus: str = "list") -> tuple[Array, Array]:
         """All keys and all values, as two NumPy arrays in the same order: the kernel's.
 
@@ -37,7 +40,8 @@ class Whole(Map):
                 Where the kernel refuses to go on, those that were taken are given, and the others stay for the next
                 reading, which tells the error if it lasts.
             cpus: of a map with a value for each CPU: ``list`` gives all of them, as the second dimension; ``sum`` adds
-                them up and ``max`` takes the largest, number by number.
+                them up and ``max`` takes the largest, number by number. A sum has the type of its numbers, and wraps
+                round where they have no room for it.
 
         Raises:
             UsageError: there is no such word, or values that are no integers are to be added up.
@@ -54,6 +58,8 @@ class Whole(Map):
             )
         except OSError as error:
             raise self._refused(error, "delete" if take else "read") from None
+        if take:
+            self._deletions += 1
         if count and cpus != "list":
             values = reduce_cpus(values, self.value_type, largest=cpus == "max")
         return keys, values
@@ -116,8 +122,10 @@ class Whole(Map):
         """
         from skep.kernel.bulk import delete_keys
 
+        typed = self._typed("keys", self.key_type, keys)
+        self._deletions += 1
         try:
-            return delete_keys(self.fd, self.key_type, self._typed("keys", self.key_type, keys))
+            return delete_keys(self.fd, self.key_type, typed)
         except OSError as error:
             raise self._refused(error, "delete") from None
 
