@@ -254,8 +254,25 @@ def test_xdp_that_is_held_says_by_whom(network, only):
     with only("driver", iface="near"):
         with pytest.raises(AttachError, match=rf"held by program \d+ \(driver\), of \S+ \(pid {os.getpid()}\)"):
             only("driver", iface="near").__enter__()
-        with pytest.raises(AttachError, match=r"held by program \d+ \(driver\)"):
+        with pytest.raises(AttachError, match=r"held by program \d+ \(driver\)") as caught:
             only("driver", iface="near", xdp_mode="generic").__enter__()
+        assert "when its process ends" in str(caught.value.remedy)
+
+
+def test_xdp_that_is_held_without_a_link_can_be_taken_away_as_it_says(network, only, program, bpffs):
+    spec = program("network")
+    with spec.load(without=spec.programs.keys() - {"driver"}, targets=Targets(iface="near")) as loaded:
+        assert not lib.bpf_obj_pin(loaded.programs["driver"].fd, os.fsencode(bpffs / "driver"))
+    ip("-n", network.ours, "link", "set", "dev", "near", "xdp", "pinned", str(bpffs / "driver"))
+    (bpffs / "driver").unlink()
+
+    with pytest.raises(AttachError, match=r"held by program \d+ \(driver\), of no process") as caught:
+        only("driver", iface="near").__enter__()
+    remedy = str(caught.value.remedy).removeprefix("To take it away: ")
+    subprocess.run(["ip", "netns", "exec", network.ours, *remedy.split()], check=True)
+
+    with only("driver", iface="near") as run:
+        assert run.attached == ["driver"]
 
 
 def test_a_driver_without_native_xdp_is_told_from_others(network, only):

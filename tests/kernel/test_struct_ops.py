@@ -37,9 +37,10 @@ def test_the_programs_of_a_struct_run(program, name, control):
 
 
 def test_a_struct_that_is_registered_already_is_told(program):
+    told = "struct written cannot be registered: one of its name is registered already; of its type there is "
     with (
         Run(program("struct_ops")),
-        pytest.raises(AttachError, match="struct written cannot be registered: one of its name is registered already"),
+        pytest.raises(AttachError, match=rf"{told}map \d+ \(written\), of \S+ \(pid {os.getpid()}\)$"),
         Run(program("struct_ops")),
     ):
         pass

@@ -129,7 +129,7 @@ int bpf_map_create(enum bpf_map_type type, const char *name, uint32_t key_size, 
                    uint32_t max_entries, const struct bpf_map_create_opts *opts);
 struct bpf_map_info { uint32_t type; uint32_t id; uint32_t key_size; uint32_t value_size; uint32_t max_entries;
                       uint32_t map_flags; char name[16]; uint32_t btf_id; uint32_t btf_key_type_id;
-                      uint32_t btf_value_type_id; ...; };
+                      uint32_t btf_value_type_id; uint32_t btf_vmlinux_value_type_id; ...; };
 struct bpf_btf_info { uint64_t btf; uint32_t btf_size; ...; };
 
 struct bpf_insn;

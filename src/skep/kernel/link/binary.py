@@ -17,7 +17,7 @@ from skep.base.errors import NO_DESCRIPTORS, AttachError, HookMissingError
 from skep.kernel.features import has_probes
 from skep.kernel.link.common import failure
 from skep.kernel.link.executable import FUNCTION, INDIRECT, Executable, Symbol
-from skep.kernel.link.symbols import did_you_mean, fitting
+from skep.kernel.link.symbols import bytes_behind, did_you_mean, fitting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -164,17 +164,21 @@ def places(hook: Hook, targets: Targets) -> tuple[str, list[int]]:
 
 
 def _place(binary: Executable, hook: Hook, place: str) -> int:
-    function, more = re.fullmatch(r"(.*?)(?:\+(0[xX][0-9a-fA-F]+|\d+))?", place, re.DOTALL).groups()  # type: ignore[union-attr] # it fits anything
-    if more and hook.is_return:
+    function, _, text = place.rpartition("+")
+    more = bytes_behind(text)
+    if more is None or not function:
+        # No instruction is named: a + may be part of a name.
+        function, more = place, 0
+    elif hook.is_return:
         raise AttachError(f"{hook} names an instruction, and the return of a function has none", errno.EINVAL)
     if re.fullmatch(r"0[xX][0-9a-fA-F]+", function):
         address = int(function, 16)
     else:
         symbol = _function(binary, function)
         if symbol.type == INDIRECT:
-            return _chosen(binary, symbol) + int(more or "0", 0)
+            return _chosen(binary, symbol) + more
         address = symbol.address or 0
-    offset = binary.offset(address + int(more or "0", 0))
+    offset = binary.offset(address + more)
     if offset is None:
         raise AttachError(f"{place} lies outside of the code of {binary.path}", errno.EINVAL)
     return offset

@@ -7,13 +7,12 @@ Source: Documentation/trace/kprobes.rst.
 from __future__ import annotations
 
 import errno
-import re
 
 from skep._native import ffi, lib, messages
 from skep.base.errors import AttachError, HookMissingError
 from skep.kernel.features import has_probes
 from skep.kernel.link.common import Attachment, checked, failure
-from skep.kernel.link.symbols import symbol_type
+from skep.kernel.link.symbols import bytes_behind, symbol_type
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,9 +47,10 @@ def _parts(hook: Hook) -> tuple[str, int]:
     function, plus, offset = hook.target.partition("+")
     if plus and hook.is_return:
         raise AttachError(f"{hook} names an instruction, and the return of a function has none", errno.EINVAL)
-    if plus and not re.fullmatch(r"0[xX][0-9a-fA-F]{1,8}|\d{1,9}", offset):
+    number = bytes_behind(offset) if plus else 0
+    if number is None:
         raise AttachError(f"{hook}: {offset!r} is not a number of bytes", errno.EINVAL)
-    return function, int(offset, 16 if offset[:2] in {"0x", "0X"} else 10) if plus else 0
+    return function, number
 
 
 def _refusal(hook: Hook, function: str, offset: int, number: int, log: str) -> SkepError:

@@ -12,7 +12,6 @@ import errno
 import os
 import struct
 
-from skep._native import ffi, lib
 from skep.base.errors import AttachError, HookMissingError, UsageError
 from skep.kernel.features import privilege_error
 from skep.kernel.link.common import link_create, linked
@@ -76,18 +75,7 @@ def _failure(hook: Hook, place: tuple[int, int, int], number: int) -> SkepError:
 
 def _held(place: tuple[int, int, int]) -> str:
     """Whose link is there. A link does not tell its network namespace: one of the same place elsewhere looks alike."""
-    from skep.kernel.holders import holder
+    from skep.kernel.holders import holder, links
 
-    found = []
-    # struct bpf_link_info: type, id, prog_id, and from byte 16 on what this type has.
-    info, size, number = ffi.new("uint32_t[]", 64), ffi.new("uint32_t *"), ffi.new("uint32_t *")
-    while not lib.bpf_link_get_next_id(number[0], number):
-        fd = lib.bpf_link_get_fd_by_id(number[0])
-        if fd < 0:
-            continue
-        size[0] = ffi.sizeof(info)
-        told = not lib.bpf_obj_get_info_by_fd(fd, info, size) and info[0] == _LINK
-        os.close(fd)
-        if told and struct.unpack_from("=IIi", ffi.buffer(info), 16) == place:
-            found.append(holder(info[2]))
+    found = [holder(program) for program, told in links(_LINK) if struct.unpack_from("=IIi", told) == place]
     return ", or ".join(found) or "somebody else"

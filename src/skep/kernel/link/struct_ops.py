@@ -67,8 +67,13 @@ def _failure(program: Program, number: int) -> SkepError:
     # Structs for tests of the kernel's own are loaded, and run by their tests alone.
     if number == errno.EOPNOTSUPP:
         return UnsupportedError(f"this kernel registers no struct of the type of {program.spec.struct}")
+    if number == errno.EEXIST:
+        from skep.kernel.holders import structs
+
+        others = structs(lib.bpf_map__fd(program.struct))
+        told = f"; of its type there is {' and '.join(others)}" if others else ""
+        return AttachError(f"{what} cannot be registered: one of its name is registered already{told}", number)
     reasons = {
-        errno.EEXIST: "one of its name is registered already",
         errno.EBUSY: "it is registered already",
         errno.EINVAL: "the kernel finds it incomplete or wrong",
     }

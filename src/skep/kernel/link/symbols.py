@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
     from skep.spec.sections import Hook
 
-__all__ = ["advice", "did_you_mean", "fitting", "symbol_type", "traceable"]
+__all__ = ["advice", "bytes_behind", "did_you_mean", "fitting", "symbol_type", "traceable"]
 
 _KALLSYMS = "/proc/kallsyms"
 # What a compiler or a rename puts around a function's name.
 _AROUND = re.compile(r"^_+|^(?:do|ksys|vfs)_|\.(?:isra|constprop|part|cold)\b.*")
+_OFFSET = re.compile(r"0[xX][0-9a-fA-F]{1,8}|[0-9]{1,9}")
 # Names compared one by one; the kernel has 200,000.
 _MOST = 20_000
 
@@ -25,6 +26,17 @@ _MOST = 20_000
 def fitting(pattern: str) -> re.Pattern[str]:
     """The names that fit a pattern: ``*`` is anything, ``?`` one character."""
     return re.compile(rf"{re.escape(pattern)}\Z".replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
+
+
+def bytes_behind(text: str) -> int | None:
+    """How far behind a function's begin an instruction lies, as targets write it: ``8``, ``0x1f``; None: no number.
+
+    Args:
+        text: what stands behind the ``+``.
+    """
+    if not _OFFSET.fullmatch(text):
+        return None
+    return int(text, 16 if text[:2] in {"0x", "0X"} else 10)
 
 
 def did_you_mean(name: str, names: Collection[str]) -> str | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 from functools import partial
 
 from skep._native import ffi, lib, messages
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["attach"]
 
-_XDP = 37  # enum bpf_attach_type
+_XDP, _LINK = 37, 6  # enum bpf_attach_type, enum bpf_link_type
 # include/uapi/linux/if_link.h: XDP_FLAGS_*
 _GENERIC, _NATIVE, _HARDWARE = 2, 4, 8
 _MODES = {"generic": _GENERIC, "native": _NATIVE}
@@ -53,11 +54,7 @@ def _failure(name: str, index: int, flags: int, number: int) -> SkepError:
     if number in {errno.EPERM, errno.EACCES}:
         return privilege_error(f"attaching to xdp of {name}", "CAP_NET_ADMIN")
     if number in _BUSY:
-        return AttachError(
-            f"xdp of {name} is held by {_held(index)}",
-            number,
-            remedy=f"To take it away: ip link set dev {name} xdp off",
-        )
+        return _held(name, index, number)
     if number == errno.EOPNOTSUPP and flags == _NATIVE:
         return AttachError(
             f"the driver of {name} has no native XDP, or not with these settings",
@@ -68,10 +65,20 @@ def _failure(name: str, index: int, flags: int, number: int) -> SkepError:
     return AttachError(f"it cannot be attached to xdp of {name}: {os.strerror(number)}", number, remedy=remedy)
 
 
-def _held(index: int) -> str:
-    from skep.kernel.holders import holder
+def _held(name: str, index: int, number: int) -> SkepError:
+    from skep.kernel.holders import holder, links
 
-    number = ffi.new("uint32_t *")
-    failed = lib.bpf_xdp_query_id(index, 0, number)
+    program = ffi.new("uint32_t *")
+    failed = lib.bpf_xdp_query_id(index, 0, program)
     messages()
-    return "programs in several modes" if failed or not number[0] else holder(number[0])
+    whose = "programs in several modes" if failed or not program[0] else holder(program[0])
+    # ip(8) takes away only what has no link. An interface of another namespace may have the same number.
+    is_linked = any(
+        struct.unpack_from("=I", told) == (index,) and program[0] in {0, each} for each, told in links(_LINK)
+    )
+    remedy = (
+        "It goes when its process ends, and with its pin if it has one."
+        if is_linked
+        else f"To take it away: ip link set dev {name} xdp off"
+    )
+    return AttachError(f"xdp of {name} is held by {whose}", number, remedy=remedy)
