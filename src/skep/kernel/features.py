@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "CONFIDENTIALITY",
     "LOADING",
+    "UNLOCK",
     "UNTRIED",
     "beside",
     "has_probes",
     "instead_of",
     "load_nothing",
+    "lockdown",
     "missing_capabilities",
     "mount_tracefs",
     "online_cpus",
@@ -43,6 +46,11 @@ _TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 _AS_ROOT = 'Run it as root: sudo skep ... (or sudo env PATH="$PATH" skep ... for a virtual environment).'
 # The highest kernel.perf_event_paranoid at which CAP_PERFMON opens events.
 _FOR_PERFMON = 2
+_LOCKDOWN = "/sys/kernel/security/lockdown"
+CONFIDENTIALITY = "confidentiality"
+"""The lockdown under which nobody may read the kernel's memory: there are no kprobes, and no helpers for it."""
+UNLOCK = "Boot it with lockdown=integrity."
+"""What to do about it."""
 _PARANOID = "/proc/sys/kernel/perf_event_paranoid"
 # Kinds that are events of perf: perf_event_open(2).
 _EVENTS = {"tp", "kprobe", "kretprobe", "ksyscall", "kretsyscall", "uprobe", "uretprobe", "usdt", "perf_event"}
@@ -155,10 +163,24 @@ def privilege_error(what: str, *more: str, instead: Mapping[str, str] | None = N
         return PrivilegeError(
             f"{what} is not permitted: this process lacks {', '.join(missing)}", remedy="\n".join(remedies)
         )
+    if lockdown() == CONFIDENTIALITY:
+        return PrivilegeError(f"{what} is not permitted: this kernel is locked down (confidentiality)", remedy=UNLOCK)
     return PrivilegeError(
         f"{what} is not permitted, though this process may load programs: the kernel was built or locked down so",
-        remedy="cat /sys/kernel/security/lockdown shows whether it is locked down.",
+        remedy=f"cat {_LOCKDOWN} shows whether it is locked down.",
     )
+
+
+def lockdown() -> str | None:
+    """How far this kernel is locked down: ``none``, ``integrity``, ``confidentiality``; None if it does not tell.
+
+    Minimum kernel: 5.4. Source: security/lockdown/lockdown.c.
+    """
+    try:
+        with open(_LOCKDOWN, encoding="ascii") as file:
+            return file.read().partition("[")[2].partition("]")[0]
+    except OSError:
+        return None
 
 
 def tracefs() -> str | None:

@@ -13,7 +13,7 @@ import os
 import re
 
 from skep.base.errors import UnsupportedError
-from skep.kernel.features import privilege_error, tracefs
+from skep.kernel.features import CONFIDENTIALITY, lockdown, privilege_error, tracefs
 
 __all__ = ["make_instance", "remove_instance", "remove_leftovers", "try_instance"]
 
@@ -35,11 +35,13 @@ def make_instance() -> str:
     """
     try:
         return try_instance()
-    except PermissionError as error:
+    except OSError as error:
+        # A kernel that is locked down calls it invalid.
+        if not isinstance(error, PermissionError) and lockdown() != CONFIDENTIALITY:
+            message = f"the trace instance {error.filename} cannot be made: {error.strerror}"
+            raise UnsupportedError(message) from error
         known = {"CAP_DAC_OVERRIDE": "Records of a ring buffer need no tracefs."}
         raise privilege_error("reading what programs print", "CAP_DAC_OVERRIDE", instead=known) from error
-    except OSError as error:
-        raise UnsupportedError(f"the trace instance {error.filename} cannot be made: {error.strerror}") from error
 
 
 def try_instance() -> str:

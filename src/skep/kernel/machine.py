@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from skep.kernel.features import missing_capabilities, perf_paranoid, tracefs
+from skep.kernel.features import CONFIDENTIALITY, lockdown, missing_capabilities, perf_paranoid, tracefs
 from skep.kernel.privileges import NUMBERS, capabilities, in_initial_namespace
 
 TYPE_CHECKING = False
@@ -104,12 +104,10 @@ def _mounts() -> Iterator[Finding]:
 
 
 def _lockdown() -> Finding:
-    text = _read("/sys/kernel/security/lockdown")
-    if text is None:
-        text = "not told: securityfs is not mounted, or the kernel has no lockdown"
-        return Finding("lockdown", "", text)
-    level = text.partition("[")[2].partition("]")[0]
-    if level == "confidentiality":
+    level = lockdown()
+    if level is None:
+        return Finding("lockdown", "", "not told: securityfs is not mounted, or the kernel has no lockdown")
+    if level == CONFIDENTIALITY:
         return Finding(
             "lockdown",
             "no",

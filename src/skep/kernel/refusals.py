@@ -19,7 +19,7 @@ from skep.base.errors import (
     UnsupportedError,
     VerifierError,
 )
-from skep.kernel.features import privilege_error
+from skep.kernel.features import CONFIDENTIALITY, UNLOCK, lockdown, privilege_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ __all__ = ["first_message", "not_loaded"]
 
 # File descriptors that libbpf has open at once beside those of maps and programs, while it tries what the kernel can.
 _TRIALS = 4
+# What the verifier says of helpers that a locked down kernel does not have (kernel/trace/bpf_trace.c).
+_LOCKED = re.compile(r"(?:unknown func|cannot use helper) (bpf_probe_(?:read|write)\w*)#")
 
 
 def not_loaded(
@@ -129,9 +131,14 @@ def _rejected(spec: ObjectSpec, program: str, number: int, log: str, btf: str | 
         found = explain(log, section=section, lines=lines)
     if found.id == "capability":
         return privilege_error(f"loading program {program} ({section})")
+    refused = _LOCKED.search(log)
+    is_locked = refused is not None and lockdown() == CONFIDENTIALITY
+    if refused is not None and is_locked:
+        found.message = f"this kernel is locked down (confidentiality), and has no {refused[1]}()"
+        found.suggestion = UNLOCK
     message = f"program {program} cannot be loaded: the verifier rejects it\n{found}"
     error = VerifierError(message, number, log=log, remedy=found.suggestion, diagnostics=[found])
-    if CATEGORIES[found.id].is_lacking:
+    if is_locked or CATEGORIES[found.id].is_lacking:
         # It is the kernel that lacks something.
         error.exit_code = UnsupportedError.exit_code
     return error
