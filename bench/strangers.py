@@ -12,7 +12,8 @@ builds      skep compiles it, too
 info        `skep info` is complete: it knows every section, and the type of every record
 self        every one of its programs can be attached by what its section says, and every map has its size
 told        ... or once interfaces and a cgroup are named: the guest's own lo, and a cgroup made for it; an interface
-            runs one XDP program, so that of several in one file each has one of its own
+            runs one XDP program, so that of several in one file each has one of its own. The others are not asked of
+            the kernel; why not is told of each, and of how many at the end
 rejected    ... but this kernel lacks a hook (or its module), its verifier refuses a program, as half of the selftests
             want it to, or what only attaching tells: that a program reads more than its hook has, or a struct of
             operations is wrong
@@ -35,6 +36,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import chain
@@ -50,7 +52,10 @@ from skep.stream.reader import Reader
 from skep.view.info import describe
 
 if TYPE_CHECKING:
-    from skep.spec.objectspec import ObjectSpec
+    from collections.abc import Sequence
+
+    from skep.spec.objectspec import ObjectSpec, ProgramSpec
+    from skep.spec.sections import Hook
 
 # A script has its own folder on the path, not the project.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -101,12 +106,7 @@ def _host(source: str) -> dict[str, Any]:
     kept.write_bytes(spec.data)
     programs = [program for program in spec.programs.values() if not program.section.startswith("?")]
     hooks = [hook_of(program, _targets(spec), spec.maps) for program in programs]
-    # Of a map without a type nobody knows what it lacks.
-    unsized = [entry["name"] for entry in describe(spec, {})["open"] if entry["kind"] == "map"]
-    has_sizes = not any(spec.maps[name].type for name in unsized)
-    # What is in no struct of operations is registered with none.
-    in_structs = all(program.struct or program.hook.kind != "struct_ops" for program in programs)
-    complete = bool(programs) and has_sizes and in_structs
+    aside = _aside(spec, programs, hooks)
     open_ends = [event.question for event in spec.events.values() if event.question]
     open_ends += [
         f"unknown section {program.section}" for program, hook in zip(programs, hooks, strict=True) if not hook.kind
@@ -115,11 +115,28 @@ def _host(source: str) -> dict[str, Any]:
         "builds": True,
         "object": str(kept),
         "open": open_ends,
-        "self": complete and all(program.hook.kind and not program.hook.needs for program in programs),
-        "told": complete and all(hook.kind and not hook.needs for hook in hooks),
+        "self": not aside and not any(program.hook.needs for program in programs),
+        "told": not aside,
+        "aside": aside,
         "events": len(spec.events),
         "sections": {program.name: program.section for program in programs},
     }
+
+
+def _aside(spec: ObjectSpec, programs: Sequence[ProgramSpec], hooks: Sequence[Hook]) -> str:
+    """Why a file is not asked of the kernel, though an interface and a cgroup are told; "" if it is."""
+    # Of a map without a type nobody knows what it lacks.
+    unsized = [entry["name"] for entry in describe(spec, {})["open"] if entry["kind"] == "map"]
+    reasons = {
+        "no program is loaded unless it is asked for": not programs,
+        "a section names no hook": not all(hook.kind for hook in hooks),
+        "of a kind that skep does not attach yet": any(hook.lacks is None for hook in hooks),
+        "a function, a tracepoint, a binary or a map is left open": any(hook.needs for hook in hooks),
+        "the size of a map is left open": any(spec.maps[name].type for name in unsized),
+        # What is in no struct of operations is registered with none.
+        "in no struct": any(program.hook.kind == "struct_ops" and not program.struct for program in programs),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")
 
 
 def _targets(spec: ObjectSpec) -> Targets:
@@ -207,10 +224,10 @@ def _load(path: str) -> dict[str, Any]:
             if spec.events:
                 _work()
                 rows = sum(batch.count for batch in chain(reader.batches(0.5), loaded.walk(links)))
-    except (skep.VerifierError, skep.UnsupportedError) as error:
-        return {"rejected": str(error)[:300]}
     except skep.SkepError as error:
-        if any(words in str(error) for words in REFUSALS):
+        # Here nothing is forbidden, and the kernel tells its types: what says otherwise is skep's own failure.
+        lacks = isinstance(error, skep.UnsupportedError) and not isinstance(error, (skep.PrivilegeError, skep.BtfError))
+        if lacks or isinstance(error, skep.VerifierError) or any(words in str(error) for words in REFUSALS):
             return {"rejected": str(error)[:300]}
         return {"failed": f"{type(error).__name__}: {error}"[:500]}
     return {"attached": attached, "reasons": reasons, "rows": rows, "seconds": time.monotonic() - started}
@@ -244,7 +261,7 @@ def _verdict(row: dict[str, Any]) -> str:
         return f"does not build: {row['error']}"
     parts = [f"info incomplete: {'; '.join(row['open'])}"] if row["open"] else []
     if not row["told"]:
-        parts.append("needs more than interfaces and a cgroup")
+        parts.append(row["aside"])
     elif "attached" not in row:
         parts.append(f"rejected: {row['rejected']}" if "rejected" in row else f"FAILED: {row['failed']}")
     else:
@@ -295,6 +312,9 @@ def _totals(rows: dict[str, dict[str, Any]], kernel: str) -> None:
     ):
         share = f"{100 * len(part) / len(of):5.1f} %" if of else ""
         print(f"{what:64}{len(part):5} of {len(of):4} {share}")
+    print("\nNot asked of the kernel:")
+    for reason, count in Counter(row["aside"] for row in built if row["aside"]).most_common():
+        print(f"{reason:64}{count:5}")
 
 
 if __name__ == "__main__":
