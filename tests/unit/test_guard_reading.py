@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import string
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import skep
 from skep.base.abi.syscalls import syscalls
-from skep.base.errors import SkepError, SourceNotFoundError, UsageError
+from skep.base.errors import RecordingError, SkepError, SourceNotFoundError, UsageError
+from skep.base.schema import Field, Schema, Type
 from skep.guard.behaviour import BEHAVIOUR, UNKNOWN, call_name, encode
 from skep.guard.paths import general_path, role_of
 from skep.guard.profile import learn
 from skep.guard.reading import ARCHITECTURES, read_folder, read_run, read_runs
 from skep.guard.store import load, save
 from skep.session.api import tool_folder
+from skep.stream.batch import Batch
+from skep.stream.names import Names
 
 
 def write(path, text):
@@ -259,6 +263,65 @@ def test_the_recorder_writes_what_the_guard_reads():
     assert [(field.name, field.offset, field.size, field.meaning) for field in schema.fields] == [
         (field.name, field.offset, field.size, field.meaning) for field in BEHAVIOUR.fields
     ]
+
+
+@pytest.mark.parametrize("kind", ["arrow", "parquet"])
+def test_a_recording_says_the_same_as_json(tmp_path, kind):
+    from skep.stream.recorder import Recorder, to_parquet
+
+    events = [
+        {
+            "ts": 10 * number,
+            "tid": 7 + number % 2,
+            "ret": -number,
+            "syscall": number,
+            "lost": number // 2,
+            "depth": number,
+        }
+        | {"comm": "bee-1", "arguments": "0x1", "path": f"/tmp/{number}", "child": "", "peer": "10.0.0.1:53"}
+        for number in range(6)
+    ]
+    written = write(tmp_path / "events.json", "\n".join(map(json.dumps, events)))
+    array = np.zeros(len(events), BEHAVIOUR.dtype)
+    for name in events[0]:
+        array[name] = [event[name] for event in events]
+    data, stride = memoryview(bytearray(array.tobytes())), BEHAVIOUR.size
+    batch = Batch(data, len(events), stride=stride, offsets=None, schema=BEHAVIOUR, lost=0, source="events", cpu=None)
+    with open(tmp_path / "events.arrow", "wb") as file:
+        recorder = Recorder(file, [("events", BEHAVIOUR)], Names(), {}, {})
+        recorder.write(batch)
+        end = recorder.finish({})
+    with open(tmp_path / "events.arrow", "rb") as file, open(tmp_path / "events.parquet", "wb") as whole:
+        to_parquet(file, whole, end)
+
+    found = [read_run(path, "x86_64") for path in (written, str(tmp_path / f"events.{kind}"))]
+
+    mine, theirs = ([_plain(trace) for trace in run.traces] for run in found)
+    assert len(mine) == 2
+    assert mine == theirs
+
+
+def _plain(trace):
+    columns = (trace.calls, trace.times, trace.lost, trace.depth)
+    return trace.role, trace.items, [None if column is None else column.tolist() for column in columns]
+
+
+def test_a_recording_of_something_else_is_refused(tmp_path):
+    from skep.stream.recorder import Recorder
+
+    path = tmp_path / "other.arrow"
+    schema = Schema("opened", 4, (Field("pid", 0, 4, Type("int", 4, "u32"), "pid"),))
+    with path.open("wb") as file:
+        recorder = Recorder(file, [("events", schema)], Names(), {}, {})
+        records = memoryview(bytearray(4))
+        recorder.write(Batch(records, 1, stride=4, offsets=None, schema=schema, lost=0, source="events", cpu=None))
+        recorder.finish({})
+
+    with pytest.raises(UsageError, match=r"other\.arrow: no behaviour event"):
+        read_run(str(path), "x86_64")
+    path.write_bytes(path.read_bytes()[:8])
+    with pytest.raises(RecordingError, match="damaged"):
+        read_run(str(path), "x86_64")
 
 
 def test_an_event_knows_what_its_thread_lost(tmp_path):

@@ -1,7 +1,8 @@
-"""Reads runs from files: numbers or names of calls, or behaviour events as `skep run -o json` writes them.
+"""Reads runs from files: numbers or names of calls, or behaviour events as `skep run` and `skep record` write them.
 
 A text file is one thread of which only the order of calls is known: the form of most published sets. A file of events
 has one JSON object a line with the fields of `BEHAVIOUR`; ``syscall`` is required, ``{"lost": N}`` alone marks a hole.
+A recording has the same events.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ from skep.guard.paths import general_path, role_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
 __all__ = ["ARCHITECTURES", "read_folder", "read_run", "read_runs"]
 
 ARCHITECTURES = ("x86_64", "i386", "aarch64")
+# What the recordings of `skep record` begin with: Parquet, and a stream of Arrow.
+_RECORDED = (b"PAR1", b"\xff\xff\xff\xff")
 _LONGEST_NUMBER = 10
 # No number of the kernel is larger.
 _MOST = 1 << 63
@@ -74,6 +77,8 @@ def read_run(path: str, architecture: str) -> Run:
 
     Raises:
         UsageError: it is neither text nor events, or has a call that the architecture does not have.
+        RecordingError: it is a recording of skep, and damaged.
+        UnsupportedError: it is one, and pyarrow is not installed.
     """
     try:
         with open(path, "rb") as file:
@@ -83,10 +88,12 @@ def read_run(path: str, architecture: str) -> Run:
         raise SourceNotFoundError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise UsageError(f"{path} is a folder") from None
+    if data.startswith(_RECORDED):
+        return Run(_text(path), _threads(_recorded(path), architecture), when)
     if b"\0" in data:
         raise _no_trace(path)
     if data.lstrip()[:1] == b"{":
-        return Run(_text(path), _events(path, data, architecture), when)
+        return Run(_text(path), _threads(_written(path, data), architecture), when)
     return Run(_text(path), [_sequence(path, data, architecture)], when)
 
 
@@ -130,14 +137,31 @@ def _numbers(architecture: str) -> dict[str, int]:
     return {name: number for number, name in syscalls(architecture).items()}
 
 
-def _events(path: str, data: bytes, architecture: str) -> list[Trace]:
+def _recorded(path: str) -> Iterator[dict[str, Any]]:
+    """The events of a recording."""
+    from skep.stream.recording import Recording
+
+    with Recording(path) as recording:
+        for batch in recording.batches():
+            names = [field.name for field in batch.schema.fields]
+            yield from (_event(path, dict(zip(names, row, strict=True))) for row in batch.rows())
+
+
+def _written(path: str, data: bytes) -> Iterator[dict[str, Any]]:
+    """The events of lines of JSON."""
+    for number, line in enumerate(data.splitlines(), 1):
+        if line.strip():
+            event: Any = None
+            with suppress(ValueError, RecursionError):
+                event = json.loads(line)
+            yield _event(f"{path}:{number}", event)
+
+
+def _threads(events: Iterable[dict[str, Any]], architecture: str) -> list[Trace]:
     threads: dict[int, list[tuple[dict[str, Any], int]]] = defaultdict(list)
     lost = 0
     missing: dict[int, int] = {}
-    for number, line in enumerate(data.splitlines(), 1):
-        if not line.strip():
-            continue
-        event = _event(f"{path}:{number}", line)
+    for event in events:
         if "syscall" not in event:
             lost += event["lost"]
             continue
@@ -145,13 +169,11 @@ def _events(path: str, data: bytes, architecture: str) -> list[Trace]:
         thread = event.get("tid", 0)
         threads[thread].append((event, lost - missing.get(thread, 0) + event.get("lost", 0)))
         missing[thread] = lost
-    return [_thread(events, architecture) for events in threads.values()]
+    return [_thread(mine, architecture) for mine in threads.values()]
 
 
-def _event(place: str, line: bytes) -> dict[str, Any]:
-    event: Any = None
-    with suppress(ValueError, RecursionError):
-        event = json.loads(line)
+def _event(place: str, event: Any) -> dict[str, Any]:
+    """What is known to be a behaviour event, with texts that any file takes."""
     known = isinstance(event, dict) and ("syscall" in event or "lost" in event)
     if (
         not known

@@ -75,7 +75,7 @@ def profile_lines(profile: Profile) -> Iterator[str]:
     state = "settled" if profile.settled else f"not settled (at most {SETTLED:.0f}, and 5 runs)"
     yield f"program {data['program'] or '(not said)'}  {data['architecture']}  {' '.join(data['build_ids'])}".rstrip()
     yield f"learned from {data['calls']} calls in {data['runs']} runs"
-    yield f"expects {data['new_pairs_in_10000_calls']:.1f} new pairs of calls in 10,000 calls: {state}"
+    yield f"expects {profile.unsettled:.1f} new pairs of calls in 10,000 calls: {state}"
     for name, role in data["roles"].items():
         rate = f", {role['calls_a_second']} a second" if role["calls_a_second"] else ""
         yield f"threads {name}:" if name else "threads:"
