@@ -146,8 +146,8 @@ def _child(
             _become(*user)
         inherit_nothing()
         _end_with(parent)
+        os.dup2(stdout, 1)
         if os.read(go, 1):
-            os.dup2(stdout, 1)
             os.execv(program, list(arguments))
     except BaseException as error:  # noqa: BLE001 - whatever it is, the parent reports it, and the child ends here
         os.write(fail, (getattr(error, "strerror", None) or str(error)).encode("utf-8", "replace"))
