@@ -183,6 +183,17 @@ def test_new_items_are_found_and_named():
     ]
 
 
+def test_a_new_item_is_told_of_the_first_thread_that_brings_it():
+    def threads(seed, *more):
+        items = [*((place, "path", "/etc/hosts") for place in range(0, 450, 9)), *more]
+        return Run(str(seed), [Trace(usual(10 * seed + thread, 500), "worker", items=items) for thread in range(4)])
+
+    judge = Judge(learn([threads(seed) for seed in range(20)], "x86_64"), false_alarms=100)
+    shadow = [(450, "path", f"/root/{number}") for number in range(12)]
+
+    assert [alarm.thread for alarm in judge.judge(threads(99, *shadow)).alarms] == [0]
+
+
 def test_another_pace_is_found():
     def paced(seed, seconds):
         return run(usual(seed, 600), times=np.arange(600) * seconds * 1e9)

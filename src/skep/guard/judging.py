@@ -136,9 +136,12 @@ class Judge:
     def judge(self, run: Run) -> Verdict:
         """What the profile says of a run; a run without calls is as ordinary as can be."""
         calls, windows, alarms = [], [], []
+        # An item is new once in a run, whichever thread of a role brings it: as when it is learned.
+        told: dict[str, set[tuple[str, str]]] = {name: set() for name in self.profile.roles}
         for number, trace in enumerate(run.traces):
             if len(trace.calls):
-                of_calls, of_windows, found = self._thread(number, trace)
+                known = trace.role if trace.role in self.profile.roles else self._largest
+                of_calls, of_windows, found = self._thread(number, trace, known, told[known])
                 calls.append(of_calls)
                 windows.append(of_windows)
                 alarms += found
@@ -155,14 +158,16 @@ class Judge:
         kept = run.calls / (run.calls + run.lost)
         return Verdict(run, float(self.profile.runs.rarity(rare)[0]) * kept, by_voice, nearest, alarms)
 
-    def _thread(self, number: int, trace: Trace) -> tuple[tuple[Array, ...], Array, list[Alarm]]:
-        known = trace.role if trace.role in self.profile.roles else self._largest
+    def _thread(
+        self, number: int, trace: Trace, known: str, told: set[tuple[str, str]]
+    ) -> tuple[tuple[Array, ...], Array, list[Alarm]]:
         role, model = self.profile.roles[known], self._models[known]
         keys, whole = pack([trace])
         surprise, novelty = model.judge(keys)
         surprise[~whole] = novelty[~whole] = 0
         items = _new_items(role, trace)
-        firsts = {(kind, value): place for place, kind, value in reversed(items)}
+        firsts = {(kind, value): place for place, kind, value in reversed(items) if (kind, value) not in told}
+        told.update(firsts)
         fresh = np.bincount(np.array([*firsts.values()], np.int64), minlength=len(keys)).astype(np.float64)
         windows = Windows([trace])
         voices = windows.voices(surprise, novelty, fresh)
