@@ -348,17 +348,17 @@ def test_runqslower_shows_who_waited_for_a_cpu_and_for_whom(run, options):
 
 
 def test_runqlat_counts_how_long_processes_waited_for_a_cpu(run):
-    command = ["--", "taskset", "-c", "0", "sh", "-c", LOOPS]
-    waits = run("runqlat", "--per-process", "--filter", "comm == sh", *command)
+    comm = os.path.basename(sys.executable)
+    waits = run("runqlat", "--per-process", "--filter", f"comm == {comm}", "--", *SHARED)
 
-    # The two loops take turns of a millisecond at least.
+    # The two take turns of a millisecond at least.
     assert sum(sum(entry["slots"][10:]) for entry in waits) >= 2
     assert len({entry["key"] for entry in waits}) == len(waits)
 
 
 def test_runqlat_is_silent_about_others(run):
     assert run("runqlat", "--pid-target", "1", "--tid-target", "2", "--", "true") == []
-    (entry,) = run("runqlat", "--", "taskset", "-c", "0", "sh", "-c", LOOPS)
+    (entry,) = run("runqlat", "--", *SHARED)
     assert (entry["key"], entry["comm"]) == (0, "")
     assert sum(entry["slots"]) > 0
 

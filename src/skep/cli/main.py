@@ -98,7 +98,7 @@ def _complaint(error: SkepError) -> str:
     from skep.view.diagnostic import diagnostic_lines
 
     title = error.message.partition("\n")[0]
-    lines = [line for found in shown for line in diagnostic_lines(found)]
+    lines = [_seen_from_here(line) for found in shown for line in diagnostic_lines(found)]
     # Of one that is about a single place, that is all that there is to say.
     if shown[0].message == error.message:
         lines[0] = f"skep: {lines[0]}"
@@ -107,6 +107,14 @@ def _complaint(error: SkepError) -> str:
     if error.remedy and not any(found.suggestion for found in shown):
         lines += ["instead:", *(f"  {line}" for line in error.remedy.splitlines())]
     return "\n".join(lines) + "\n"
+
+
+def _seen_from_here(line: str) -> str:
+    """A line that begins with a file: one in the current folder, or below it, is told as the user would."""
+    try:
+        return line.removeprefix(f"{os.getcwd()}/")
+    except FileNotFoundError:
+        return line
 
 
 def _drop_output() -> None:
