@@ -225,8 +225,8 @@ def _load(path: str) -> dict[str, Any]:
                 _work()
                 rows = sum(batch.count for batch in chain(reader.batches(0.5), loaded.walk(links)))
     except skep.SkepError as error:
-        # Here nothing is forbidden, and the kernel tells its types: what says otherwise is skep's own failure.
-        lacks = isinstance(error, skep.UnsupportedError) and not isinstance(error, (skep.PrivilegeError, skep.BtfError))
+        # What libbpf cannot do, or is not permitted here, is no word of the kernel's.
+        lacks = isinstance(error, skep.UnsupportedError) and "this kernel" in str(error)
         if lacks or isinstance(error, skep.VerifierError) or any(words in str(error) for words in REFUSALS):
             return {"rejected": str(error)[:300]}
         return {"failed": f"{type(error).__name__}: {error}"[:500]}

@@ -57,6 +57,14 @@ def test_a_struct_that_the_kernel_registers_for_nobody_is_told(program):
         loaded.attach()
 
 
+def test_structs_of_both_sections_are_refused_by_name(program):
+    """libbpf before 1.3, which the floors have, reads those of one."""
+    with pytest.raises(UnsupportedError, match=r"libbpf v1\.1 does not read struct (written|linked)") as caught:
+        program("struct_ops_both").load()
+
+    assert caught.value.remedy == 'Put all structs into SEC(".struct_ops.link").'
+
+
 def test_a_struct_that_this_kernel_lacks_is_named(program):
     with pytest.raises(HookMissingError, match="this kernel has no struct skep_operations, which the kernel file"):
         program("struct_ops_missing").load()

@@ -343,12 +343,12 @@ class Object(Held):
                 lib.bpf_program__set_expected_attach_type(program, PROBES.get(hook.kind, 0))
             if hook.sleepable:
                 lib.bpf_program__set_flags(program, lib.bpf_program__flags(program) | _SLEEPABLE)
-        structs = {program.struct for program in self.spec.programs.values() if program.struct}
+        loaded = (program for name, program in self.spec.programs.items() if name not in self.left_out)
+        structs = {program.struct for program in loaded if program.struct}
         if structs:
-            from skep.kernel.link.struct_ops import STRUCT_LINK, takes_links
+            from skep.kernel.link.struct_ops import map_flags
 
-            # What a link registers goes with it, even if we are killed.
-            flags = STRUCT_LINK if takes_links() else 0
+            flags = map_flags(structs, dict(self._handles))
         for name, map_ in self._handles:
             declared = self.spec.maps.get(name)
             error = 0

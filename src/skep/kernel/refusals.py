@@ -136,6 +136,7 @@ def _rejected(spec: ObjectSpec, program: str, number: int, log: str, btf: str | 
     if refused is not None and is_locked:
         found.message = f"this kernel is locked down (confidentiality), and has no {refused[1]}()"
         found.suggestion = UNLOCK
+    found.message = found.message or f"the kernel says no more than its errno: {number} ({os.strerror(number)})"
     message = f"program {program} cannot be loaded: the verifier rejects it\n{found}"
     error = VerifierError(message, number, log=log, remedy=found.suggestion, diagnostics=[found])
     if is_locked or CATEGORIES[found.id].is_lacking:

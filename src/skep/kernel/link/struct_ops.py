@@ -18,20 +18,41 @@ from skep.kernel.link.common import Attachment, link_create
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from skep.base.errors import SkepError
     from skep.kernel.program import Program
     from skep.spec.sections import Hook
     from skep.spec.targets import Targets
 
-__all__ = ["STRUCT_LINK", "attach", "takes_links"]
+__all__ = ["attach", "map_flags"]
 
-STRUCT_LINK = 1 << 13
-"""BPF_F_LINK of enum bpf_map_flags: a struct that is registered by a link, not by being written."""
+# BPF_F_LINK of enum bpf_map_flags: a struct that is registered by a link, not by being written.
+_STRUCT_LINK = 1 << 13
 _STRUCT_OPS = 44  # enum bpf_attach_type
 _FENTRY = 24  # ... of which targets are functions
 
 
-def takes_links() -> bool:
+def map_flags(structs: Collection[str], read: Collection[str]) -> int:
+    """The flags of the maps that structs of operations are: what a link registers goes with it, even if we are killed.
+
+    Args:
+        structs: the names of those that loaded programs are in.
+        read: the names of what libbpf makes a map of.
+
+    Raises:
+        UnsupportedError: libbpf leaves a struct out.
+    """
+    for name in sorted(set(structs) - set(read)):
+        raise UnsupportedError(
+            f"libbpf {ffi.string(lib.libbpf_version_string()).decode()} does not read struct {name}: of the sections "
+            ".struct_ops and .struct_ops.link it reads one",
+            remedy='Put all structs into SEC(".struct_ops.link").',
+        )
+    return _STRUCT_LINK if _takes_links() else 0
+
+
+def _takes_links() -> bool:
     """Whether this kernel has links for structs of operations."""
     found = lib.libbpf_find_vmlinux_btf_id(b"bpf_struct_ops_link_create", _FENTRY) >= 0
     messages()
@@ -49,7 +70,7 @@ def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:  # noq
         raise _failure(program, number)
     map_ = lib.bpf_map__fd(program.struct)
     # libbpf before 1.3 only writes it: what it calls a link is the map.
-    if lib.bpf_link__fd(link) != map_ or not takes_links():
+    if lib.bpf_link__fd(link) != map_ or not _takes_links():
         return Attachment(link)
     lib.bpf_link__destroy(link)
     messages()

@@ -66,7 +66,8 @@ ADVICE: Mapping[str, tuple[str, str]] = {
         "a kernel pointer in a map is used otherwise than as a whole",
         (
             "Take it out or put it in with bpf_kptr_xchg(&value->member, pointer), test the result for NULL, and "
-            "release it; only read it directly inside of bpf_rcu_read_lock()."
+            "release it; only read it directly inside of bpf_rcu_read_lock(). One that the kernel does not find "
+            "though it is marked __kptr: clang 14 leaves the mark out of pointers to structs; compile with a newer one."
         ),
     ),
     "special-field": (
