@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
 import time
 
@@ -100,6 +101,28 @@ def test_events_come_to_an_event_loop_that_does_other_things(sending):
 
     assert numbers == [*range(10), *range(10)]
     assert turns >= 2
+
+
+def test_a_loop_that_an_event_loop_has_left_gives_way_at_once(sending):
+    async def read() -> list[object]:
+        found: list[object] = []
+        os.getppid()
+        async for event in sending.events():
+            found.append(event.number)
+            break
+        first = aiter(sending.events())
+        os.getppid()
+        found.append((await anext(first)).number)
+        os.getppid()
+        found.append(sum([1 async for _ in sending.events(timeout=0)]))
+        # The rest of its batch is there; what comes after it is another's.
+        try:
+            found.append(sum([1 async for _ in first]))
+        except skep.ClosedError as error:
+            found.append("another reading of the same object has begun" in str(error))
+        return found
+
+    assert asyncio.run(read()) == [0, 0, 10, True]
 
 
 def test_an_event_loop_is_told_of_the_end_and_of_a_closed_object(sending):
@@ -201,6 +224,24 @@ def test_a_second_reading_is_refused_while_a_thread_waits_for_the_first(sending)
     events.close()
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_a_signal_handler_ends_the_reading_that_it_interrupts(sending):
+    events, alarms = sending.events(), []
+
+    def close(*_: object) -> None:
+        alarms.append(1)
+        # The second comes to one that has not ended.
+        assert len(alarms) == 1
+        events.close()
+
+    before = signal.signal(signal.SIGALRM, close)
+    signal.setitimer(signal.ITIMER_REAL, 0.05, 10)
+    try:
+        assert list(events) == []
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_thread_that_waits_is_told_when_its_object_is_closed(sending):
