@@ -226,14 +226,15 @@ def test_a_second_reading_is_refused_while_a_thread_waits_for_the_first(sending)
     assert not thread.is_alive()
 
 
-def test_a_signal_handler_ends_the_reading_that_it_interrupts(sending):
+@pytest.mark.parametrize("what", ["events", "object"])
+def test_a_signal_handler_ends_the_reading_that_it_interrupts(sending, what):
     events, alarms = sending.events(), []
 
     def close(*_: object) -> None:
         alarms.append(1)
         # The second comes to one that has not ended.
         assert len(alarms) == 1
-        events.close()
+        (events if what == "events" else sending).close()
 
     before = signal.signal(signal.SIGALRM, close)
     signal.setitimer(signal.ITIMER_REAL, 0.05, 10)

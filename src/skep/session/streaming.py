@@ -70,6 +70,11 @@ class Batches(Held):
                 self._batches = self._reading.batches()
             try:
                 batch = next(self._batches, None)
+            except ClosedError:
+                # A signal handler has closed the object, which is an end like any other.
+                if self._gone != _CLOSED:
+                    raise
+                batch = None
             finally:
                 if self.closed:
                     # By a signal handler, which had to leave open what was to wake us.
