@@ -323,6 +323,15 @@ def test_the_build_id_is_that_which_file_tells():
         program_of("/no/such/program")
 
 
+@pytest.mark.parametrize("place", [1 << 62, (1 << 64) - 1])
+def test_a_damaged_executable_has_no_build_id(tmp_path, place):
+    header = bytearray(Path(sys.executable).read_bytes()[:64])
+    header[32:40] = place.to_bytes(8, sys.byteorder)
+    (tmp_path / "damaged").write_bytes(header)
+
+    assert program_of(str(tmp_path / "damaged")).build_ids == ()
+
+
 def test_a_busy_servers_profile_is_small(tmp_path):
     pick = np.random.default_rng(6)
     # Thirty calls in quick change: far more different sequences than a server has.

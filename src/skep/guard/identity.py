@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from contextlib import suppress
 
 from skep.base.errors import UsageError
 from skep.guard.profile import Program
@@ -37,7 +38,8 @@ def program_of(path: str, cgroup: str = "") -> Program:
 
 def build_id(path: str) -> str | None:
     """The GNU build id of an ELF64 executable of this machine's byte order; None if it has none (elf(5), Nhdr)."""
-    with open(path, "rb") as file:
+    # A damaged one may point to where no file reaches.
+    with open(path, "rb") as file, suppress(ValueError, OSError):
         head = file.read(64)
         if len(head) < 64 or head[:5] != b"\x7fELF\x02":
             return None
