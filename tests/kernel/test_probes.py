@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
 from skep.base.errors import AttachError, HookMissingError, PrivilegeError, SkepError, UnsupportedError
+from skep.kernel.link.binary import find_binary
 from skep.kernel.link.executable import Executable
 from skep.session.run import Run
 from skep.spec.targets import Targets
@@ -109,6 +112,22 @@ def test_a_library_is_found_by_its_name(program, library):
     at_fdcwd = -100
     assert _seen(program("place"), UNLINK, Targets(attach={"hook": f"{library}:unlinkat"})) == [at_fdcwd]
     assert _seen(program("place"), UNLINK, Targets(attach={"hook": f"{library}:unlinkat@GLIBC_2.4"})) == [at_fdcwd]
+
+
+def test_the_library_of_a_container_is_its_own(program, tmp_path):
+    library = os.path.realpath(find_binary("libc", Targets(pid=os.getpid())))
+    own = shutil.copy(library, tmp_path)
+    code = "import os; print(flush=True); input(); os.getppid()"
+    inside = f'mount --bind {own} {library} && exec {sys.executable} -c "{code}"'
+    with subprocess.Popen(["unshare", "--mount", "sh", "-c", inside], stdin=PIPE, stdout=PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        targets = Targets(pid=process.pid, attach={"hook": "libc:getppid"})
+        with program("place").load(targets=targets) as loaded, loaded.attach():
+            process.communicate(b"\n")
+            rows = list(loaded.events(timeout=2))
+
+    assert [row.pid for row in rows] == [process.pid]
 
 
 @everywhere

@@ -85,12 +85,15 @@ def _candidates(name: str, pid: int | None) -> Iterator[str]:
 
 
 def _loaded(pid: int) -> list[str]:
-    """The files that a process has mapped."""
+    """The files that a process has mapped; those of a container by the way through its process."""
+    root = f"/proc/{pid}/root"
     try:
+        is_ours = os.path.samefile(root, "/") and os.path.samefile(f"/proc/{pid}/ns/mnt", "/proc/self/ns/mnt")
         with open(f"/proc/{pid}/maps", encoding="utf-8", errors="surrogateescape") as file:
-            return sorted({"/" + line.partition("/")[2].rstrip("\n") for line in file if "/" in line})
+            paths = {line.partition("/")[2].rstrip("\n") for line in file if "/" in line}
     except OSError:
         return []
+    return [f"{'' if is_ours else root}/{path}" for path in sorted(paths)]
 
 
 def _is_ours(path: str) -> bool:
