@@ -98,6 +98,17 @@ def test_system_shows_all(program, stranger):
     assert summary.out_of_scope == 0
 
 
+def test_a_spec_that_was_run_for_a_command_shows_all_where_it_is_loaded_next(program):
+    spec = program("tracepoint")
+    with Run(spec, command=["true"], stdout=2) as run:
+        assert list(run.batches(duration=60)) == []
+
+    with spec.load() as loaded, loaded.attach():
+        subprocess.run(["rm", "-f", "/nowhere"], check=True)
+
+        assert "rm" in [event.comm for event in loaded.events(timeout=0)]
+
+
 def test_a_running_process_is_followed_with_its_threads_and_later_children(program, stranger):
     script = f"import sys; sys.stdin.readline(); exec({TREE!r})"
     target = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, text=True)

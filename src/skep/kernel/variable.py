@@ -61,7 +61,7 @@ class Memory(Held):
         self._hold()
 
     def _told(self) -> str:
-        return f"Memory {self._name}, {self._size} bytes"
+        return f"Variables of {self._name}"
 
     def _release(self) -> None:
         if self._mapped is not None:

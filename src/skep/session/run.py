@@ -217,17 +217,7 @@ class Run(Held):
             process=self._pids[0] if len(self._pids) == 1 else None,
         )
         maps = self._follow(roots) if roots and not self._system else {}
-        self._object = Object(
-            self.spec,
-            btf=self._btf,
-            maps=maps,
-            sizes=self._sizes,
-            wanted=self._wanted_programs,
-            without=self._without,
-            targets=self._hook_targets,
-            fill=self._fill,
-            pin_root=self._pin_root,
-        )
+        self._object = self._load(maps)
         self.not_attached = {**self._object.left_out, **self._object.open}
         self._object.enable_statistics()
         self._reader = Reader(self._object)
@@ -266,8 +256,31 @@ class Run(Held):
             self.notices.append(f"{', '.join(self.tables)} may hold what all tasks did, and is shown whole")
         if SCOPED not in self.spec.variables:
             return {}
-        self.spec.variables[SCOPED].value = True
         return {TREE: self._tree.fd}
+
+    def _load(self, maps: Mapping[str, int]) -> Object:
+        """Loads the spec. That it asks for a tree is set for this once: who loads it next may follow nobody.
+
+        Args:
+            maps: those that it shares with the tracker.
+        """
+        if TREE in maps:
+            self.spec.variables[SCOPED].value = True
+        try:
+            return Object(
+                self.spec,
+                btf=self._btf,
+                maps=maps,
+                sizes=self._sizes,
+                wanted=self._wanted_programs,
+                without=self._without,
+                targets=self._hook_targets,
+                fill=self._fill,
+                pin_root=self._pin_root,
+            )
+        finally:
+            if TREE in maps:
+                self.spec.variables[SCOPED].value = False
 
     def _told(self) -> str:
         return f"Run of {self.spec.name}"
