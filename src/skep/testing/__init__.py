@@ -60,8 +60,8 @@ class CommandRun:
 def load(request: pytest.FixtureRequest) -> Iterator[Callable[..., Object]]:
     """Loads a kernel file until the end of the test: ``load(source, variables={...}, **options)``.
 
-    `source` is a path, a tool, or a spec; `variables` what its variables are set to: in a spec of yours they stay so. The
-    options are those of `Spec.load`. What is attached to it by the test is to be closed by the test.
+    `source` is a path, a tool, or a spec; `variables` what its variables are set to: in a spec of yours they stay so.
+    The options are those of `Spec.load`. What is attached to it by the test is to be closed by the test.
     """
     loaded: list[Object] = []
 
