@@ -253,6 +253,10 @@ def test_prog_array(kinds):
         programs[2] = called
     del programs[1]
     assert len(programs) == 0
+    programs[1] = called
+    # What is taken leaves an empty slot, over which the walk goes on.
+    assert programs.to_array(take=True)[0].tolist() == [1]
+    assert len(programs) == 0
 
 
 def test_cgroup_array(kinds, cgroup, tmp_path):

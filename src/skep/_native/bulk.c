@@ -89,7 +89,10 @@ static int read_batches(int fd, int take, struct skep_entries *entries)
 	return error;
 }
 
-/* A walk begins anew where its last key was deleted meanwhile: more entries than there is room for tell it. */
+/*
+ * A walk begins anew where its last key was deleted: more entries than there is room for tell that it was not by us. A map
+ * of slots has all of its keys for ever, and goes on.
+ */
 static int walk(int fd, int take, size_t limit, struct skep_entries *entries)
 {
 	const void *last = NULL;
@@ -100,7 +103,7 @@ static int walk(int fd, int take, size_t limit, struct skep_entries *entries)
 		return -ENOMEM;
 	next = key + entries->key_size;
 	while (!error) {
-		error = bpf_map_get_next_key(fd, take ? NULL : last, next);
+		error = bpf_map_get_next_key(fd, last, next);
 		if (error == -ENOENT) {
 			error = 0;
 			break;
