@@ -2,9 +2,10 @@
 
 Prints of each kind that this kernel has the milliseconds of a cycle (median and largest) and what the process grew by.
 With --pinned, what is attached is pinned before it is closed, opened again from its pins, and unpinned.
-Fails where something stays behind: a file descriptor, a map, or a program in the kernel, which every link, filter and
-hook holds as long as it lives; or where the process goes on growing. Kinds whose cycle takes less than 10 ms go round a
-thousand times, the others fifty times. The programs do nothing; those on networks and cgroups are on ones of our own.
+Fails where something stays behind: a file descriptor, a qdisc, a map, or a program in the kernel, which every link,
+filter and hook holds as long as it lives; or where the process goes on growing. Kinds whose cycle takes less than 10 ms
+go round a thousand times, the others fifty times. The programs do nothing; those on networks and cgroups are on ones of
+our own.
 
     bench/cycles.py [--cycles N] [--pinned] [KIND ...]
 
@@ -183,6 +184,7 @@ def _cycles(kind: str, targets: Targets, cycles: int | None, bpffs: str | None) 
     left = sorted(set(os.listdir("/proc/self/fd")) - set(descriptors))
     wrong = [f"file descriptors {', '.join(left)} are left"] if left else []
     wrong += [f"{count} programs or maps are left" for count in [_objects()] if count]
+    wrong += ["the qdisc clsact is left"] if "clsact" in _qdiscs() else []
     # A page or two more or less says nothing of a few cycles.
     wrong += [f"it grows by {growth:.0f} bytes a cycle"] if growth > _GROWTH and growth * cycles > 1 << 20 else []
     for one in wrong:
@@ -205,6 +207,10 @@ def _cycle(spec: skep.Spec, targets: Targets, bpffs: str | None) -> float:
         # A link is gone a moment after its pin, and until then its place is taken.
         _objects()
     return (time.perf_counter() - started) * 1000
+
+
+def _qdiscs() -> str:
+    return subprocess.run(["tc", "qdisc", "show", "dev", "lo"], check=True, capture_output=True, text=True).stdout
 
 
 def _resident() -> int:
