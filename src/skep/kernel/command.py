@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["Command"]
+__all__ = ["Command", "has_ended", "open_process"]
 
 _IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
 _PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
@@ -119,6 +119,30 @@ class Command:
         self.end()
         os.close(self.fd)
         os.close(self._failed)
+
+
+def open_process(pid: int) -> int:
+    """A file descriptor of a process that runs already, for `has_ended`; it is readable when the process has ended.
+
+    Args:
+        pid: of the process.
+
+    Raises:
+        UsageError: there is no such process.
+    """
+    try:
+        return os.pidfd_open(pid)
+    except (ProcessLookupError, OverflowError):
+        raise UsageError(f"there is no process {pid}") from None
+    except OSError as error:
+        raise UsageError(f"{pid} is a thread, not a process: {error.strerror}") from None
+
+
+def has_ended(fd: int) -> bool:
+    """Whether the process of a file descriptor has ended."""
+    waiting = select.poll()
+    waiting.register(fd, select.POLLIN)
+    return bool(waiting.poll(0))
 
 
 def _find(name: str) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import time
 from itertools import chain
 
 from skep.base.errors import ProgramError, UsageError
-from skep.kernel.command import Command
+from skep.kernel.command import Command, has_ended, open_process
 from skep.kernel.features import mount_tracefs
 from skep.kernel.held import Held
 from skep.kernel.instances import remove_leftovers
@@ -205,7 +204,7 @@ class Run(Held):
         if self._arguments:
             # Forked first: its process id has to be known before anything is loaded.
             self._command = Command(self._arguments, stdout=self._stdout, user=self._user)
-        self._targets = [_open_process(pid) for pid in self._pids]
+        self._targets = [open_process(pid) for pid in self._pids]
         tracepoints = any(program.hook.kind == "tp" for program in self.spec.programs.values())
         if tracepoints or self.spec.prints:
             if mount_tracefs():
@@ -421,7 +420,7 @@ class Run(Held):
     def _ended(self) -> bool:
         if self._command is not None:
             return self._stopped or self._command.ended()
-        return self._stopped or (bool(self._targets) and all(_has_ended(fd) for fd in self._targets))
+        return self._stopped or (bool(self._targets) and all(has_ended(fd) for fd in self._targets))
 
     @property
     def _stopped(self) -> bool:
@@ -486,19 +485,3 @@ class Run(Held):
             unheard=reader.unheard,
             unheard_missed=reader.unheard_missed,
         )
-
-
-def _open_process(pid: int) -> int:
-    """A file descriptor that is readable when the process has ended."""
-    try:
-        return os.pidfd_open(pid)
-    except (ProcessLookupError, OverflowError):
-        raise UsageError(f"there is no process {pid}") from None
-    except OSError as error:
-        raise UsageError(f"{pid} is a thread, not a process: {error.strerror}") from None
-
-
-def _has_ended(fd: int) -> bool:
-    waiting = select.poll()
-    waiting.register(fd, select.POLLIN)
-    return bool(waiting.poll(0))
