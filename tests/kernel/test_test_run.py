@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import struct
 
 import pytest
@@ -56,6 +57,18 @@ def test_a_tracepoint_takes_its_arguments_and_a_system_call_its_struct(programs)
 
 def test_a_duration_is_of_one_run(programs):
     assert programs["marked"].test_run(PACKET, repeat=1000).duration < 100_000
+
+
+def test_a_signal_that_comes_meanwhile_is_no_failure(programs):
+    signals = []
+    before = signal.signal(signal.SIGALRM, lambda *_: signals.append(1))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        while not signals:
+            assert programs["marked"].test_run(PACKET, repeat=1_000_000).data == PACKET
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.parametrize(

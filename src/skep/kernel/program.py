@@ -252,6 +252,8 @@ class Program:
             if room:
                 options.data_out, options.data_size_out = left, room
             error = lib.bpf_prog_test_run_opts(self.fd, options)
+            if error == -errno.EINTR:  # a signal, whose handler has run by now
+                continue
             if error != -errno.ENOSPC or options.data_size_out <= room:
                 break
             room = options.data_size_out
