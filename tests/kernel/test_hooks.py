@@ -7,6 +7,7 @@ import pytest
 from skep.base.errors import AttachError, HookMissingError, ProgramError, UnsupportedError
 from skep.kernel.alternatives import Plan
 from skep.session.run import Run
+from skep.spec.targets import Targets
 
 # The hooks that the development machine's kernel lacks may be skipped there: the virtual machines have them.
 HERE = ["tracepoint", "raw_tracepoint", "tp_btf", "uprobe", "uretprobe"]
@@ -131,6 +132,17 @@ def test_a_program_that_reads_more_than_its_tracepoint_has(program, only, hook):
         Run(program("greedy"), without=other),
     ):
         pass
+
+
+@pytest.mark.parametrize("target", ["nosuch", "\udcff"])
+@pytest.mark.parametrize("name", ["tp_btf", "raw_tracepoint", "tracepoint"])
+def test_a_stated_hook_that_is_not_there_is_an_error(program, name, target):
+    stated = f"syscalls/{target}" if name == "tracepoint" else target
+    with (
+        pytest.raises(HookMissingError, match=f"this kernel has no .*{target}"),
+        program(name).load(targets=Targets(attach={"hook": stated})) as loaded,
+    ):
+        loaded.attach()
 
 
 def test_a_section_that_names_no_hook_is_an_error(program):

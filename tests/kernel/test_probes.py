@@ -284,6 +284,7 @@ def bad(tmp_path, probed) -> str:
         ("{probed}:0xffffff", "0xffffff lies outside of the code", None),
         ("{probed}:probed_one+0xffffff", "probed_one+0xffffff lies outside of the code", None),
         ("{probed}:probed_one+0999999", "probed_one+0999999 lies outside of the code", None),
+        ("{probed}:\udcff", "has no function \udcff", None),
         ("{probed}:probed_one+x", "has no function probed_one+x", "Did you mean probed_one"),
         ("bash:no_such_function", "has no function no_such_function (it is stripped", "Its address will do"),
         ("libc:memcpy@GLIBC_9", "has no function memcpy@GLIBC_9", "memcpy@GLIBC_2.14"),

@@ -337,8 +337,16 @@ class Object(Held):
             if hook is None:
                 continue
             declared_hook = self.spec.programs[name].hook
-            if hook.by_type and hook.target != declared_hook.target:
-                lib.bpf_program__set_attach_target(program, 0, os.fsencode(hook.target))
+            if (
+                hook.by_type
+                and hook.target != declared_hook.target
+                and name not in self.left_out
+                and lib.bpf_program__set_attach_target(program, 0, os.fsencode(hook.target))
+            ):
+                # It would be attached to what its section names.
+                messages()
+                self._failed = name
+                raise HookMissingError(f"this kernel has no {hook}")
             if hook.family == "probe" and hook.kind != declared_hook.kind:
                 lib.bpf_program__set_expected_attach_type(program, PROBES.get(hook.kind, 0))
             if hook.sleepable:

@@ -8,6 +8,7 @@ checked, and what does not fit is an `AttachError`.
 from __future__ import annotations
 
 import errno
+import os
 import struct
 
 from skep.base.errors import AttachError
@@ -172,7 +173,7 @@ class Executable:
         layout, order = _ENTRIES[self._class]
         reader = struct.Struct(self._order + layout)
         at_name, at_info, at_section, at_value = order
-        places = None if wanted is None else set(_places(names, wanted.encode()))
+        places = None if wanted is None else set(_places(names, os.fsencode(wanted)))
         versions = self._versions() if section.type == _DYNAMIC_SYMBOLS else {}
         numbers = self._version_numbers() if versions else ()
         whole = len(section.data) // reader.size * reader.size

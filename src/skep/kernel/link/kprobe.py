@@ -7,6 +7,7 @@ Source: Documentation/trace/kprobes.rst.
 from __future__ import annotations
 
 import errno
+import os
 
 from skep._native import ffi, lib, messages
 from skep.base.errors import AttachError, HookMissingError
@@ -31,12 +32,12 @@ def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:  # noq
     if "syscall" in hook.kind:
         call = ffi.new("struct bpf_ksyscall_opts *", {"sz": ffi.sizeof("struct bpf_ksyscall_opts")})
         call.retprobe = hook.is_return
-        return checked(lib.bpf_program__attach_ksyscall(program.handle, hook.target.encode(), call), hook)
+        return checked(lib.bpf_program__attach_ksyscall(program.handle, os.fsencode(hook.target), call), hook)
     function, offset = _parts(hook)
     options = ffi.new("struct bpf_kprobe_opts *", {"sz": ffi.sizeof("struct bpf_kprobe_opts")})
     options.retprobe = hook.is_return
     options.offset = offset
-    link = lib.bpf_program__attach_kprobe_opts(program.handle, function.encode(), options)
+    link = lib.bpf_program__attach_kprobe_opts(program.handle, os.fsencode(function), options)
     if link == ffi.NULL:
         number = ffi.errno
         raise _refusal(hook, function, offset, number, messages())

@@ -5,6 +5,8 @@ Minimum kernel: 4.17; 5.2 for writable ones (``raw_tp.w``). Source: kernel/trace
 
 from __future__ import annotations
 
+import os
+
 from skep._native import lib
 from skep.kernel.link.common import checked
 
@@ -20,4 +22,4 @@ __all__ = ["attach"]
 
 def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:  # noqa: ARG001 - as every kind's
     """Attaches a program to a tracepoint, by its name alone."""
-    return checked(lib.bpf_program__attach_raw_tracepoint(program.handle, hook.target.encode()), hook)
+    return checked(lib.bpf_program__attach_raw_tracepoint(program.handle, os.fsencode(hook.target)), hook)

@@ -5,6 +5,8 @@ Minimum kernel: 4.7; a link of its own since 5.15. Source: Documentation/trace/e
 
 from __future__ import annotations
 
+import os
+
 from skep._native import lib
 from skep.kernel.link.common import checked
 
@@ -21,4 +23,4 @@ __all__ = ["attach"]
 def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:  # noqa: ARG001 - as every kind's
     """Attaches a program to a tracepoint: ``CATEGORY/NAME``."""
     category, _, name = hook.target.partition("/")
-    return checked(lib.bpf_program__attach_tracepoint(program.handle, category.encode(), name.encode()), hook)
+    return checked(lib.bpf_program__attach_tracepoint(program.handle, os.fsencode(category), os.fsencode(name)), hook)

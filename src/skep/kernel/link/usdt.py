@@ -43,9 +43,7 @@ def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:
     provider, _, point = probe.partition(":")
     pid = -1 if targets.pid is None else targets.pid
     options = ffi.new("struct bpf_usdt_opts *", {"sz": ffi.sizeof("struct bpf_usdt_opts")})
-    link = lib.bpf_program__attach_usdt(
-        program.handle, pid, os.fsencode(binary.path), provider.encode(), point.encode(), options
-    )
+    link = lib.bpf_program__attach_usdt(program.handle, pid, *map(os.fsencode, (binary.path, provider, point)), options)
     if link == ffi.NULL:
         number = ffi.errno
         raise refusal(hook, targets, number, messages())
