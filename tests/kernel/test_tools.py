@@ -314,8 +314,8 @@ def test_unlinksnoop_is_silent_about_others(unlinksnoop):
     assert unlinksnoop("--pid-target", "1", "--", "rm", "-f", "/nowhere") == []
 
 
-# Two processes that have to share one CPU: each waits for the other's turn, of some milliseconds, many times, though on a
-# busy machine others take their turns between them.
+# Two processes that have to share one CPU: each waits for the other's turn, of some milliseconds, many times, even where
+# others take their turns between them.
 LOOPS = """
 import os, time
 end = time.monotonic() + 1

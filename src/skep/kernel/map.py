@@ -133,7 +133,7 @@ class Map:
 
     @property
     def name(self) -> str:
-        """As the source calls it."""
+        """As the source calls it; of a map opened by its id or its pin, the 15 characters that the kernel keeps."""
         return self.spec.name
 
     @property
