@@ -314,7 +314,7 @@ def test_unlinksnoop_is_silent_about_others(unlinksnoop):
     assert unlinksnoop("--pid-target", "1", "--", "rm", "-f", "/nowhere") == []
 
 
-# Two processes that have to share one CPU: each waits for the other's turn, of some milliseconds, many times, even where
+# Two processes that have to share one CPU: each waits for the other's turn, of some milliseconds, many times, even if
 # others take their turns between them.
 LOOPS = """
 import os, time
