@@ -8,7 +8,7 @@ import pytest
 
 import skep
 from skep.kernel.btf import header_folder, identity
-from skep.spec import compiling, precompiled
+from skep.spec import precompiled
 from skep.spec.compiling import compile_source, find_compiler
 
 PACKAGE = Path(skep.__file__).parent
@@ -34,7 +34,7 @@ def named(sources: Iterator[Path]) -> list[Any]:
 def same(source: Path, header: str, monkeypatch, *, read_without: bool) -> bool:
     with_it = compile_source(str(source), "with", lambda: header, find_compiler())
     real = precompiled.precompile
-    monkeypatch.setattr(compiling, "precompile", lambda *given: (None, None if read_without else real(*given)[1]))
+    monkeypatch.setattr(precompiled, "precompile", lambda *given: (None, None if read_without else real(*given)[1]))
 
     return with_it == compile_source(str(source), "without", lambda: header, find_compiler())
 
