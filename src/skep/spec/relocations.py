@@ -94,17 +94,17 @@ def _walk(btf: Btf, number: int, access: str, instruction: int) -> list[Need]:
         return found
     for step in steps[1:]:
         if raw.kind == ARRAY:
-            raw = btf.raw(btf.strip(btf.unpack(raw, "III")[0]))
-            continue
-        members = list(btf.entries(raw, "III")) if raw.kind in {STRUCT, UNION} else []
-        if step >= len(members):
-            break
-        name, type_, _ = members[step]
-        if btf.string(name) and owner:
-            found.append(Need(instruction, word, owner, btf.string(name)))
-        raw = btf.raw(btf.strip(type_))
+            inside = btf.unpack(raw, "III")[0]
+        else:
+            members = list(btf.entries(raw, "III")) if raw.kind in {STRUCT, UNION} else []
+            if step >= len(members):
+                break
+            name, inside, _ = members[step]
+            if btf.string(name) and owner:
+                found.append(Need(instruction, word, owner, btf.string(name)))
+        raw = btf.raw(btf.strip(inside))
         # What has no name is a part of what it stands in, unless a typedef names it: of that nothing is asked.
-        if raw.kind in {STRUCT, UNION} and (raw.name or btf.strip(type_) != type_):
+        if raw.kind in {STRUCT, UNION} and (raw.name or btf.strip(inside) != inside):
             owner, word = _essential(raw.name), _WORDS[raw.kind]
     return found
 
