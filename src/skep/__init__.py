@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from skep.base.schema import Field, Schema, Type
     from skep.kernel.link import Links
     from skep.kernel.link.link import Link, LinkInfo
-    from skep.kernel.map import Map, MapInfo
+    from skep.kernel.map import Map
+    from skep.kernel.maps.info import MapInfo
     from skep.kernel.pin import unpin
     from skep.kernel.probes import Feature, features
     from skep.kernel.program import Program, TestRun
@@ -84,7 +85,8 @@ _ROOMS = {
     "skep.base.schema": ("Field", "Schema", "Type"),
     "skep.kernel.link": ("Links",),
     "skep.kernel.link.link": ("Link", "LinkInfo"),
-    "skep.kernel.map": ("Map", "MapInfo"),
+    "skep.kernel.map": ("Map",),
+    "skep.kernel.maps.info": ("MapInfo",),
     "skep.kernel.pin": ("unpin",),
     "skep.kernel.probes": ("Feature", "features"),
     "skep.kernel.program": ("Program", "TestRun"),

@@ -92,19 +92,6 @@ def loopback():
     os.close(here)
 
 
-@pytest.fixture
-def cgroup(tmp_path):
-    """A cgroup of the test's own, with nobody in it."""
-    with open("/proc/self/mounts") as file:
-        root = next((line.split()[1] for line in file if line.split()[2] == "cgroup2"), None)
-    if root is None:
-        pytest.skip("no cgroup2 is mounted")
-    folder = f"{root}/skep-links-{os.getpid()}"
-    os.mkdir(folder)
-    yield folder
-    os.rmdir(folder)
-
-
 @pytest.mark.floors("6.12", "6.1")
 def test_a_link_takes_another_program(program, cgroup):
     spec = program("gates")

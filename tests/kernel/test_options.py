@@ -37,19 +37,6 @@ def u32(*numbers: int) -> bytes:
     return struct.pack(f"={len(numbers)}I", *numbers)
 
 
-@pytest.fixture
-def cgroup():
-    """A cgroup of this test's own."""
-    with open("/proc/self/mounts") as mounts:
-        root = next((line.split()[1] for line in mounts if line.split()[2] == "cgroup2"), None)
-    if root is None:
-        pytest.skip("no cgroup2 is mounted here")
-    path = f"{root}/skep-test-{os.getpid()}"
-    os.mkdir(path)
-    yield path
-    os.rmdir(path)
-
-
 @pytest.mark.floors("6.12", "6.1")
 def test_every_kind_of_variable_reaches_the_program(program):
     spec = program("options")

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MORE_DESCRIPTORS",
+    "NOT_PERMITTED",
     "NO_DESCRIPTORS",
     "AttachError",
     "BtfError",
@@ -60,6 +61,8 @@ __all__ = [
 ]
 
 
+NOT_PERMITTED = frozenset({errno.EPERM, errno.EACCES})
+"""What the kernel says where a capability is missing."""
 NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 """What the kernel says where a process, or the machine, may have no more file descriptors."""
 MORE_DESCRIPTORS = "ulimit -n 1024"

@@ -18,31 +18,13 @@ if TYPE_CHECKING:
     from argparse import Action, Namespace
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
-    from typing import Any, BinaryIO, Protocol, Self
+    from typing import Any, BinaryIO, Self
 
     from skep.base.destination import Destination
     from skep.base.schema import Schema
     from skep.stream.batch import Batch
     from skep.stream.names import Names
     from skep.view.outputs import View
-
-    class Output(Protocol):
-        """Where the records of a run go: a context manager."""
-
-        def __enter__(self) -> Self: ...
-        def __exit__(
-            self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-        ) -> None: ...
-
-        def write(self, batch: Batch) -> None:
-            """Takes records."""
-
-        def passed(self) -> None:
-            """An interval has passed."""
-
-        def finish(self, account: Mapping[str, Any]) -> None:
-            """The run is over."""
-
 
 __all__ = ["COLUMNS", "add_options", "joined", "output_of"]
 
@@ -189,15 +171,44 @@ def _destination(path: str | None, kind: str) -> Destination | None:
     return Destination(path)
 
 
-class _Text:
-    """Records as a view writes them."""
+class Output:
+    """Where the records of a run go: a context manager.
 
-    def __init__(self, view: View, destination: Destination | None) -> None:
-        self._view = view
+    Args:
+        destination: the file; None for standard output.
+    """
+
+    def __init__(self, destination: Destination | None) -> None:
         self._destination = destination
 
     def __enter__(self) -> Self:
         return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._destination is not None:
+            self._destination.__exit__(kind, error, traceback)
+
+    def write(self, batch: Batch) -> None:
+        """Takes records."""
+        raise NotImplementedError
+
+    def passed(self) -> None:
+        """An interval has passed."""
+        raise NotImplementedError
+
+    def finish(self, account: Mapping[str, Any]) -> None:
+        """The run is over."""
+        raise NotImplementedError
+
+
+class _Text(Output):
+    """Records as a view writes them."""
+
+    def __init__(self, view: View, destination: Destination | None) -> None:
+        super().__init__(destination)
+        self._view = view
 
     def _put(self, text: str) -> None:
         if self._destination is None:
@@ -219,22 +230,16 @@ class _Text:
         if self._destination is not None:
             self._destination.commit()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._destination is not None:
-            self._destination.__exit__(kind, error, traceback)
 
-
-class _Columns:
+class _Columns(Output):
     """Records whole, as Arrow or Parquet."""
 
     def __init__(
         self, kind: str, destination: Destination | None, wanted: str, limit: int | None, about: tuple[Any, ...]
     ) -> None:
+        super().__init__(destination)
         names, schemas, told, samples = about
         self._kind = kind
-        self._destination = destination
         self._left = limit
         self._names = names
         try:
@@ -273,9 +278,6 @@ class _Columns:
 
         return widened(schema, self._paths)
 
-    def __enter__(self) -> Self:
-        return self
-
     def write(self, batch: Batch) -> None:
         if self._filter is not None:
             schema, widen = self._wide(batch.schema)
@@ -309,9 +311,3 @@ class _Columns:
         with self._destination.second() as made:
             to_parquet(self._journal, made, end)
             self._destination.commit(made)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._destination is not None:
-            self._destination.__exit__(kind, error, traceback)

@@ -21,7 +21,7 @@ from skep.base.errors import (
 )
 from skep.kernel.alternatives import Plan
 from skep.kernel.btf import lacking, members
-from skep.kernel.diagnosis import locate
+from skep.kernel.diagnosis import at_line, locate
 from skep.kernel.features import missing_capabilities
 from skep.kernel.object import Object
 from skep.kernel.verifier.environment import missing_type
@@ -155,10 +155,7 @@ def _fitted(spec: ObjectSpec, name: str, btf: str) -> Verdict:
         missing.kind, missing.type, missing.member, lambda type_name: members(type_name, btf)
     )
     line = source_lines(spec.data, spec.name, name).get(missing.instruction)
-    place = {part: getattr(line, part) for part in ("file", "line", "column")} if line is not None else {}
-    source = line.text if line is not None else None
-    report = Diagnostic("core-relocation", "error", message, suggestion=suggestion, source=source, **place)
-    return Verdict(name, section, UNSUPPORTED, report=report)
+    return Verdict(name, section, UNSUPPORTED, report=at_line("core-relocation", message, suggestion, line))
 
 
 def exit_code(spec: ObjectSpec, verdicts: Iterable[Verdict]) -> int:

@@ -14,14 +14,13 @@ import select
 import signal
 
 from skep._native import ffi, lib
+from skep.base.closing import Closing
 from skep.base.errors import UsageError
 from skep.kernel.privileges import inherit_nothing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
-    from typing import Self
 
 __all__ = ["Command", "has_ended", "open_process"]
 
@@ -29,7 +28,7 @@ _IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
 _PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 
 
-class Command:
+class Command(Closing):
     """A command, forked and stopped: a context manager that ends it if it still runs.
 
     The kernel kills it when the thread that made it ends: that thread must live as long as the command.
@@ -63,14 +62,6 @@ class Command:
         self._poll = select.poll()
         self._poll.register(self.fd, select.POLLIN)
         self.status: int | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def start(self) -> None:
         """Lets it run.

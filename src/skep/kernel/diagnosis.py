@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from skep.spec.lines import SourceLine
     from skep.spec.objectspec import ObjectSpec
 
-__all__ = ["KINDS", "locate"]
+__all__ = ["KINDS", "at_line", "locate"]
 
 KINDS: tuple[tuple[type[SkepError], str], ...] = (
     (HookMissingError, "hook-missing"),
@@ -46,20 +46,22 @@ def locate(error: SkepError, spec: ObjectSpec, program: str, *, uses: str = "") 
     """
     if error.diagnostic is None:
         kind = next((name for class_, name in KINDS if isinstance(error, class_)), "load")
-        line = _line(spec, program, uses)
-        error.diagnostics = (
-            Diagnostic(
-                kind,
-                "error",
-                error.message,
-                file=line.file if line else None,
-                line=line.line if line else None,
-                column=line.column if line else None,
-                source=line.text if line else None,
-                suggestion=error.remedy,
-            ),
-        )
+        error.diagnostics = (at_line(kind, error.message, error.remedy, _line(spec, program, uses)),)
     return error.diagnostics[0]
+
+
+def at_line(kind: str, message: str, suggestion: str | None, line: SourceLine | None) -> Diagnostic:
+    """A diagnostic of a line of the source.
+
+    Args:
+        kind: its id.
+        message: what is wrong.
+        suggestion: what to do instead.
+        line: where; None where that is not known.
+    """
+    place = {part: getattr(line, part) for part in ("file", "line", "column")} if line is not None else {}
+    source = line.text if line is not None else None
+    return Diagnostic(kind, "error", message, suggestion=suggestion, source=source, **place)
 
 
 def _line(spec: ObjectSpec, program: str, uses: str) -> SourceLine | None:

@@ -9,7 +9,7 @@ import errno
 import os
 
 from skep._native import ffi, lib
-from skep.base.errors import SkepError, UnsupportedError
+from skep.base.errors import NOT_PERMITTED, SkepError, UnsupportedError
 from skep.kernel.alternatives import Plan
 from skep.kernel.attempts import KINDS, attempt
 from skep.kernel.features import LOADING, UNTRIED, beside
@@ -131,7 +131,7 @@ def _try(kind: str, opened: list[int]) -> Finding:
 
 def _refused(kind: str, error: OSError) -> Finding:
     built_with = _BUILT_WITH.get(kind, "CONFIG_BPF_SYSCALL")
-    if error.errno in {errno.EPERM, errno.EACCES}:
+    if error.errno in NOT_PERMITTED:
         missing = lacking(needed_for(kind))
         if missing:
             return Finding(kind, "untried", f"needs {', '.join(missing)}")

@@ -5,11 +5,10 @@ Nothing here compares versions.
 
 from __future__ import annotations
 
-import errno
 import os
 
 from skep._native import ffi, lib, messages
-from skep.base.errors import PrivilegeError, UnsupportedError
+from skep.base.errors import NOT_PERMITTED, PrivilegeError, UnsupportedError
 from skep.kernel.privileges import in_initial_namespace, lacking
 
 TYPE_CHECKING = False
@@ -210,7 +209,7 @@ def mount_tracefs() -> bool:
         return False
     if lib.mount(b"tracefs", _TRACEFS[0].encode(), b"tracefs", 0, ffi.NULL):
         number = ffi.errno
-        if number in {errno.EPERM, errno.EACCES}:
+        if number in NOT_PERMITTED:
             raise PrivilegeError(
                 f"tracefs is not mounted, and mounting it is not permitted: {os.strerror(number)}",
                 remedy=f"sudo mount -t tracefs tracefs {_TRACEFS[0]}",

@@ -14,12 +14,8 @@ import warnings
 from _thread import RLock
 from weakref import WeakValueDictionary
 
+from skep.base.closing import Closing
 from skep.base.errors import ClosedError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
 
 __all__ = ["Held"]
 
@@ -29,7 +25,7 @@ _open: WeakValueDictionary[int, Held] = WeakValueDictionary()
 _closing = RLock()
 
 
-class Held:
+class Held(Closing):
     """Something of the kernel's: a context manager that closes it. One that is never closed raises ResourceWarning."""
 
     # Why it cannot be used any more; what was never opened needs no closing.
@@ -42,14 +38,6 @@ class Held:
 
     def __repr__(self) -> str:
         return f"<{self._told()}{', closed' if self._gone else ''}>"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         if not self._gone:

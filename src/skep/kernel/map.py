@@ -8,17 +8,18 @@ from skep._native import ffi, lib
 from skep.base.abi.maps import MAP_TYPES
 from skep.base.errors import ClosedError
 from skep.base.schema import Type
+from skep.kernel.descriptor import Descriptor
 from skep.kernel.maps.failures import failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Any, Self
+    from typing import Any
 
     from skep.base.errors import SkepError
+    from skep.kernel.maps.info import MapInfo
     from skep.spec.objectspec import MapSpec
 
-__all__ = ["Map", "MapInfo", "open_map"]
+__all__ = ["Map", "open_map", "opened"]
 
 # Kind -> the file in skep.kernel.maps, and the class in it. What is not here carries records, or is the kernel's own.
 _KINDS = {
@@ -55,47 +56,7 @@ _KINDS = {
 _NUMBER = Type("int", 4, "u32")
 
 
-class MapInfo:
-    """What the kernel says of a map.
-
-    Args:
-        id: its number, by which anybody with CAP_SYS_ADMIN can open it.
-        name: its name, of which the kernel keeps 15 characters.
-        type: number of enum bpf_map_type.
-        key_size: in bytes.
-        value_size: in bytes; of a map with a value for each CPU, of one of them.
-        max_entries: entries, or bytes for a ring buffer.
-        flags: of BPF_F_*.
-        btf: the number of the BTF object that describes its keys and values; 0 where none does.
-        types: the numbers of their types in it; 0 where there is none.
-        frozen: whether user space may not write to it any more.
-
-    Minimum kernel: 4.13; 5.2 for frozen. Source: kernel/bpf/syscall.c (bpf_map_get_info_by_fd, bpf_map_show_fdinfo).
-    """
-
-    __slots__ = ("btf", "flags", "frozen", "id", "key_size", "max_entries", "name", "type", "types", "value_size")
-
-    def __init__(self, fd: int) -> None:
-        info = ffi.new("struct bpf_map_info *")
-        if lib.bpf_obj_get_info_by_fd(fd, info, ffi.new("uint32_t *", ffi.sizeof("struct bpf_map_info"))):
-            raise OSError(ffi.errno, os.strerror(ffi.errno))
-        self.id = int(info.id)
-        self.name = ffi.string(info.name).decode()
-        self.type = int(info.type)
-        self.key_size = int(info.key_size)
-        self.value_size = int(info.value_size)
-        self.max_entries = int(info.max_entries)
-        self.flags = int(info.map_flags)
-        self.btf = int(info.btf_id)
-        self.types = int(info.btf_key_type_id), int(info.btf_value_type_id)
-        with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
-            self.frozen = "frozen:\t1" in file.read()
-
-    def __repr__(self) -> str:
-        return f"<MapInfo {self.id}: {MAP_TYPES.get(self.type, self.type)} {self.name!r}>"
-
-
-class Map:
+class Map(Descriptor):
     """A map in the kernel. Those of an object are closed with it; one that was opened by itself, with its last user.
 
     Args:
@@ -108,28 +69,9 @@ class Map:
     """
 
     def __init__(self, spec: MapSpec, fd: int, max_entries: int, *, owned: bool = False) -> None:
+        super().__init__(fd, owned=owned)
         self.spec = spec
-        self.fd = fd
         self.max_entries = max_entries
-        self._owned = owned
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if getattr(self, "_owned", False):
-            self.close()
-
-    def close(self) -> None:
-        """Ends the use of it. In the kernel it lives on as long as anybody else has it: a program, a pin, a map."""
-        if self._owned and self.fd >= 0:
-            os.close(self.fd)
-        self.fd = -1
 
     @property
     def name(self) -> str:
@@ -158,9 +100,19 @@ class Map:
         Raises:
             ClosedError: it is closed.
         """
+        from skep.kernel.maps.info import MapInfo
+
+        self.check()
+        return MapInfo(self.fd)
+
+    def check(self) -> None:
+        """Refuses what needs it open.
+
+        Raises:
+            ClosedError: it is closed.
+        """
         if self.fd < 0:
             raise ClosedError(f"map {self.name} is closed")
-        return MapInfo(self.fd)
 
     def pin(self, path: str) -> None:
         """Pins it: the kernel keeps it, with what it holds, until the file is removed.
@@ -178,8 +130,7 @@ class Map:
         """
         from skep.kernel.pin import pin
 
-        if self.fd < 0:
-            raise ClosedError(f"map {self.name} is closed")
+        self.check()
         pin(self.fd, path)
 
     @staticmethod
@@ -197,7 +148,6 @@ class Map:
 
         Minimum kernel: 4.4; 4.18 for types. Source: kernel/bpf/inode.c (bpf_obj_get_user).
         """
-        from skep.kernel.maps.opened import opened
         from skep.kernel.pin import open_pin
 
         return opened(open_pin(path, "map"))
@@ -215,7 +165,6 @@ class Map:
 
         Minimum kernel: 4.13; 4.18 for types. Source: kernel/bpf/syscall.c (bpf_map_get_fd_by_id).
         """
-        from skep.kernel.maps.opened import opened
         from skep.kernel.pin import open_id
 
         return opened(open_id(number, "map"))
@@ -268,3 +217,19 @@ def open_map(spec: MapSpec, fd: int, max_entries: int, *, owned: bool = False) -
     file, name = _KINDS.get(MAP_TYPES.get(spec.type, ""), ("", ""))
     kind = getattr(import_module(f"skep.kernel.maps.{file}"), name) if file else Map
     return kind(spec, fd, max_entries, owned=owned)
+
+
+def opened(fd: int) -> Any:
+    """A map from its file descriptor alone, which becomes the map's own: as the kernel describes it.
+
+    Args:
+        fd: of a map.
+    """
+    from skep.kernel.maps.opened import described
+
+    try:
+        spec = described(fd)
+    except BaseException:
+        os.close(fd)
+        raise
+    return open_map(spec, fd, spec.max_entries, owned=True)

@@ -12,7 +12,7 @@ import errno
 import os
 
 from skep._native import lib, messages
-from skep.base.errors import MORE_DESCRIPTORS, NO_DESCRIPTORS, PinError, UnsupportedError
+from skep.base.errors import MORE_DESCRIPTORS, NO_DESCRIPTORS, NOT_PERMITTED, PinError, UnsupportedError
 from skep.kernel.features import privilege_error
 
 TYPE_CHECKING = False
@@ -35,7 +35,6 @@ __all__ = ["check_bpffs", "describe", "kind_of", "open_id", "open_pin", "pin", "
 _FOLDERS = ("links", "maps")
 # Kind -> what /proc/PID/fdinfo says of a file descriptor of it, and of no other.
 _MARKS = {"map": "map_type", "program": "prog_type", "link": "link_type"}
-_REFUSED = {errno.EPERM, errno.EACCES}
 
 
 def describe(fd: int) -> dict[str, str]:
@@ -127,9 +126,9 @@ def _refused(fd: int, path: str, number: int) -> SkepError:
     if number == errno.ENOENT:
         return PinError(f"there is no folder {folder}", number, remedy=f"mkdir -p {folder}")
     check_bpffs(folder or ".")
-    if number in _REFUSED and "." in name:
+    if number in NOT_PERMITTED and "." in name:
         return PinError(f"{name!r} is no name for a pin: the kernel takes none with a dot", number)
-    if number in _REFUSED:
+    if number in NOT_PERMITTED:
         return privilege_error(f"pinning {path}", "CAP_DAC_OVERRIDE")
     if number == errno.EINVAL and not kind_of(fd):
         return PinError("this kernel has no link for what is attached so, and nothing else can be pinned", number)
@@ -162,7 +161,7 @@ def open_pin(path: str, kind: str) -> int:
         check_bpffs(path)
         if os.path.isdir(path):
             raise PinError(f"{path} is a folder, not a pin", errno.EISDIR)
-        if number in _REFUSED:
+        if number in NOT_PERMITTED:
             raise privilege_error(f"opening {path}", "CAP_DAC_OVERRIDE")
         raise _not_opened(path, number)
     found = kind_of(fd)
@@ -189,7 +188,7 @@ def open_id(number: int, kind: str) -> int:
     opened = {"map": lib.bpf_map_get_fd_by_id, "program": lib.bpf_prog_get_fd_by_id, "link": lib.bpf_link_get_fd_by_id}
     fd = opened[kind](number) if 0 < number < 1 << 32 else -errno.ENOENT
     messages()
-    if -fd in _REFUSED:
+    if -fd in NOT_PERMITTED:
         raise privilege_error(f"opening {kind} {number}", "CAP_SYS_ADMIN")
     if fd == -errno.ENOENT:
         raise PinError(f"the kernel has no {kind} {number}", errno.ENOENT)

@@ -7,12 +7,12 @@ import os
 import struct
 
 from skep._native import ffi, lib, messages
-from skep.base.errors import ClosedError, LoadError, UnsupportedError, UsageError
+from skep.base.errors import NOT_PERMITTED, ClosedError, LoadError, UnsupportedError, UsageError
+from skep.kernel.descriptor import Descriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import TracebackType
     from typing import Any, Self
 
     from skep.base.errors import SkepError
@@ -61,7 +61,7 @@ class TestRun:
         return f"<TestRun returned {self.returned}, {len(self.data)} bytes, {self.duration} ns>"
 
 
-class Program:
+class Program(Descriptor):
     """A program in the kernel. Those of an object are closed with it.
 
     Args:
@@ -75,7 +75,7 @@ class Program:
     Minimum kernel: 5.2, as for its object. Source: kernel/bpf/syscall.c (bpf_prog_load).
     """
 
-    __slots__ = ("_owned", "fd", "handle", "maps", "spec", "struct")
+    __slots__ = ("handle", "maps", "spec", "struct")
 
     def __init__(
         self,
@@ -87,35 +87,20 @@ class Program:
         *,
         owned: bool = False,
     ) -> None:
+        super().__init__(fd, owned=owned)
         self.spec = spec
-        self.fd = fd
         self.handle = handle
         self.maps = maps
         self.struct = struct
-        self._owned = owned
 
     def __repr__(self) -> str:
         # Of one that is opened by its id or its pin, the kernel does not know the section.
         what = " ".join(filter(None, (repr(self.name), self.spec.section)))
         return f"<Program {what}{', closed' if self.fd < 0 else ''}>"
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if getattr(self, "_owned", False):
-            self.close()
-
     def close(self) -> None:
         """Ends the use of it. In the kernel it lives on as long as anybody else has it: a link, a pin, a map."""
-        if self._owned and self.fd >= 0:
-            os.close(self.fd)
-        self.fd = -1
+        super().close()
         self.handle = ffi.NULL
 
     @property
@@ -273,7 +258,7 @@ class Program:
         what = f"program {self.name} ({self.spec.section})"
         if number in {_ENOTSUPP, errno.EOPNOTSUPP}:
             return UnsupportedError(f"{what} cannot be run by itself: the kernel runs none of its kind so")
-        if number in {errno.EPERM, errno.EACCES}:
+        if number in NOT_PERMITTED:
             return privilege_error(f"running {what}")
         if number == errno.EINVAL and data is not None and len(data) < 14:
             return UsageError(f"{what} takes a packet with its Ethernet header: 14 bytes at least, not {len(data)}")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 
 from skep._native import ffi, lib
+from skep.base.closing import Closing
 from skep.base.errors import LoadError, UnsupportedError, UsageError
 from skep.kernel.btf import build
 from skep.kernel.object import Object
@@ -19,8 +20,6 @@ from skep.spec.objectspec import TREE, ObjectSpec
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import TracebackType
-    from typing import Self
 
 __all__ = ["Tree"]
 
@@ -29,7 +28,7 @@ _SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "scope.bpf.c"
 _INITIAL_NAMESPACE = "pid:[4026531836]"
 
 
-class Tree:
+class Tree(Closing):
     """A process tree, followed from now to `close`: a context manager.
 
     Args:
@@ -54,14 +53,6 @@ class Tree:
             self.close()
             raise
         self.fd = self._object.maps[TREE].fd
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Stops following."""

@@ -11,7 +11,7 @@ import os
 import re
 
 from skep._native import lib, messages
-from skep.base.errors import AttachError, PrivilegeError, SkepError
+from skep.base.errors import NOT_PERMITTED, AttachError, PrivilegeError, SkepError
 from skep.kernel.features import UNTRIED, has_probes, load_nothing, missing_capabilities, tracefs
 from skep.kernel.handlers import UNIX_CALLS
 from skep.kernel.link.binary import find_binary, split
@@ -95,7 +95,7 @@ class Trial:
         error = _load(_TRIED[hook.kind], _ATTACH_TYPES[hook.kind], btf_id=number, flags=flags)
         if not error:
             return ""
-        if error in {errno.EPERM, errno.EACCES} and missing_capabilities():
+        if error in NOT_PERMITTED and missing_capabilities():
             return _NEEDS_ROOT
         what = f"sleeping {hook.kind}" if hook.sleepable else hook.kind
         return f"this kernel takes no {what} program on {hook.target} ({os.strerror(error)})"

@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 from _thread import RLock
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
+from skep.base.closing import Closing
 
 __all__ = ["Stop"]
 
@@ -16,7 +13,7 @@ __all__ = ["Stop"]
 _GRACE = 2.0
 
 
-class Stop:
+class Stop(Closing):
     """A wish to end, from a signal handler or another thread; `fd` is readable once it is there. A context manager."""
 
     def __init__(self) -> None:
@@ -25,14 +22,6 @@ class Stop:
         self.grace = 0.0
         # Another thread may close it at the moment of a request; and a signal may come while we hold it.
         self._lock = RLock()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Closes `fd`; what is asked for from now on wakes nobody."""

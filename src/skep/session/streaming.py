@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from _thread import RLock
 
+from skep.base.closing import Closing
 from skep.base.errors import ClosedError
 from skep.kernel.held import Held
 from skep.session.stop import Stop
@@ -12,8 +13,7 @@ from skep.stream.reader import Reader
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Iterator
-    from types import TracebackType
-    from typing import Any, Self
+    from typing import Any
 
     from skep.kernel.link import Links
     from skep.session.loaded import Object
@@ -185,7 +185,7 @@ class _Reading:
             yield from self._loaded.walk(self._links)
 
 
-class Events:
+class Events(Closing):
     """What the rings of an object send, record by record, as rows. Made by `Object.events`.
 
     It is iterated as `Batches` are. A loop that was left can be gone on with, by `next` or by another loop.
@@ -205,14 +205,6 @@ class Events:
 
     def __repr__(self) -> str:
         return repr(self._batches).replace("Batches", "Events", 1)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __iter__(self) -> Iterator[Any]:
         while True:

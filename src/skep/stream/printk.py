@@ -17,6 +17,7 @@ import re
 import struct
 from array import array
 
+from skep.base.closing import Closing
 from skep.base.errors import NO_DESCRIPTORS, UnsupportedError
 from skep.base.schema import Field, Schema, Type
 from skep.kernel.features import mount_tracefs
@@ -26,8 +27,6 @@ from skep.stream.batch import Batch
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from types import TracebackType
-    from typing import Self
 
 __all__ = ["SCHEMA", "Printk"]
 
@@ -61,7 +60,7 @@ _READS = 64
 _SLACK = 10**9
 
 
-class Printk:
+class Printk(Closing):
     """A private reader of bpf_printk() lines: a context manager.
 
     Args:
@@ -92,14 +91,6 @@ class Printk:
                 f"what programs print cannot be read: {error.strerror}: {error.filename}",
                 remedy="The kernel needs the tracepoint bpf_trace/bpf_trace_printk (Linux 5.9).",
             ) from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def lost(self) -> int:

@@ -15,6 +15,7 @@ import select
 import time
 
 from skep._native import ffi, lib
+from skep.base.closing import Closing
 from skep.base.errors import LoadError, SkepError, UsageError
 from skep.kernel.features import online_cpus
 from skep.stream.batch import Batch
@@ -23,8 +24,7 @@ from skep.stream.kinds import Kinds
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
-    from types import TracebackType
-    from typing import Any, Self
+    from typing import Any
 
     from skep.kernel.object import Object
     from skep.spec.events import EventSpec
@@ -70,7 +70,7 @@ class _Source:
             lib.skep_source_texts(handle, self.texts, len(texts))
 
 
-class Reader:
+class Reader(Closing):
     """Reads the event streams of a loaded object: a context manager.
 
     Args:
@@ -157,14 +157,6 @@ class Reader:
             raise LoadError(f"the buffer of {event.map} cannot be mapped: {os.strerror(ffi.errno)}", ffi.errno)
         for handle in opened:
             self._poll.register(lib.skep_source_fd(handle), select.EPOLLIN)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Unmaps the buffers."""

@@ -13,7 +13,7 @@ import errno
 import os
 from functools import partial
 
-from skep.base.errors import AttachError, HookMissingError
+from skep.base.errors import NOT_PERMITTED, AttachError, HookMissingError
 from skep.kernel.features import privilege_error
 from skep.kernel.handlers import UNIX_CALLS
 from skep.kernel.link.common import link_create, linked
@@ -85,7 +85,7 @@ def _failure(kind: str, path: str, number: int) -> SkepError:
             number,
             remedy="That one was attached so that no other may be beside it: give a cgroup that is not below it.",
         )
-    if number in {errno.EPERM, errno.EACCES}:
+    if number in NOT_PERMITTED:
         return privilege_error(f"attaching to {kind} of {path}", "CAP_NET_ADMIN")
     if number == errno.EINVAL:
         return HookMissingError(f"this kernel has no {kind}")

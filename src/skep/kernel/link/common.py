@@ -6,7 +6,7 @@ import errno
 import os
 
 from skep._native import ffi, lib, messages
-from skep.base.errors import AttachError, HookMissingError, SkepError
+from skep.base.errors import NOT_PERMITTED, AttachError, HookMissingError, SkepError
 from skep.kernel.features import beside, instead_of, privilege_error, tracefs
 
 TYPE_CHECKING = False
@@ -107,7 +107,7 @@ def failure(hook: Hook, number: int, log: str = "") -> SkepError:
             number,
             remedy=f"What it has is told by {what}.",
         )
-    if number in {errno.EPERM, errno.EACCES}:
+    if number in NOT_PERMITTED:
         return privilege_error(f"attaching to {hook}", *beside(hook.kind), instead=instead_of(hook.kind))
     detail = log.strip().splitlines()[-1].removeprefix("libbpf: ") if log.strip() else os.strerror(number)
     return AttachError(f"it cannot be attached to {hook}: {detail}", number)

@@ -10,7 +10,7 @@ import errno
 import os
 
 from skep._native import ffi, lib, messages
-from skep.base.errors import AttachError, PinError, SkepError
+from skep.base.errors import NOT_PERMITTED, AttachError, PinError, SkepError
 from skep.kernel.features import privilege_error
 from skep.kernel.held import Held
 from skep.kernel.link.common import Attachment
@@ -193,7 +193,7 @@ class Link(Held):
         for fd in self._needed():
             error = -lib.bpf_link_update(fd, program.fd, ffi.NULL)
             messages()
-            if error in {errno.EPERM, errno.EACCES}:
+            if error in NOT_PERMITTED:
                 raise privilege_error(f"updating {self!r}")
             if error:
                 kind = LinkInfo(fd, "").kind

@@ -12,7 +12,7 @@ import errno
 import os
 import struct
 
-from skep.base.errors import AttachError, HookMissingError, UsageError
+from skep.base.errors import NOT_PERMITTED, AttachError, HookMissingError, UsageError
 from skep.kernel.features import privilege_error
 from skep.kernel.link.common import link_create, linked
 
@@ -66,7 +66,7 @@ def _failure(hook: Hook, place: tuple[int, int, int], number: int) -> SkepError:
             number,
             remedy=f"Give another: --attach PROGRAM={'/'.join(hook.target.split('/')[:2])}/{place[2] + 1}.",
         )
-    if number in {errno.EPERM, errno.EACCES}:
+    if number in NOT_PERMITTED:
         return privilege_error(f"attaching to {hook}", "CAP_NET_ADMIN")
     if number in {errno.EAFNOSUPPORT, errno.EOPNOTSUPP}:
         return HookMissingError(f"this kernel has no {hook}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 
-from skep.base.errors import AttachError
+from skep.base.errors import NOT_PERMITTED, AttachError
 from skep.kernel.features import privilege_error
 from skep.kernel.link.common import link_create, linked
 
@@ -40,7 +40,7 @@ def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:  # noq
 
 
 def _failure(hook: Hook, namespace: int, number: int) -> SkepError:
-    if number in {errno.EPERM, errno.EACCES}:
+    if number in NOT_PERMITTED:
         return privilege_error(f"attaching to {hook}", "CAP_NET_ADMIN")
     if number in {errno.EEXIST, errno.E2BIG}:
         from skep.kernel.holders import attached, holder

@@ -16,7 +16,7 @@ import errno
 import os
 
 from skep._native import ffi, lib, messages
-from skep.base.errors import AttachError, HookMissingError, SkepError, UsageError
+from skep.base.errors import NOT_PERMITTED, AttachError, HookMissingError, SkepError, UsageError
 from skep.base.nearest import nearest
 from skep.kernel.features import instead_of, online_cpus, privilege_error
 from skep.kernel.link.common import Attachment, failure
@@ -170,7 +170,7 @@ def _no_event(target: str, name: str) -> UsageError:
 def _refused(hook: Hook, number: int, frequency: int) -> SkepError:
     if number in _UNCOUNTED:
         return HookMissingError(f"nothing on this machine counts {hook.target.partition(':')[0]}")
-    if number in {errno.EPERM, errno.EACCES}:
+    if number in NOT_PERMITTED:
         return privilege_error("sampling", instead=instead_of("perf_event"))
     if number == errno.EINVAL:
         with open("/proc/sys/kernel/perf_event_max_sample_rate", encoding="ascii") as file:

@@ -12,7 +12,7 @@ import errno
 import socket
 from functools import partial
 
-from skep.base.errors import AttachError, HookMissingError
+from skep.base.errors import NOT_PERMITTED, AttachError, HookMissingError
 from skep.kernel.features import privilege_error
 from skep.kernel.link.common import Attachment
 from skep.kernel.places import find_interface, lost_interface
@@ -49,7 +49,7 @@ def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:  # noq
 
 
 def _failure(name: str, error: OSError) -> SkepError:
-    if error.errno in {errno.EPERM, errno.EACCES}:
+    if error.errno in NOT_PERMITTED:
         return privilege_error("opening a packet socket", "CAP_NET_RAW")
     if error.errno == errno.EAFNOSUPPORT:
         return HookMissingError("this kernel has no packet sockets", remedy="It needs CONFIG_PACKET.")

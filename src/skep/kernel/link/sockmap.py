@@ -14,7 +14,7 @@ import os
 from functools import partial
 
 from skep._native import ffi, lib
-from skep.base.errors import AttachError
+from skep.base.errors import NOT_PERMITTED, AttachError
 from skep.kernel.features import privilege_error
 from skep.kernel.link.common import Attachment, link_create, linked, open_map
 
@@ -61,7 +61,7 @@ def _command(command: int, map_: int, program: int, attach_type: int) -> int:
 
 
 def _failure(hook: Hook, map_: int, number: int) -> SkepError:
-    if number in {errno.EPERM, errno.EACCES}:
+    if number in NOT_PERMITTED:
         return privilege_error(f"attaching to {hook}", "CAP_NET_ADMIN")
     if number == errno.EBUSY:
         from skep.kernel.holders import attached, holder

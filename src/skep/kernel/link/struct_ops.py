@@ -12,7 +12,7 @@ import errno
 import os
 
 from skep._native import ffi, lib, messages
-from skep.base.errors import AttachError, UnsupportedError
+from skep.base.errors import NOT_PERMITTED, AttachError, UnsupportedError
 from skep.kernel.features import privilege_error
 from skep.kernel.link.common import Attachment, link_create
 
@@ -83,7 +83,7 @@ def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:  # noq
 
 def _failure(program: Program, number: int) -> SkepError:
     what = f"struct {program.spec.struct}"
-    if number in {errno.EPERM, errno.EACCES}:
+    if number in NOT_PERMITTED:
         return privilege_error(f"registering {what}", "CAP_NET_ADMIN")
     # Structs for tests of the kernel's own are loaded, and run by their tests alone.
     if number == errno.EOPNOTSUPP:

@@ -23,7 +23,7 @@ import struct
 from contextlib import suppress
 from functools import partial
 
-from skep.base.errors import AttachError, HookMissingError
+from skep.base.errors import NOT_PERMITTED, AttachError, HookMissingError
 from skep.kernel.features import privilege_error
 from skep.kernel.link.common import Attachment
 from skep.kernel.netlink import ACK, CREATE, DUMP, ECHO, EXCLUSIVE, Netlink, attribute, attributes
@@ -92,7 +92,7 @@ def _direction(program: Program, hook: Hook, targets: Targets) -> str:
 
 
 def _failure(place: str, error: OSError) -> SkepError:
-    if error.errno in {errno.EPERM, errno.EACCES}:
+    if error.errno in NOT_PERMITTED:
         return privilege_error(f"attaching to {place}", "CAP_NET_ADMIN")
     if error.errno == errno.ENOENT:
         remedy = "It needs CONFIG_NET_SCH_INGRESS and CONFIG_NET_CLS_BPF."

@@ -12,7 +12,7 @@ import errno
 import os
 from functools import partial
 
-from skep.base.errors import AttachError, HookMissingError
+from skep.base.errors import NOT_PERMITTED, AttachError, HookMissingError
 from skep.kernel.features import privilege_error
 from skep.kernel.link import tc
 from skep.kernel.link.common import link_create, linked
@@ -45,7 +45,7 @@ def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:
                 "this kernel has no tcx, which came with Linux 6.6",
                 remedy=f"A filter of tc does the same: --attach {program.spec.name}=tc/{direction}.",
             ) from None
-        if error.errno in {errno.EPERM, errno.EACCES}:
+        if error.errno in NOT_PERMITTED:
             raise privilege_error(f"attaching to {hook.kind} of {name}", "CAP_NET_ADMIN") from None
         number = error.errno or 0
         raise AttachError(f"it cannot be attached to {hook.kind} of {name}: {os.strerror(number)}", number) from None

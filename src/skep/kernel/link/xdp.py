@@ -15,7 +15,7 @@ import struct
 from functools import partial
 
 from skep._native import ffi, lib, messages
-from skep.base.errors import AttachError
+from skep.base.errors import NOT_PERMITTED, AttachError
 from skep.kernel.features import privilege_error
 from skep.kernel.link.common import link_create, linked
 from skep.kernel.places import find_interface, lost_interface
@@ -51,7 +51,7 @@ def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:
 
 
 def _failure(name: str, index: int, flags: int, number: int) -> SkepError:
-    if number in {errno.EPERM, errno.EACCES}:
+    if number in NOT_PERMITTED:
         return privilege_error(f"attaching to xdp of {name}", "CAP_NET_ADMIN")
     if number in _BUSY:
         return _held(name, index, number)

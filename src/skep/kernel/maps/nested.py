@@ -12,8 +12,8 @@ from functools import cached_property
 from skep._native import ffi, lib
 from skep.base.errors import MapError, UsageError
 from skep.kernel.features import privilege_error
-from skep.kernel.map import MapInfo, open_map
-from skep.kernel.maps.opened import opened
+from skep.kernel.map import open_map, opened
+from skep.kernel.maps.info import MapInfo
 from skep.kernel.maps.slots import ProgramArray
 
 TYPE_CHECKING = False

@@ -14,7 +14,7 @@ from skep._native import ffi, lib
 from skep.base.abi.maps import MAP_TYPES
 from skep.base.errors import LoadError, PrivilegeError
 from skep.kernel.features import privilege_error
-from skep.kernel.map import MapInfo, open_map
+from skep.kernel.maps.info import MapInfo
 from skep.spec.objectspec import MapSpec, sized
 
 TYPE_CHECKING = False
@@ -24,27 +24,22 @@ if TYPE_CHECKING:
 
     from skep.base.schema import Type
 
-__all__ = ["check_fits", "opened"]
+__all__ = ["check_fits", "described"]
 
 _ORDER = "<" if sys.byteorder == "little" else ">"
 # A flag that the kernel adds by itself to maps that redirect packets (kernel/bpf/devmap.c): BPF_F_RDONLY_PROG.
 _ADDED = {"devmap": 1 << 7, "devmap_hash": 1 << 7}
 
 
-def opened(fd: int) -> Any:
-    """A map, from its file descriptor alone, which becomes the map's own.
+def described(fd: int) -> MapSpec:
+    """What the kernel says of a map, with the types of its keys and values.
 
     Args:
         fd: of a map.
     """
-    try:
-        info = MapInfo(fd)
-        key, value = _types(info)
-    except BaseException:
-        os.close(fd)
-        raise
-    spec = MapSpec(info.name, info.type, info.max_entries, value, key=key, flags=info.flags)
-    return open_map(spec, fd, info.max_entries, owned=True)
+    info = MapInfo(fd)
+    key, value = _types(info)
+    return MapSpec(info.name, info.type, info.max_entries, value, key=key, flags=info.flags)
 
 
 def _types(info: MapInfo) -> tuple[Type | None, Type | None]:
