@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import glob
+import json
 import os
 import re
 import signal
@@ -52,6 +53,24 @@ def reachable() -> list[str]:
             if folder in path.parents:
                 lines += [f"mkdir -p {path}", f"mount --rbind /mnt/{path.relative_to(folder)} {path}"]
     return ["unshare", "--mount", "sh", "-euc", "\n".join([*lines, 'exec "$@"']), "sh"] if lines else []
+
+
+@pytest.fixture
+def run(skep):
+    """run(*arguments): runs `skep run ... -o json`, and gives its events."""
+
+    def events(*arguments):
+        finished = subprocess.run(
+            [*skep, "run", *arguments[:1], "-o", "json", *arguments[1:]],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert finished.returncode == 0, finished.stderr
+        return [json.loads(line) for line in finished.stdout.splitlines()]
+
+    return events
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -10,24 +9,6 @@ import sys
 import pytest
 
 pytestmark = pytest.mark.floors("6.12", "6.1")
-
-
-@pytest.fixture
-def run(skep):
-    """run(*arguments): runs `skep run ... -o json`, and gives its events."""
-
-    def events(*arguments):
-        finished = subprocess.run(
-            [*skep, "run", *arguments[:1], "-o", "json", *arguments[1:]],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert finished.returncode == 0, finished.stderr
-        return [json.loads(line) for line in finished.stdout.splitlines()]
-
-    return events
 
 
 def test_hello_says_who_writes(run):
@@ -312,6 +293,40 @@ def test_unlinksnoop_shows_a_file_that_is_removed_once(unlinksnoop, tmp_path, op
 
 def test_unlinksnoop_is_silent_about_others(unlinksnoop):
     assert unlinksnoop("--pid-target", "1", "--", "rm", "-f", "/nowhere") == []
+
+
+# Reads of a pipe into which another process writes after a while.
+SLOW_READS = "sh -c 'sleep 0.05; echo slow; sleep 0.05; echo slow' | cat"
+
+
+@pytest.fixture
+def vfsreadlat(run, skep):
+    """The histograms of vfsreadlat; skipped where the kernel has neither of its hooks."""
+    finished = subprocess.run(
+        [*skep, "run", "vfsreadlat", "-q", "--", "true"], capture_output=True, text=True, timeout=60, check=False
+    )
+    if finished.returncode == 3:
+        pytest.skip(f"vfsreadlat: {finished.stderr.strip()}")
+    return lambda *arguments: run("vfsreadlat", *arguments)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param([], id="fentry and fexit"),
+        pytest.param(["--without", "entered", "--without", "returned"], id="kprobe and kretprobe"),
+    ],
+)
+def test_vfsreadlat_counts_how_long_reads_took(vfsreadlat, options):
+    (found,) = vfsreadlat(*options, "--", "sh", "-c", SLOW_READS)
+
+    # Of at least 32,768 us: the two that waited, and nothing that a busy machine would not explain.
+    assert 2 <= sum(found["slots"][15:]) <= 4
+    assert sum(found["slots"][:15]) > 2
+
+
+def test_vfsreadlat_is_silent_about_others(vfsreadlat):
+    assert vfsreadlat("--pid-target", "1", "--", "cat", "/dev/null") == []
 
 
 # Two processes that have to share one CPU: each waits for the other's turn, of some milliseconds, many times, even if

@@ -1,6 +1,7 @@
 """What each of skep's words fills: names as people give them in their kernel files."""
 
 import socket
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ TYPES = {
     "u16": Type("int", 2, "u16"),
     "__be16": Type("int", 2, "__be16"),
     "u32": Type("int", 4, "u32"),
+    "dev_t": Type("int", 4, "dev_t"),
     "pid_t": Type("int", 4, "pid_t", signed=True),
     "u64": Type("int", 8, "u64"),
     "char[16]": Type("text", 16, "char[16]", count=16),
@@ -65,6 +67,7 @@ def spec_of(*variables: str, maps: tuple[str, ...] = (), scoped: bool = False, *
         ),
         pytest.param("iface", "u32", "ifindex target_ifindex targ_ifindex filter_ifindex if_index", id="iface"),
         pytest.param("iface", "char[16]", "iface ifname target_iface interface", id="iface by name"),
+        pytest.param("disk", "dev_t", "disk disk_target dev targ_dev filter_dev device", id="disk"),
         pytest.param("port", "u16", "port target_port targ_dport filter_sport dport target_lport dst_port", id="port"),
         pytest.param("port", "__be16", "port dport", id="port in network byte order"),
         pytest.param("comm", "char[16]", "comm targ_comm target_comm comm_filter filter_comm", id="comm"),
@@ -203,6 +206,17 @@ def test_an_interface_is_a_name_or_a_number(given: str) -> None:
     assert named.variables["iface"].value == "lo"
 
 
+def test_a_disk_is_a_name_a_path_or_numbers() -> None:
+    folder = next(Path("/sys/class/block").iterdir())
+    numbers = (folder / "dev").read_text().strip()
+    major, minor = map(int, numbers.split(":"))
+    for named in (folder.name, f"/dev/{folder.name}", numbers):
+        spec = spec_of("dev_t disk_target")
+        fill_words(spec, {"disk": named})
+
+        assert spec.variables["disk_target"].value == major << 20 | minor
+
+
 @pytest.mark.parametrize(
     ("variable", "word", "text"),
     [
@@ -211,6 +225,9 @@ def test_an_interface_is_a_name_or_a_number(given: str) -> None:
         pytest.param("u32 ifindex", "iface", "nothing0", id="interface"),
         pytest.param("u32 ifindex", "iface", "0", id="interface 0"),
         pytest.param("u32 ifindex", "iface", "9" * 5000, id="interface of 5000 digits"),
+        pytest.param("dev_t dev", "disk", "nothing0", id="disk"),
+        pytest.param("dev_t dev", "disk", "../char/1:3", id="a disk elsewhere"),
+        pytest.param("dev_t dev", "disk", "s\0da", id="a disk with a NUL"),
         pytest.param("u64 cgroup_id", "cgroup", "/nowhere", id="cgroup"),
         pytest.param("u64 cgroup_id", "cgroup", "a\0b", id="cgroup with a NUL"),
         pytest.param("u32 limit", "uid", "1", id="nothing to fill"),

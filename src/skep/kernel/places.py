@@ -1,4 +1,4 @@
-"""What users name by hand, found: network interfaces and cgroups; or where they are instead."""
+"""What users name by hand, found: network interfaces, disks and cgroups; or where they are instead."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["find_cgroup", "find_interface", "lost_cgroup", "lost_interface"]
+__all__ = ["find_cgroup", "find_disk", "find_interface", "lost_cgroup", "lost_interface"]
 
 _CLONE_NEWNET = 0x40000000  # include/uapi/linux/sched.h
 _NAMED = "/run/netns"  # of ip netns
@@ -100,6 +100,28 @@ def _namespaces() -> Iterator[tuple[str, str]]:
         if number not in seen:
             seen.add(number)
             yield path, enter
+
+
+def find_disk(text: str) -> int:
+    """The number of a disk or a partition, by which programs know it (dev_t).
+
+    Args:
+        text: its name (``sda``, ``/dev/sda``), or its numbers (``8:0``).
+
+    Raises:
+        UsageError: there is none.
+    """
+    name = text.removeprefix("/dev/").replace("/", "!")
+    for path in (f"/sys/class/block/{name}/dev", f"/sys/dev/block/{name}/dev"):
+        try:
+            with open(path, encoding="ascii") as file:
+                major, minor = map(int, file.read().split(":"))
+        except (OSError, ValueError):  # a NUL is a ValueError
+            continue
+        # include/linux/kdev_t.h
+        return major << 20 | minor
+    known = ", ".join(sorted(os.listdir("/sys/block")))
+    raise UsageError(f"there is no disk {text}", remedy=f"The disks are: {known}.")
 
 
 def find_cgroup(path: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from skep.base.errors import UsageError
-from skep.kernel.places import find_cgroup, find_interface
+from skep.kernel.places import find_cgroup, find_disk, find_interface
 from skep.spec.words import questions, words_of
 
 TYPE_CHECKING = False
@@ -26,8 +26,8 @@ def fill_words(spec: ObjectSpec, words: Mapping[str, str]) -> Mapping[str, Mappi
         What the maps among them are to hold: the `fill` of `Spec.load` and of `Run`.
 
     Raises:
-        UsageError: there is no such user, interface or cgroup, a variable does not take the value, or it cannot be told
-            which variable is meant.
+        UsageError: there is no such user, interface, disk or cgroup, a variable does not take the value, or
+            it cannot be told which variable is meant.
     """
     filled = words_of(spec)
     fill: dict[str, Mapping[object, object]] = {}
@@ -67,9 +67,13 @@ def _interface(text: str) -> tuple[str, str]:
     return name, str(number)
 
 
+def _disk(text: str) -> tuple[str, str]:
+    return text, str(find_disk(text))
+
+
 def _cgroup(text: str) -> tuple[str, str]:
     return text, str(find_cgroup(text))
 
 
 # Word -> what finds (the name, the number) of what is said.
-_RESOLVERS = {"uid": _user, "iface": _interface, "cgroup": _cgroup}
+_RESOLVERS = {"uid": _user, "iface": _interface, "disk": _disk, "cgroup": _cgroup}

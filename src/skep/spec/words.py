@@ -32,6 +32,7 @@ WORDS = {
     "uid": "only this user: a number or a name",
     "cgroup": "only this cgroup: the path of its folder",
     "iface": "only this network interface: its name or number",
+    "disk": "only this disk: its name, such as sda, or MAJOR:MINOR",
     "port": "only this port",
     "comm": "only tasks of this name",
     "direction": "which packets: ingress or egress",
@@ -49,6 +50,7 @@ _NAMES = (
     ("uid", "", "uid user_id"),
     ("cgroup", "", "cgroup cgroup_id cgroupid cgrp_id cgid cg_id cg"),
     ("iface", "", "ifindex if_index iface ifname interface"),
+    ("disk", "", "disk dev device blkdev"),
     ("port", "", "port"),
     ("port", "source", "sport src_port source_port"),
     ("port", "destination", "dport dst_port dest_port"),
@@ -65,6 +67,7 @@ _TYPES: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "uid": {"int": (4, 8)},
     "cgroup": {"int": (8,)},
     "iface": {"int": (4, 8), "text": ()},
+    "disk": {"int": (4,)},
     "port": {"int": (2, 4)},
     "comm": {"text": ()},
     "freq": {"int": (4, 8)},
@@ -81,6 +84,7 @@ _MOST_PARTS = 8
 _SWITCHES = {"filter", "filtered", "match", "check"}
 # The meanings (skep.base.meaning) that an annotation may give to what a word fills.
 _MEANINGS = {"pid": "pid", "tid": "tid", "uid": "uid", "port": "port", "port_be": "port", "comm": "comm"}
+_MEANINGS |= {"device": "disk"}
 
 
 def words_of(spec: ObjectSpec) -> Mapping[str, list[str]]:

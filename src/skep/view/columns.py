@@ -215,7 +215,7 @@ def _right(held: Type, meaning: str | None) -> bool:
 
 def _width(held: Type, meaning: str | None) -> int:
     if meaning in _ADDRESSES or (meaning is not None and applies(held, meaning)):
-        return _WIDTHS[meaning]
+        return min(_WIDTHS[meaning], held.size) if held.kind == "text" else _WIDTHS[meaning]
     match held.kind:
         case "int" | "float":
             return _NUMBER_WIDTHS.get(held.size, 10)

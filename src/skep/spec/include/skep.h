@@ -5,6 +5,7 @@
  *   skep_in_scope()            is this task one of `-- COMMAND`, or of `-p PID`? Filters in the kernel, before any work.
  *   skep_reserve(&ring, T)     bpf_ringbuf_reserve() for one T, and a count of those that found the ring full.
  *   skep_lost()                counts one event that could not be sent, or one entry for which a map had no room.
+ *   skep_log2(number)          the place of its highest bit: the slot of a histogram whose ranges double.
  *   struct skep_sys_enter, struct skep_sys_exit
  *                              the context of a system call's tracepoints, on any kernel, without relocation.
  */
@@ -36,6 +37,25 @@ static __always_inline bool skep_in_scope(void)
 static __always_inline void skep_lost(void)
 {
 	__sync_fetch_and_add(&skep_lost_count, 1);
+}
+
+/*
+ * Of 0 it is 0. Each step has two ways for the verifier to follow; a loop over all bits would have 200,000 instructions.
+ * 64 bits wide: of a narrower one the compiler would compare a copy with its limit.
+ */
+static __always_inline __u64 skep_log2(__u64 number)
+{
+	__u64 bits = 0, part;
+
+	part = (number > 0xffffffff) << 5, number >>= part, bits |= part;
+	part = (number > 0xffff) << 4, number >>= part, bits |= part;
+	part = (number > 0xff) << 3, number >>= part, bits |= part;
+	part = (number > 0xf) << 2, number >>= part, bits |= part;
+	part = (number > 0x3) << 1, number >>= part, bits |= part;
+	bits |= number >> 1;
+	/* Where the compiler knew its limit, it would leave out a comparison that the verifier asks for. */
+	barrier_var(bits);
+	return bits;
 }
 
 /*

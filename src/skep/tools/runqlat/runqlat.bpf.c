@@ -82,9 +82,9 @@ static struct waits *waits_of(struct task_struct *task)
 
 static int run(bool preempt, struct task_struct *previous, struct task_struct *next)
 {
-	u32 tid = BPF_CORE_READ(next, pid), slot = 0;
+	u32 tid = BPF_CORE_READ(next, pid);
 	struct waits *found;
-	u64 *since, delay_us;
+	u64 *since, delay_us, slot;
 
 	/* What leaves the CPU and is still ready waits from now; so does what is pushed off it on its way to sleep. */
 	if (preempt || state_of(previous) == TASK_RUNNING)
@@ -99,11 +99,8 @@ static int run(bool preempt, struct task_struct *previous, struct task_struct *n
 		skep_lost();
 		return 0;
 	}
-	for (u32 range = 1; range < RANGES; range++)
-		if (delay_us >> range)
-			slot = range;
-	if (slot < RANGES)
-		__sync_fetch_and_add(&found->slots[slot], 1);
+	slot = skep_log2(delay_us);
+	__sync_fetch_and_add(&found->slots[slot < RANGES ? slot : RANGES - 1], 1);
 	return 0;
 }
 

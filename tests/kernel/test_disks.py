@@ -1,0 +1,109 @@
+"""The tools that see requests to disks: a file becomes a disk of the test's own, and is written to and read."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from skep.kernel.places import find_disk
+
+KIB = 1024
+# Not by way of the page cache: each call is one request, or the disk splits it. The last write waits for a flush.
+IO = """
+import mmap, os, sys
+disk = os.open(sys.argv[1], os.O_RDWR | os.O_DIRECT)
+page = mmap.mmap(-1, 65536)
+os.pwrite(disk, page, 0)
+os.pwrite(disk, memoryview(page)[:4096], 131072)
+os.fsync(disk)
+os.preadv(disk, [page], 0)
+"""
+
+
+@pytest.fixture(scope="module")
+def disks(tmp_path_factory):
+    """Two block devices of the test's own."""
+    if not os.path.exists("/dev/loop-control"):
+        # In the virtual machines, which know where their modules are.
+        subprocess.run([Path("/proc/sys/kernel/modprobe").read_text().strip(), "loop"], check=False)
+    if not os.path.exists("/dev/loop-control"):
+        pytest.skip("this kernel has no loop devices")
+    made = []
+    for name in ("one", "two"):
+        file = tmp_path_factory.mktemp("disks") / name
+        with open(file, "wb") as opened:
+            opened.truncate(KIB * KIB)
+        done = subprocess.run(["losetup", "--find", "--show", file], capture_output=True, text=True, check=True)
+        made.append(done.stdout.strip())
+    yield made
+    for disk in made:
+        subprocess.run(["losetup", "--detach", disk], check=True)
+
+
+def io(disk):
+    return ["--", sys.executable, "-c", IO, disk]
+
+
+@pytest.mark.floors("6.1")
+def test_biosnoop_shows_each_request(run, disks):
+    disk = os.path.basename(disks[0])
+
+    events = run("biosnoop", "--disk", disk, *io(disks[0]))
+
+    moved = [event for event in events if event["bytes"]]
+    assert [(event["flags"][0], event["sector"], event["bytes"]) for event in moved] == [
+        ("W", 0, 64 * KIB),
+        ("W", 256, 4 * KIB),
+        ("R", 0, 64 * KIB),
+    ]
+    assert {event["comm"] for event in moved} == {os.path.basename(sys.executable)}
+    assert {(event["disk"], event["disk_name"], event["ret"]) for event in events} == {(find_disk(disk), disk, 0)}
+    assert all(event["latency_ns"] > 0 for event in events)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(["--min-ns", "1h"], id="shorter"),
+        pytest.param(["--failed-only"], id="what succeeds"),
+    ],
+)
+def test_biosnoop_is_silent_about(run, disks, options):
+    assert run("biosnoop", "--disk", disks[0], *options, *io(disks[0])) == []
+
+
+@pytest.mark.parametrize("tool", ["biosnoop", "biolatency", "biosize"])
+def test_tools_are_silent_about_other_disks(run, disks, tool):
+    assert run(tool, "--disk", disks[1], *io(disks[0])) == []
+
+
+def test_biolatency_counts_each_kind_of_request(run, disks):
+    found = run("biolatency", "--disk", disks[0], "--per-flag", *io(disks[0]))
+
+    counts = {kind: sum(sum(each["slots"]) for each in found if each["flags"][0] == kind) for kind in "WR"}
+    assert counts == {"W": 3, "R": 1}  # a flush is a write of nothing
+    (whole,) = run("biolatency", "--disk", disks[0], *io(disks[0]))
+    assert whole["flags"] == ""
+    assert sum(whole["slots"]) >= 3
+
+
+def test_biosize_counts_sizes(run, disks):
+    (sizes,) = run("biosize", "--disk", disks[0], *io(disks[0]))
+
+    # 4 KiB and twice 64 KiB.
+    assert {slot: count for slot, count in enumerate(sizes["slots"]) if count} == {2: 1, 6: 2}
+    kinds = run("biosize", "--disk", disks[0], "--per-flag", *io(disks[0]))
+    assert {(each["flags"][0], sum(each["slots"])) for each in kinds} == {("W", 2), ("R", 1)}
+
+
+def test_each_interval_begins_at_zero(run, disks):
+    twice = f"{IO}\nimport time\ntime.sleep(0.8)\n{IO}"
+
+    found = run("biosize", "--disk", disks[0], "--interval", "200ms", "--", sys.executable, "-c", twice, disks[0])
+
+    assert len(found) >= 2
+    assert sum(sum(each["slots"]) for each in found) == 6
