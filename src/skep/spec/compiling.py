@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from subprocess import CompletedProcess
 
-__all__ = ["INCLUDE", "Compiler", "compile_source", "find_compiler", "source_digest"]
+__all__ = ["CODE", "INCLUDE", "Compiler", "compile_source", "find_compiler", "flags", "source_digest"]
 
 # Of skep.h, and of headers that add to the system's.
 INCLUDE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "include")
@@ -33,6 +33,9 @@ _INSTALLED = "/usr/include/bpf"
 
 # __TARGET_ARCH_* of bpf_tracing.h, by os.uname().machine.
 _ARCHITECTURES = {"x86_64": "x86", "aarch64": "arm64", "s390x": "s390", "ppc64le": "powerpc", "riscv64": "riscv"}
+
+CODE = ("-g", "-O2", "-fno-stack-protector", "-Werror=implicit-function-declaration")
+"""How code is made. As clang 16 and later have it, what is not declared is an error: nobody can link it."""
 
 # What an object depends on beside its inputs: a change here makes all cached and shipped objects stale.
 _FORMAT = 6
@@ -137,7 +140,14 @@ def _cached(path: str) -> bytes | None:
     return data if blake2b(data, digest_size=32).digest() == seal else None
 
 
-def _flags(header: str, defines: Sequence[str], compiler: Compiler) -> list[str]:
+def flags(header: str, defines: Sequence[str], compiler: Compiler) -> list[str]:
+    """What a compiler has to be told for a kernel file to find its headers.
+
+    Args:
+        header: the folder of vmlinux.h.
+        defines: macros, as after -D.
+        compiler: as from `find_compiler`.
+    """
     machine = os.uname().machine
     # <linux/*.h> ask for <asm/types.h>, which Debian keeps in a folder named after the machine; clang for eBPF does not
     # look there by itself.
@@ -176,15 +186,15 @@ def _compile(
     from skep.spec.precompiled import begins_with_header
     from skep.spec.rejection import is_conflict, rejection
 
-    flags = _flags(header, defines, compiler)
+    given = flags(header, defines, compiler)
     # A macro of the command line comes before the header, too.
     precompiled = os.path.join(header, "vmlinux.h") if not defines and begins_with_header(source, text) else None
-    finished, inputs = _attempt(source, text, flags, compiler, events, precompiled)
+    finished, inputs = _attempt(source, text, given, compiler, events, precompiled)
     # A source that declares for itself what our headers declare otherwise is compiled without that part of them.
     for folder, switch in (header, "-DBPF_NO_KFUNC_PROTOTYPES"), (INCLUDE, "-DSKEP_NO_COMPATIBILITY"):
         if finished.returncode and is_conflict(finished.stderr, folder):
-            flags.append(switch)
-            finished, inputs = _attempt(source, text, flags, compiler, events, precompiled)
+            given.append(switch)
+            finished, inputs = _attempt(source, text, given, compiler, events, precompiled)
     if finished.returncode:
         raise rejection(source, finished.stderr, INCLUDE)
     return finished.stdout, inputs
@@ -201,9 +211,7 @@ def _attempt(
     """What the compiler makes of a source, and the files that it reads; with `header` precompiled, if that is given."""
     from skep.spec.precompiled import precompile
 
-    # As clang 16 and later have it: what is not declared nobody can link.
-    undeclared = "-Werror=implicit-function-declaration"
-    code = ["-g", "-O2", "-fno-stack-protector", undeclared, *flags]
+    code = [*CODE, *flags]
     for_compiler, for_libclang = precompile(compiler, header, code) if header else (None, None)
     # vmlinux.h, which is precompiled, is not looked for in these.
     code += _named_folders()

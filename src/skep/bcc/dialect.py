@@ -1,0 +1,197 @@
+"""BCC's dialect of C, translated to the C that libbpf loads: with CO-RE, and without headers of the kernel.
+
+    preprocessor    words of the dialect (BPF_HASH, TRACEPOINT_PROBE ...) and the text's own macros are expanded
+    libclang        reads what comes of it: types, and by them which pointers lead outside (`skep.bcc.tracking`)
+    rewriting       methods of tables become helpers, reads of memory outside become probe reads
+
+What a text includes of the kernel's headers is in the kernel's types already (vmlinux.h).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from skep.base.errors import CompileError
+from skep.bcc.places import MARKER, diagnostic
+from skep.spec.apart import apart
+from skep.spec.compiler import Compiler, crash, run
+from skep.spec.compiling import CODE, flags
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from clang.cindex import Diagnostic as Found
+
+__all__ = ["Translation", "translate"]
+
+_INCLUDE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "include")
+_KERNELS = re.compile(rb"^[ \t]*#[ \t]*include[ \t]*<[^>\n]*>[^\n]*$", re.MULTILINE)
+_PACKETS = re.compile(r"#[ \t]*include[ \t]*<bcc/proto\.h>")
+# What stands before the text: the first line lets skep take vmlinux.h as it was read before (skep.spec.precompiled).
+_HEAD = """#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+"""
+_LICENSE = "skep_bcc_licence"
+_MOST_CONFLICTS = 16
+_CONFLICT = re.compile(r"redefinition of '(\w+)'")
+
+
+class Translation:
+    """A text, translated.
+
+    Args:
+        source: in C. The section of each program is a placeholder, since it is known only when it is attached.
+        programs: the type of the first parameter, by name.
+        tables: what BCC calls the kind of each, by name.
+    """
+
+    __slots__ = ("programs", "source", "tables")
+
+    def __init__(self, source: str, programs: Mapping[str, str], tables: Mapping[str, str]) -> None:
+        self.source = source
+        self.programs = programs
+        self.tables = tables
+
+    def with_sections(self, sections: Mapping[str, str]) -> str:
+        """The C, with sections for its programs.
+
+        Args:
+            sections: of each program, by name.
+        """
+        return re.sub(r'SEC\("\?(\w+)@"\)', lambda found: f'SEC("{sections[found[1]]}")', self.source)
+
+
+def translate(
+    text: str, *, file: str, header: str, compiler: Compiler, tracefs: str = "", arguments: Sequence[str] = ()
+) -> Translation:
+    """Translates a text.
+
+    Args:
+        text: in BCC's dialect.
+        file: what messages call it.
+        header: the folder of vmlinux.h.
+        compiler: as from `find_compiler`.
+        tracefs: where tracefs is mounted: the structs of tracepoints are read there.
+        arguments: for the compiler, as a script gives them: ``-DNAME=1``.
+
+    Raises:
+        CompileError: it is wrong.
+        HookMissingError: this kernel has no such tracepoint.
+        UnsupportedError: the compiler cannot be run.
+    """
+    expanded, licence = _expand(text, file, header, compiler, arguments)
+    headers = ["runtime.h", "packet.h"] if _PACKETS.search(text) else ["runtime.h"]
+    head = [_HEAD]
+    for name in headers:
+        with open(os.path.join(_INCLUDE, name), encoding="utf-8") as ours:
+            head.append(ours.read())
+    if "bpf_usdt_arg(" in expanded:
+        head.insert(1, "#include <bpf/usdt.bpf.h>\n")
+    if "struct tracepoint__" in expanded or "struct  tracepoint__" in expanded:
+        from skep.bcc.tracepoints import find_structs, struct_of
+
+        head += [struct_of(category, event, tracefs) + "\n" for category, event in find_structs(expanded)]
+    whole = [*CODE, *flags(header, (), compiler)]
+    source, programs, tables = apart(
+        lambda: _read("".join(head), expanded, whole, compiler, os.path.join(header, "vmlinux.h")),
+        lambda number: crash("libclang", number),
+    )
+    return Translation(f'{source}\nchar LICENSE[] SEC("license") = "{licence}";\n', programs, tables)
+
+
+def _expand(text: str, file: str, header: str, compiler: Compiler, arguments: Sequence[str]) -> tuple[str, str]:
+    """The text without macros, and its licence."""
+    from skep.spec.rejection import rejection
+
+    ours = os.path.join(_INCLUDE, "dialect.h")
+    # Only the macros of libbpf's headers are wanted here, which take the kernel's types as given.
+    command = ["-E", "-w", "-D__VMLINUX_H__", "-DBPF_NO_KFUNC_PROTOTYPES", *flags(header, (), compiler)]
+    data = _KERNELS.sub(b"", text.encode("utf-8", "surrogateescape"))
+    named = file.replace("\\", "\\\\").replace('"', '\\"')
+    given = b'# 1 "%s"\n%s\n%s BPF_LICENSE\n' % (os.fsencode(named), data, _LICENSE.encode())
+    folder = os.path.dirname(os.path.abspath(file))
+    finished = run(compiler, [*command, *arguments, "-include", ours, "-x", "c", "-"], given, folder)
+    if finished.returncode:
+        raise rejection(os.path.join(folder, os.path.basename(file)), finished.stderr, _INCLUDE)
+    kept, wanted, licence = [], False, "GPL"
+    for line in finished.stdout.decode("utf-8", "surrogateescape").splitlines():
+        marker = MARKER.fullmatch(line)
+        if marker:
+            wanted = marker[2] == named or not marker[2].startswith(("/", "<"))
+            if wanted:
+                kept.append(f'# {marker[1]} "{marker[2]}"')
+        elif line.startswith(_LICENSE):
+            licence = line.removeprefix(_LICENSE).strip().strip('"')
+        elif wanted:
+            kept.append(line)
+    return "\n".join(kept), "GPL" if licence in {"", "BPF_LICENSE"} else licence
+
+
+def _read(
+    head: str, text: str, arguments: Sequence[str], compiler: Compiler, header: str
+) -> tuple[str, dict[str, str], dict[str, str]]:
+    """The C, the programs and the tables of a text."""
+    from clang.cindex import CursorKind, Index
+    from clang.cindex import Diagnostic as FoundInSource
+
+    from skep.bcc.rewriting import rewrite
+    from skep.bcc.tables import find_tables
+    from skep.spec.precompiled import precompile
+
+    _, for_libclang = precompile(compiler, header, arguments)
+    read_before = ["-include-pch", for_libclang] if for_libclang else []
+    begin = len(head.encode("utf-8", "surrogateescape"))
+    for _ in range(_MOST_CONFLICTS):
+        tables = {table.name: table for table in find_tables(text)}
+        seen = text
+        for table in reversed(tables.values()):
+            seen = seen[: table.place[0]] + table.seen() + seen[table.place[1] :]
+        data = (head + seen).encode("utf-8", "surrogateescape")
+        name = "skep-bcc.c"
+        command = [os.fsencode(argument) for argument in ["-xc", "-w", *read_before, *arguments]]
+        unit = Index.create(excludeDecls=True).parse(name, args=command, unsaved_files=[(name, data)])
+        errors = [found for found in unit.diagnostics if found.severity >= FoundInSource.Error]
+        conflict = next((found for each in errors if (found := _CONFLICT.match(each.spelling))), None)
+        if conflict is None:
+            break
+        text = _renamed(text, conflict[1])
+    if errors:
+        raise _rejected(data, errors)
+    functions = [
+        cursor
+        for cursor in unit.cursor.get_children()
+        if cursor.kind == CursorKind.FUNCTION_DECL
+        and cursor.is_definition()
+        and cursor.location.file.name == name
+        and cursor.location.offset >= begin
+    ]
+    shift = begin
+    for table in tables.values():
+        first, last = table.place
+        before = len(text[:first].encode("utf-8", "surrogateescape"))
+        length = len(table.seen().encode("utf-8", "surrogateescape"))
+        table.place = (before + shift, before + shift + length)
+        shift += length - len(text[first:last].encode("utf-8", "surrogateescape"))
+    written, programs = rewrite(data, functions, tables)
+    return written.decode("utf-8", "surrogateescape"), programs, {each.name: each.kind for each in tables.values()}
+
+
+def _renamed(text: str, name: str) -> str:
+    """A struct of the kernel's that a text declares for itself: CO-RE finds the kernel's by what is before the ___."""
+    text = re.sub(rf"\b(struct|union|enum)\s+{name}\b", rf"\1 {name}___bcc", text)
+    return re.sub(
+        rf"\b(struct|union) ({name}___bcc)\s*\{{", r"\1 __attribute__((preserve_access_index)) \2 {", text, count=1
+    )
+
+
+def _rejected(data: bytes, errors: Sequence[Found]) -> CompileError:
+    from skep.bcc.rewriting import unknown_method
+
+    found = [diagnostic(data, each.location.offset, each.spelling, unknown_method(each.spelling)) for each in errors]
+    told = "\n".join(str(each) for each in found)
+    return CompileError(f"{found[0].file} does not compile\n{told}", remedy=found[0].suggestion, diagnostics=found)

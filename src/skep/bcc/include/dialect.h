@@ -1,0 +1,260 @@
+/* The words of BCC's dialect, for the preprocessor alone: what they become is text, or is left for skep.bcc to read.
+ *
+ * skep_bcc_table(KIND, KEY, VALUE, NAME, ENTRIES, FLAGS, PIN) is no macro: `skep.bcc.tables` reads it.
+ */
+#ifndef SKEP_BCC_DIALECT_H
+#define SKEP_BCC_DIALECT_H
+
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+
+#define KBUILD_MODNAME "bcc"
+
+/* A macro whose last arguments may be missing: the one that fits is the one behind those that are given. */
+#define SKEP_BCC_FOURTH(a, b, c, d, name, ...) name
+#define SKEP_BCC_THIRD(a, b, c, name, ...) name
+
+#define BPF_F_TABLE(kind, key, value, name, entries, flags) skep_bcc_table(kind, key, value, name, entries, flags, "");
+#define BPF_TABLE(kind, key, value, name, entries) BPF_F_TABLE(kind, key, value, name, entries, 0)
+#define BPF_TABLE_PUBLIC(kind, key, value, name, entries) BPF_F_TABLE(kind, key, value, name, entries, 0)
+#define SKEP_BCC_PINNED6(kind, key, value, name, entries, pin) skep_bcc_table(kind, key, value, name, entries, 0, pin);
+#define SKEP_BCC_PINNED7(kind, key, value, name, entries, pin, flags) \
+	skep_bcc_table(kind, key, value, name, entries, flags, pin);
+#define SKEP_BCC_SEVENTH(a, b, c, d, e, f, g, name, ...) name
+#define BPF_TABLE_PINNED(...) \
+	SKEP_BCC_SEVENTH(__VA_ARGS__, SKEP_BCC_PINNED7, SKEP_BCC_PINNED6)(__VA_ARGS__)
+
+#define SKEP_BCC_HASH1(name) BPF_TABLE("hash", u64, u64, name, 10240)
+#define SKEP_BCC_HASH2(name, key) BPF_TABLE("hash", key, u64, name, 10240)
+#define SKEP_BCC_HASH3(name, key, value) BPF_TABLE("hash", key, value, name, 10240)
+#define SKEP_BCC_HASH4(name, key, value, entries) BPF_TABLE("hash", key, value, name, entries)
+#define BPF_HASH(...) \
+	SKEP_BCC_FOURTH(__VA_ARGS__, SKEP_BCC_HASH4, SKEP_BCC_HASH3, SKEP_BCC_HASH2, SKEP_BCC_HASH1)(__VA_ARGS__)
+
+#define SKEP_BCC_CPU_HASH1(name) BPF_TABLE("percpu_hash", u64, u64, name, 10240)
+#define SKEP_BCC_CPU_HASH2(name, key) BPF_TABLE("percpu_hash", key, u64, name, 10240)
+#define SKEP_BCC_CPU_HASH3(name, key, value) BPF_TABLE("percpu_hash", key, value, name, 10240)
+#define SKEP_BCC_CPU_HASH4(name, key, value, entries) BPF_TABLE("percpu_hash", key, value, name, entries)
+#define BPF_PERCPU_HASH(...) \
+	SKEP_BCC_FOURTH(__VA_ARGS__, SKEP_BCC_CPU_HASH4, SKEP_BCC_CPU_HASH3, SKEP_BCC_CPU_HASH2, SKEP_BCC_CPU_HASH1) \
+	(__VA_ARGS__)
+
+#define SKEP_BCC_ARRAY1(name) BPF_TABLE("array", int, u64, name, 10240)
+#define SKEP_BCC_ARRAY2(name, value) BPF_TABLE("array", int, value, name, 10240)
+#define SKEP_BCC_ARRAY3(name, value, entries) BPF_TABLE("array", int, value, name, entries)
+#define BPF_ARRAY(...) SKEP_BCC_THIRD(__VA_ARGS__, SKEP_BCC_ARRAY3, SKEP_BCC_ARRAY2, SKEP_BCC_ARRAY1)(__VA_ARGS__)
+
+#define SKEP_BCC_CPU_ARRAY1(name) BPF_TABLE("percpu_array", int, u64, name, 10240)
+#define SKEP_BCC_CPU_ARRAY2(name, value) BPF_TABLE("percpu_array", int, value, name, 10240)
+#define SKEP_BCC_CPU_ARRAY3(name, value, entries) BPF_TABLE("percpu_array", int, value, name, entries)
+#define BPF_PERCPU_ARRAY(...) \
+	SKEP_BCC_THIRD(__VA_ARGS__, SKEP_BCC_CPU_ARRAY3, SKEP_BCC_CPU_ARRAY2, SKEP_BCC_CPU_ARRAY1)(__VA_ARGS__)
+
+/* An array where the key is int as it is written, a hash otherwise: as BCC has it. */
+#define SKEP_BCC_HISTOGRAM1(name) BPF_TABLE("histogram", int, u64, name, 64)
+#define SKEP_BCC_HISTOGRAM2(name, key) BPF_TABLE("histogram", key, u64, name, 64)
+#define SKEP_BCC_HISTOGRAM3(name, key, entries) BPF_TABLE("histogram", key, u64, name, entries)
+#define BPF_HISTOGRAM(...) \
+	SKEP_BCC_THIRD(__VA_ARGS__, SKEP_BCC_HISTOGRAM3, SKEP_BCC_HISTOGRAM2, SKEP_BCC_HISTOGRAM1)(__VA_ARGS__)
+
+#define SKEP_BCC_TRIE1(name) BPF_F_TABLE("lpm_trie", u64, u64, name, 10240, BPF_F_NO_PREALLOC)
+#define SKEP_BCC_TRIE2(name, key) BPF_F_TABLE("lpm_trie", key, u64, name, 10240, BPF_F_NO_PREALLOC)
+#define SKEP_BCC_TRIE3(name, key, value) BPF_F_TABLE("lpm_trie", key, value, name, 10240, BPF_F_NO_PREALLOC)
+#define SKEP_BCC_TRIE4(name, key, value, entries) BPF_F_TABLE("lpm_trie", key, value, name, entries, BPF_F_NO_PREALLOC)
+#define BPF_LPM_TRIE(...) \
+	SKEP_BCC_FOURTH(__VA_ARGS__, SKEP_BCC_TRIE4, SKEP_BCC_TRIE3, SKEP_BCC_TRIE2, SKEP_BCC_TRIE1)(__VA_ARGS__)
+
+#define BPF_PERF_OUTPUT(name) BPF_TABLE("perf_output", int, u32, name, 0)
+#define BPF_PERF_ARRAY(name, entries) BPF_TABLE("perf_array", int, u32, name, entries)
+#define BPF_RINGBUF_OUTPUT(name, pages) BPF_TABLE("ringbuf", int, u32, name, (pages) * 4096)
+#define BPF_PROG_ARRAY(name, entries) BPF_TABLE("prog", u32, u32, name, entries)
+#define BPF_STACK_TRACE(name, entries) BPF_TABLE("stacktrace", int, struct bpf_stacktrace, name, entries)
+#define BPF_CGROUP_ARRAY(name, entries) BPF_TABLE("cgroup_array", int, u32, name, entries)
+#define BPF_DEVMAP(name, entries) BPF_TABLE("devmap", int, int, name, entries)
+#define BPF_CPUMAP(name, entries) BPF_TABLE("cpumap", int, u32, name, entries)
+#define SKEP_BCC_QUEUE3(kind, name, value, entries) BPF_F_TABLE(kind, int, value, name, entries, 0)
+#define SKEP_BCC_QUEUE4(kind, name, value, entries, flags) BPF_F_TABLE(kind, int, value, name, entries, flags)
+#define SKEP_BCC_FIFTH(a, b, c, d, e, name, ...) name
+#define BPF_QUEUE(...) SKEP_BCC_FIFTH("queue", __VA_ARGS__, SKEP_BCC_QUEUE4, SKEP_BCC_QUEUE3)("queue", __VA_ARGS__)
+#define BPF_STACK(...) SKEP_BCC_FIFTH("stack", __VA_ARGS__, SKEP_BCC_QUEUE4, SKEP_BCC_QUEUE3)("stack", __VA_ARGS__)
+#define BPF_TASK_STORAGE(name, value) BPF_F_TABLE("task_storage", int, value, name, 0, BPF_F_NO_PREALLOC)
+#define BPF_SK_STORAGE(name, value) BPF_F_TABLE("sk_storage", int, value, name, 0, BPF_F_NO_PREALLOC)
+#define BPF_INODE_STORAGE(name, value) BPF_F_TABLE("inode_storage", int, value, name, 0, BPF_F_NO_PREALLOC)
+
+#define BPF_CGROUP_STORAGE(name, value) \
+	BPF_TABLE("cgroup_storage", struct bpf_cgroup_storage_key, value, name, 0)
+#define BPF_PERCPU_CGROUP_STORAGE(name, value) \
+	BPF_TABLE("percpu_cgroup_storage", struct bpf_cgroup_storage_key, value, name, 0)
+#define SKEP_BCC_XSK2(name, entries) BPF_TABLE("xskmap", int, int, name, entries)
+#define SKEP_BCC_XSK3(name, entries, pin) BPF_TABLE_PINNED("xskmap", int, int, name, entries, pin)
+#define BPF_XSKMAP(...) SKEP_BCC_THIRD(__VA_ARGS__, SKEP_BCC_XSK3, SKEP_BCC_XSK2, )(__VA_ARGS__)
+#define BPF_SOCKMAP(name, entries) BPF_TABLE("sockmap", u32, u32, name, entries)
+#define SKEP_BCC_SOCKHASH1(name) BPF_TABLE("sockhash", u32, u32, name, 10240)
+#define SKEP_BCC_SOCKHASH2(name, key) BPF_TABLE("sockhash", key, u32, name, 10240)
+#define SKEP_BCC_SOCKHASH3(name, key, entries) BPF_TABLE("sockhash", key, u32, name, entries)
+#define BPF_SOCKHASH(...) \
+	SKEP_BCC_THIRD(__VA_ARGS__, SKEP_BCC_SOCKHASH3, SKEP_BCC_SOCKHASH2, SKEP_BCC_SOCKHASH1)(__VA_ARGS__)
+#define BPF_ARRAY_OF_MAPS(name, inner, entries) BPF_TABLE("array_of_maps$" inner, int, int, name, entries)
+#define SKEP_BCC_HASH_OF2(name, inner) BPF_TABLE("hash_of_maps$" inner, int, int, name, 10240)
+#define SKEP_BCC_HASH_OF3(name, key, inner) BPF_TABLE("hash_of_maps$" inner, key, int, name, 10240)
+#define SKEP_BCC_HASH_OF4(name, key, inner, entries) BPF_TABLE("hash_of_maps$" inner, key, int, name, entries)
+#define BPF_HASH_OF_MAPS(...) \
+	SKEP_BCC_FOURTH(__VA_ARGS__, SKEP_BCC_HASH_OF4, SKEP_BCC_HASH_OF3, SKEP_BCC_HASH_OF2, )(__VA_ARGS__)
+#define BPF_STACK_TRACE_BUILDID(name, entries) \
+	BPF_F_TABLE("stacktrace", int, struct bpf_stacktrace_buildid, name, entries, BPF_F_STACK_BUILD_ID)
+
+#define TRACEPOINT_PROBE(category, event) \
+	int tracepoint__##category##__##event(struct tracepoint__##category##__##event *args)
+#define RAW_TRACEPOINT_PROBE(event) int raw_tracepoint__##event(struct bpf_raw_tracepoint_args *ctx)
+#define KFUNC_PROBE(event, ...) BPF_PROG(kfunc__vmlinux__##event, ##__VA_ARGS__)
+#define KRETFUNC_PROBE(event, ...) BPF_PROG(kretfunc__vmlinux__##event, ##__VA_ARGS__)
+#define MODULE_KFUNC_PROBE(module, event, ...) BPF_PROG(kfunc__##module##__##event, ##__VA_ARGS__)
+#define MODULE_KRETFUNC_PROBE(module, event, ...) BPF_PROG(kretfunc__##module##__##event, ##__VA_ARGS__)
+#define LSM_PROBE(event, ...) BPF_PROG(lsm__##event, ##__VA_ARGS__)
+
+/* Of the source, a macro of its own name is expanded once. */
+#define bpf_trace_printk(format, ...) \
+	({ char skep_format[] = format; bpf_trace_printk(skep_format, sizeof(skep_format), ##__VA_ARGS__); })
+
+#define TP_DATA_LOC_READ_CONST(to, field, length) \
+	bpf_probe_read_kernel((void *)(to), length, (char *)args + (args->data_loc_##field & 0xffff))
+#define TP_DATA_LOC_READ(to, field) \
+	({ unsigned short skep_length = args->data_loc_##field >> 16; \
+	   bpf_probe_read_kernel((void *)(to), skep_length, (char *)args + (args->data_loc_##field & 0xffff)); })
+#define TP_DATA_LOC_READ_STR(to, field, length) \
+	bpf_probe_read_kernel_str((void *)(to), length, (char *)args + (args->data_loc_##field & 0xffff))
+
+#define bpf_usdt_readarg(number, ctx, to) \
+	({ long skep_argument = 0; int skep_error = bpf_usdt_arg(ctx, (number) - 1, &skep_argument); \
+	   *(to) = (typeof(*(to)))skep_argument; skep_error; })
+#define bpf_usdt_readarg_p(number, ctx, to, size) \
+	({ long skep_argument = 0; bpf_usdt_arg(ctx, (number) - 1, &skep_argument); \
+	   bpf_probe_read_user(to, size, (void *)skep_argument); })
+#define cursor_advance(cursor, length) ({ void *skep_place = (cursor); (cursor) += (length); skep_place; })
+#define BPF_PACKET_HEADER __attribute__((packed, annotate("packet")))
+#define CUR_CPU_IDENTIFIER BPF_F_CURRENT_CPU
+#define PT_REGS_SYSCALL_CTX(ctx) ((struct pt_regs *)PT_REGS_PARM1(ctx))
+#define bpf_num_cpus() skep_bcc_cpus()
+#define lock_xadd(pointer, number) ((void)__sync_fetch_and_add(pointer, number))
+
+#define htons(x) bpf_htons(x)
+#define ntohs(x) bpf_ntohs(x)
+#define htonl(x) bpf_htonl(x)
+#define ntohl(x) bpf_ntohl(x)
+#define min_t(type, x, y) ({ type skep_x = (x); type skep_y = (y); skep_x < skep_y ? skep_x : skep_y; })
+#define max_t(type, x, y) ({ type skep_x = (x); type skep_y = (y); skep_x > skep_y ? skep_x : skep_y; })
+#define min(x, y) ({ typeof(x) skep_x = (x); typeof(y) skep_y = (y); skep_x < skep_y ? skep_x : skep_y; })
+#define max(x, y) ({ typeof(x) skep_x = (x); typeof(y) skep_y = (y); skep_x > skep_y ? skep_x : skep_y; })
+#define div_u64(x, y) ((u64)(x) / (u32)(y))
+#define div64_u64(x, y) ((u64)(x) / (u64)(y))
+#define offsetof(type, member) __builtin_offsetof(type, member)
+#define MASK(bits) ((bits) == 64 ? ~0ULL : (1ULL << (bits)) - 1)
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define READ_ONCE(x) (*(volatile typeof(x) *)&(x))
+#define __user
+#define __kernel
+#define __rcu
+#define NULL ((void *)0)
+
+/* What headers of the kernel define, and its types do not tell. */
+#define AF_UNSPEC 0
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+#define AF_NETLINK 16
+#define AF_PACKET 17
+#define PF_UNIX AF_UNIX
+#define PF_INET AF_INET
+#define PF_INET6 AF_INET6
+#define NAME_MAX 255
+#define PATH_MAX 4096
+#define IFNAMSIZ 16
+#define DISK_NAME_LEN 32
+#define DNAME_INLINE_LEN 40
+#define PAGE_OFFSET 0xffff888000000000UL
+#define PAGE_SHIFT 12
+#define PAGE_SIZE (1UL << PAGE_SHIFT)
+#define NSEC_PER_SEC 1000000000L
+#define NSEC_PER_MSEC 1000000L
+#define NSEC_PER_USEC 1000L
+#define USEC_PER_SEC 1000000L
+#define MSEC_PER_SEC 1000L
+#define HZ 250
+#define TASK_RUNNING 0
+#define TASK_INTERRUPTIBLE 1
+#define TASK_UNINTERRUPTIBLE 2
+#define O_RDONLY 0
+#define O_WRONLY 1
+#define O_RDWR 2
+#define O_CREAT 0100
+#define O_EXCL 0200
+#define O_TRUNC 01000
+#define O_APPEND 02000
+#define O_TMPFILE 020200000
+#define FMODE_READ 1
+#define FMODE_WRITE 2
+#define FMODE_CREATED 0x100000
+#define S_IFMT 0170000
+#define S_ISLNK(mode) (((mode) & S_IFMT) == 0120000)
+#define S_ISREG(mode) (((mode) & S_IFMT) == 0100000)
+#define S_ISDIR(mode) (((mode) & S_IFMT) == 0040000)
+#define S_ISCHR(mode) (((mode) & S_IFMT) == 0020000)
+#define S_ISBLK(mode) (((mode) & S_IFMT) == 0060000)
+#define S_ISFIFO(mode) (((mode) & S_IFMT) == 0010000)
+#define S_ISSOCK(mode) (((mode) & S_IFMT) == 0140000)
+#define REQ_OP_BITS 8
+#define REQ_OP_MASK ((1 << REQ_OP_BITS) - 1)
+#define SCM_RIGHTS 1
+#define EPERM 1
+#define ENOENT 2
+#define EINTR 4
+#define EIO 5
+#define EAGAIN 11
+#define ENOMEM 12
+#define EACCES 13
+#define EFAULT 14
+#define EBUSY 16
+#define EEXIST 17
+#define EINVAL 22
+#define ENOSPC 28
+#define EINPROGRESS 115
+#define ETH_P_IP 0x0800
+#define ETH_P_ARP 0x0806
+#define ETH_P_8021Q 0x8100
+#define ETH_P_8021AD 0x88a8
+#define ETH_P_IPV6 0x86dd
+#define ETH_ALEN 6
+#define ETH_HLEN 14
+#define XDP_PACKET_HEADROOM 256
+#define CLONE_THREAD 0x00010000
+
+/* Members that the kernel's headers give short names. */
+#define sk_family __sk_common.skc_family
+#define sk_state __sk_common.skc_state
+#define sk_num __sk_common.skc_num
+#define sk_dport __sk_common.skc_dport
+#define sk_daddr __sk_common.skc_daddr
+#define sk_rcv_saddr __sk_common.skc_rcv_saddr
+#define sk_v6_daddr __sk_common.skc_v6_daddr
+#define sk_v6_rcv_saddr __sk_common.skc_v6_rcv_saddr
+#define sk_net __sk_common.skc_net
+#define sk_flags __sk_common.skc_flags
+#define inet_daddr sk.__sk_common.skc_daddr
+#define inet_rcv_saddr sk.__sk_common.skc_rcv_saddr
+#define inet_dport sk.__sk_common.skc_dport
+#define inet_num sk.__sk_common.skc_num
+#define ir_loc_addr req.__req_common.skc_rcv_saddr
+#define s6_addr in6_u.u6_addr8
+#define s6_addr16 in6_u.u6_addr16
+#define s6_addr32 in6_u.u6_addr32
+#define tcp_sk(pointer) ((struct tcp_sock *)(pointer))
+#define inet_sk(pointer) ((struct inet_sock *)(pointer))
+#define sg_is_chain(list) ((list)->page_link & 1)
+#define sg_is_last(list) ((list)->page_link & 2)
+#define sg_chain_ptr(list) ((struct scatterlist *)((list)->page_link & ~3UL))
+#define TCP_SKB_CB(buffer) ((struct tcp_skb_cb *)&((buffer)->cb[0]))
+
+#endif

@@ -1,0 +1,416 @@
+"""BCC's dialect: what each of its words becomes, and that the compiler takes it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from skep.base.abi.maps import MAP_TYPES
+from skep.base.errors import CompileError, HookMissingError
+from skep.bcc.dialect import translate
+from skep.bcc.tables import METHODS, find_tables
+from skep.bcc.tracepoints import find_structs, struct_of
+from skep.spec.compiling import compile_source, find_compiler
+from skep.spec.objectspec import ObjectSpec
+
+# What these texts need of the kernel.
+KERNEL = """
+#include <linux/bpf.h>
+#ifndef __VMLINUX_H__
+#define __VMLINUX_H__
+typedef __u8 u8; typedef __u16 u16; typedef __u32 u32; typedef __u64 u64; typedef __s32 s32; typedef __s64 s64;
+typedef int pid_t; typedef _Bool bool; typedef __SIZE_TYPE__ size_t;
+#pragma clang attribute push (__attribute__((preserve_access_index)), apply_to = record)
+enum { TASK_COMM_LEN = 16 };
+struct pt_regs {
+	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
+};
+struct sock_common { u16 skc_family, skc_dport; unsigned char skc_reuse : 4, skc_reuseport : 1; };
+struct sock { struct sock_common __sk_common; struct sock *next; u32 ports[4]; };
+struct task_struct { pid_t tgid; struct task_struct *real_parent; char comm[16]; };
+struct mount { int mnt_id; };
+#pragma clang attribute pop
+#endif
+"""
+
+
+@pytest.fixture
+def kernel(tmp_path, cache_home):
+    """The folder of a vmlinux.h."""
+    folder = tmp_path / "kernel"
+    folder.mkdir()
+    (folder / "vmlinux.h").write_text(KERNEL)
+    return folder
+
+
+@pytest.fixture
+def translated(kernel, tmp_path):
+    """Translates a text, and has the compiler make an object of it: gives what stands behind the head, and the spec."""
+
+    def translated(text, *, arguments=(), sections=None):
+        found = translate(
+            text,
+            file="script.py",
+            header=str(kernel),
+            compiler=find_compiler(),
+            tracefs=str(tmp_path),
+            arguments=arguments,
+        )
+        source = tmp_path / "translated.bpf.c"
+        source.write_text(found.with_sections({name: (sections or {}).get(name, "kprobe") for name in found.programs}))
+        spec = ObjectSpec.read(compile_source(str(source), "id", lambda: str(kernel), find_compiler()), "translated.o")
+        return found, found.source.partition('# 1 "script.py"\n')[2], spec
+
+    return translated
+
+
+def test_a_table_becomes_a_map(translated):
+    _, _, spec = translated("""
+BPF_HASH(one);
+BPF_HASH(two, u32, struct sock *, 7);
+BPF_ARRAY(three, u64, 3);
+BPF_HISTOGRAM(four);
+BPF_HISTOGRAM(five, u32);
+BPF_STACK_TRACE(six, 1024);
+BPF_PERF_OUTPUT(seven);
+BPF_RINGBUF_OUTPUT(eight, 8);
+BPF_TABLE("lru_hash", struct { u32 pid; u32 tid; }, u64, nine, 5);
+BPF_PERCPU_ARRAY(ten, u64, 1);
+BPF_QUEUE(eleven, u32, 12);
+""")
+
+    found = {name: (MAP_TYPES[map_.type], map_.max_entries) for name, map_ in spec.maps.items()}
+    assert found == {
+        "one": ("hash", 10240),
+        "two": ("hash", 7),
+        "three": ("array", 3),
+        "four": ("array", 64),
+        "five": ("hash", 64),
+        "six": ("stack_trace", 1024),
+        "seven": ("perf_event_array", 0),
+        "eight": ("ringbuf", 8 * 4096),
+        "nine": ("lru_hash", 5),
+        "ten": ("percpu_array", 1),
+        "eleven": ("queue", 12),
+    }
+    assert spec.maps["two"].key.size == 4
+    assert spec.maps["nine"].key.size == 8
+
+
+def test_a_pointer_of_the_registers_is_read_by_a_helper_each_arrow_by_itself(translated):
+    _, written, _ = translated("""
+int probe(struct pt_regs *ctx, struct sock *sk)
+{
+    return sk->next->next->__sk_common.skc_dport;
+}
+""")
+
+    read = "skep_read(u16, skep_read(struct sock *, skep_read(struct sock *, sk->next)->next)->__sk_common.skc_dport)"
+    assert f"return {read};" in written
+    assert (
+        'SEC("?probe@") int probe(struct pt_regs *ctx)\n{ struct sock *sk = (struct sock *)PT_REGS_PARM1(ctx);'
+        in written
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "struct sock *other = sk; return other->ports[2];",
+        "struct sock *other; other = (struct sock *)(void *)sk; return (*other).ports[1];",
+        "struct { struct sock *kept; } all = {}; all.kept = sk; return all.kept->ports[0];",
+        "return below(sk);",
+        "return given(sk)->ports[3];",
+        "sockets.update(&key, &sk); struct sock **found = sockets.lookup(&key); return found ? (*found)->ports[0] : 0;",
+        "u32 *port = &sk->ports[1]; return *port;",
+        "return *(u32 *)((u64)&sk->ports - 3);",
+        "return ((struct task_struct *)bpf_get_current_task())->tgid;",
+        "return (key ? sk : sk->next)->ports[0];",
+        "return FIRST(sk);",
+    ],
+)
+def test_such_a_pointer_is_followed_wherever_it_goes(translated, body):
+    _, written, spec = translated(f"""
+#define FIRST(which) which->ports[0]
+BPF_HASH(sockets, u32, struct sock *);
+static u32 below(struct sock *inner) {{ return inner->ports[1]; }}
+static struct sock *given(struct sock *inner) {{ return inner; }}
+int probe(struct pt_regs *ctx)
+{{
+    struct sock *sk = (struct sock *)PT_REGS_PARM2(ctx);
+    u32 key = 1;
+    {body}
+}}
+""")
+
+    assert "skep_read(" in written
+    # Were one of them not found, the program would read through it by itself: behind a helper nothing else does.
+    assert "probe" in spec.programs
+
+
+def test_what_is_of_the_program_itself_is_read_as_it_stands(translated):
+    _, written, _ = translated("""
+struct own { u32 ports[4]; struct own *next; };
+BPF_HASH(all, u32, struct own);
+int probe(struct pt_regs *ctx)
+{
+    u32 key = ctx->di;
+    struct own *found = all.lookup(&key), mine = {};
+    return found ? found->ports[1] + mine.ports[key & 3] : sizeof(((struct sock *)ctx->di)->ports);
+}
+""")
+
+    assert "skep_read" not in written
+
+
+def test_a_bit_field_is_read_by_its_relocation(translated):
+    _, written, _ = translated(
+        "int probe(struct pt_regs *ctx, struct sock *sk) { return sk->__sk_common.skc_reuseport; }"
+    )
+
+    assert "BPF_CORE_READ_BITFIELD_PROBED(&sk->__sk_common, skc_reuseport)" in written
+
+
+def test_the_address_of_a_member_is_not_read(translated):
+    _, written, _ = translated("""
+int probe(struct pt_regs *ctx, struct sock *sk)
+{
+    u32 port = 0;
+    bpf_probe_read_kernel(&port, sizeof(port), &sk->next->ports[1]);
+    return port;
+}
+""")
+
+    assert "&skep_read(struct sock *, sk->next)->ports[1]" in written
+
+
+@pytest.mark.parametrize(
+    ("call", "becomes"),
+    [
+        ("counts.update(&key, &value)", "bpf_map_update_elem(&counts, &key, &value, BPF_ANY)"),
+        ("counts.insert(&key, &value)", "bpf_map_update_elem(&counts, &key, &value, BPF_NOEXIST)"),
+        ("counts.delete(&key)", "bpf_map_delete_elem(&counts, &key)"),
+        ("events.perf_submit(ctx, &value, sizeof(value))", "bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU,"),
+        ("stacks.get_stackid(ctx, 0)", "bpf_get_stackid(ctx, &stacks, 0)"),
+        ("ring.ringbuf_output(&value, sizeof(value), 0)", "bpf_ringbuf_output(&ring, &value, sizeof(value), 0)"),
+    ],
+)
+def test_methods_become_helpers(translated, call, becomes):
+    _, written, _ = translated(f"""
+BPF_HASH(counts);
+BPF_PERF_OUTPUT(events);
+BPF_RINGBUF_OUTPUT(ring, 8);
+BPF_STACK_TRACE(stacks, 64);
+int probe(struct pt_regs *ctx) {{ u64 key = 1, value = 2; {call}; return 0; }}
+""")
+
+    assert becomes in written
+
+
+def test_increment_makes_entries_of_hashes_alone(translated):
+    _, written, _ = translated("""
+BPF_HASH(hash);
+BPF_ARRAY(array, u64, 4);
+BPF_TABLE("lru_hash", u64, u64, lru, 4);
+int probe(struct pt_regs *ctx) { hash.increment(1); array.increment(2, 3); lru.atomic_increment(3); return 0; }
+""")
+    hash_, array, lru = re.findall(r"\(\{ typeof\(\*\w+\.key\).*?\}\);", written)
+
+    assert "BPF_NOEXIST" in hash_
+    assert "BPF_NOEXIST" not in array + lru
+    assert "*skep_value += 3" in array
+    assert "__sync_fetch_and_add(skep_value, 1)" in lru
+
+
+def test_lookup_or_init_ends_the_function_that_it_stands_in(translated):
+    _, written, _ = translated("""
+BPF_HASH(counts);
+int probe(struct pt_regs *ctx)
+{
+    u64 key = 1, zero = 0, *one = counts.lookup_or_init(&key, &zero), *two = counts.lookup_or_try_init(&key, &zero);
+    (*one)++;
+    return two ? *two : 0;
+}
+""")
+
+    assert written.count("if (!skep_value) return 0;") == 1
+
+
+def test_arguments_of_a_system_call_come_from_the_registers_of_its_caller(translated):
+    _, written, _ = translated("int syscall__open(struct pt_regs *ctx, const char *name, int flags) { return flags; }")
+
+    assert "int flags = (int)PT_REGS_PARM2_CORE_SYSCALL(skep_call);" in written
+    assert "*name" not in written  # it is not used
+
+
+def test_keys_and_leaves_have_types(translated):
+    _, _, spec = translated("""
+BPF_HASH(counts, u32, struct { u64 a; u64 b; });
+int probe(struct pt_regs *ctx)
+{
+    typeof(counts.key) key = 1;
+    typeof(counts.leaf) leaf = {};
+    counts.update(&key, &leaf);
+    return sizeof(counts.leaf);
+}
+""")
+
+    assert spec.maps["counts"].value.size == 16
+
+
+def test_the_text_may_define_and_include_what_it_likes(translated):
+    _, written, spec = translated(
+        """
+#include <linux/sched.h>
+#include <net/sock.h>
+#define BPF_LICENSE Dual MIT/GPL
+#define SLOT(x) table.increment(x)
+BPF_HASH(table);
+int probe(struct pt_regs *ctx) {
+#ifdef LIMIT
+    SLOT(LIMIT);
+#endif
+    bpf_trace_printk("%d\\n", 1);
+    return 0; }
+""",
+        arguments=["-DLIMIT=7"],
+    )
+
+    assert "skep_key = 7" in written
+    assert 'char LICENSE[] SEC("license") = "Dual MIT/GPL";' in written
+    assert spec.prints
+
+
+def test_a_struct_of_the_kernel_that_a_text_declares_gets_a_name_beside_it(translated):
+    _, written, _ = translated("""
+struct mount { int padding; int mnt_id; };
+int probe(struct pt_regs *ctx, struct mount *mount) { return mount->mnt_id; }
+""")
+
+    assert "struct __attribute__((preserve_access_index)) mount___bcc {" in written
+    assert "struct mount___bcc *mount" in written
+
+
+def test_fields_of_packets_are_bits_of_the_wire(translated):
+    _, written, _ = translated(
+        """
+#include <bcc/proto.h>
+int filter(struct __sk_buff *skb)
+{
+    u8 *cursor = 0;
+    struct ethernet_t *ethernet = cursor_advance(cursor, sizeof(*ethernet));
+    struct ip_t *ip = cursor_advance(cursor, sizeof(*ip));
+    return ethernet->type == 0x0800 && ip->hlen == 5 ? -1 : load_byte(skb, 3);
+}
+""",
+        sections={"filter": "socket"},
+    )
+
+    assert "skep_packet(skb, (u64)(ethernet) + 12, 0, 16) == 0x0800" in written
+    assert "skep_packet(skb, (u64)(ip) + 0, 4, 4) == 5" in written
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message", "advice"),
+    [
+        ("BPF_HASH(t);\nint p(void *ctx) { return t.lokup(0); }", 2, "no member named 'lokup'", "lookup"),
+        (
+            "int a(void *ctx) { return 0; }\nint b(void *ctx) {\nreturn a(ctx); }",
+            3,
+            "non-static helper function",
+            "static",
+        ),
+        (
+            "int p(struct pt_regs *ctx, int a, int b, int c, int d, int e, int f, int g) { return a; }",
+            1,
+            "too many",
+            None,
+        ),
+        (
+            "int p(struct pt_regs *ctx, struct sock *sk) {\n sk->next = 0; return 0; }",
+            2,
+            "cannot be written to",
+            "Read",
+        ),
+        ("int p(void *ctx) {\n return nothing; }", 2, "undeclared identifier 'nothing'", None),
+        ("BPF_HASH(t);\n\nint p(void *ctx) { t.update(ctx); return 0; }", 3, "takes more than 1 arguments", None),
+        ("int p(struct pt_regs *ctx, int) { return 0; }", 1, "a parameter has no name", "Name"),
+        ("#if 1\nint p(void *ctx) { return 0; }", 1, "unterminated conditional directive", None),
+    ],
+)
+def test_what_is_wrong_is_told_in_the_text_itself(translated, text, line, message, advice):
+    with pytest.raises(CompileError) as caught:
+        translated(text)
+
+    assert message in caught.value.diagnostics[0].message
+    assert caught.value.diagnostics[0].line == line
+    assert advice is None or advice in (caught.value.remedy or "")
+
+
+def test_there_is_no_such_kind_of_table():
+    with pytest.raises(CompileError, match="there is no kind 'hsh'") as caught:
+        list(find_tables('skep_bcc_table("hsh", u32, u64, name, 1, 0, "");'))
+
+    assert "hash" in (caught.value.remedy or "")
+
+
+def test_a_comma_that_the_preprocessor_takes_for_one_between_arguments_is_told():
+    with pytest.raises(CompileError, match="is not understood") as caught:
+        list(find_tables('skep_bcc_table("hash", u32, u64, struct { u32 a, b; }, name, 1, 0, "");'))
+
+    assert "typedef" in (caught.value.remedy or "")
+
+
+def test_commas_in_braces_do_not_divide():
+    (table,) = find_tables('skep_bcc_table("hash", struct { u32 a, b; }, u64[2], name, 1 << (2), 0, "") ;')
+
+    assert (table.key, table.value, table.entries) == ("struct { u32 a, b; }", "u64[2]", "1 << (2)")
+    assert set(METHODS) >= {"lookup", "perf_submit"}
+
+
+FORMAT = """name: sched_thing
+ID: 1
+format:
+\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;
+\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;
+
+\tfield:char comm[TASK_COMM_LEN];\toffset:8;\tsize:16;\tsigned:0;
+\tfield:pid_t pid;\toffset:24;\tsize:4;\tsigned:1;
+\tfield:const void * skbaddr;\toffset:32;\tsize:8;\tsigned:0;
+\tfield:__data_loc char[] name;\toffset:40;\tsize:4;\tsigned:0;
+\tfield:unsigned long args[6];\toffset:48;\tsize:48;\tsigned:0;
+
+print fmt: "x"
+"""
+
+
+def test_a_tracepoint_is_a_struct_as_the_kernel_lays_it_out(tmp_path, translated):
+    folder = tmp_path / "events" / "sched" / "sched_thing"
+    folder.mkdir(parents=True)
+    (folder / "format").write_text(FORMAT)
+    _, _, spec = translated(
+        """
+TRACEPOINT_PROBE(sched, sched_thing)
+{
+    char name[16], comm[sizeof(args->comm)];
+    TP_DATA_LOC_READ_STR(name, name, sizeof(name));
+    bpf_probe_read_kernel(comm, sizeof(comm), args->comm);
+    return args->pid + args->args[1] + name[0] + comm[0];
+}
+""",
+        sections={"tracepoint__sched__sched_thing": "tp/sched/sched_thing"},
+    )
+
+    assert spec.programs["tracepoint__sched__sched_thing"].hook.target == "sched/sched_thing"
+    assert "unsigned long args[6];" in struct_of("sched", "sched_thing", str(tmp_path))
+    assert "char __pad_28[4]; const void * skbaddr;" in struct_of("sched", "sched_thing", str(tmp_path))
+
+
+def test_a_tracepoint_that_is_not_there_is_told_with_the_nearest(tmp_path):
+    (tmp_path / "events" / "sched" / "sched_switch").mkdir(parents=True)
+
+    assert find_structs("struct tracepoint__sched__sched_swich *args") == [("sched", "sched_swich")]
+    with pytest.raises(HookMissingError, match="no tracepoint sched:sched_swich") as caught:
+        struct_of("sched", "sched_swich", str(tmp_path))
+    assert "sched_switch" in (caught.value.remedy or "")
