@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
@@ -280,6 +281,19 @@ int probe(struct pt_regs *ctx) {
     assert "skep_key = 7" in written
     assert 'char LICENSE[] SEC("license") = "Dual MIT/GPL";' in written
     assert spec.prints
+
+
+def test_the_text_knows_the_kernel_and_the_machine(translated):
+    _, written, _ = translated("""
+int probe(struct pt_regs *ctx) {
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 8, 0)
+    return -1;
+#endif
+    return bpf_num_cpus(); }
+""")
+
+    assert "-1" not in written
+    assert f"return {os.cpu_count()};" in written
 
 
 def test_a_struct_of_the_kernel_that_a_text_declares_gets_a_name_beside_it(translated):

@@ -115,6 +115,10 @@ def _expand(text: str, file: str, header: str, compiler: Compiler, arguments: Se
     named = file.replace("\\", "\\\\").replace('"', '\\"')
     given = b'# 1 "%s"\n%s\n%s BPF_LICENSE\n' % (os.fsencode(named), data, _LICENSE.encode())
     folder = os.path.dirname(os.path.abspath(file))
+    # What headers of the kernel say of this machine.
+    major, minor, patch = (int(number) for number in [*re.findall(r"\d+", os.uname().release), "0"][:3])
+    code = major << 16 | minor << 8 | min(patch, 255)
+    command += [f"-DLINUX_VERSION_CODE={code}", f"-Dbpf_num_cpus()={os.cpu_count()}"]
     finished = run(compiler, [*command, *arguments, "-include", ours, "-x", "c", "-"], given, folder)
     if finished.returncode:
         raise rejection(os.path.join(folder, os.path.basename(file)), finished.stderr, _INCLUDE)

@@ -136,7 +136,6 @@
 #define BPF_PACKET_HEADER __attribute__((packed, annotate("packet")))
 #define CUR_CPU_IDENTIFIER BPF_F_CURRENT_CPU
 #define PT_REGS_SYSCALL_CTX(ctx) ((struct pt_regs *)PT_REGS_PARM1(ctx))
-#define bpf_num_cpus() skep_bcc_cpus()
 #define lock_xadd(pointer, number) ((void)__sync_fetch_and_add(pointer, number))
 
 #define htons(x) bpf_htons(x)
