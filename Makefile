@@ -9,7 +9,7 @@ GUESTS := test-6.12 test-6.1
 # What the tests probe: the virtual machines have no compiler.
 PROBED := tests/programs/probed
 
-BENCHES := startup memory compile ring rows ndjson mixed arrow perf loss maps percpu steady bcc cycles strangers
+BENCHES := startup memory compile ring rows ndjson mixed arrow perf loss maps percpu steady bcc guard cycles strangers
 
 .PHONY: help setup demo test test-all test-kernel test-pure $(GUESTS) fuzz check docs bench wheel clean
 help: ## this list
@@ -72,7 +72,7 @@ clean: ## removes all that was built
 $(PROBED): $(PROBED).c
 	$(CC) -O1 -o $@ $<
 
-%.bpf.o: %.bpf.c src/skep/spec/include/skep.h | .venv/.run
+%.bpf.o: %.bpf.c src/skep/spec/include/skep.h src/skep/tools/behaviour/behaviour.h | .venv/.run
 	.venv/bin/skep build $<
 
 .venv/.run .venv/.docs .venv/.wheel .venv/.test .venv/.bench: .venv/.%: pyproject.toml setup.py scripts/setup $(wildcard src/skep/_native/*.[ch] src/skep/_native/build.py)

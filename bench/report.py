@@ -36,6 +36,13 @@ BARS = (
     ("bcc", "skep: records that nobody accounts for", "<=", 0),
     ("maps", "skep: read to Arrow", "<=", 0.6),
     ("maps", "ratio to a walk", ">=", 5),
+    ("guard", "watched, above nothing", "<=", 70),
+    ("guard", "unwatched, above nothing", "<=", 20),
+    ("guard", "watched among 1,000, of watched alone", "<=", 1.2),
+    ("guard", "1,000 profiles of 2,000 sequences", "<=", 300),
+    ("guard", "watched calls a second, on two CPUs", ">=", 4),
+    ("guard", "of these not accounted for", "<=", 0),
+    ("guard", "CPU time of the guard at 500,000 calls a second", "<=", 3),
 )
 # The tables stand between these.
 FIRST, LAST = "<!-- bench/report.py writes from here -->\n", "<!-- to here -->\n"

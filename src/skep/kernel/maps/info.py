@@ -25,11 +25,15 @@ class MapInfo:
         btf: the number of the BTF object that describes its keys and values; 0 where none does.
         types: the numbers of their types in it; 0 where there is none.
         frozen: whether user space may not write to it any more.
+        memory: bytes that the kernel counts for it; before 6.4, for its keys and values alone.
 
     Minimum kernel: 4.13; 5.2 for frozen. Source: kernel/bpf/syscall.c (bpf_map_get_info_by_fd, bpf_map_show_fdinfo).
     """
 
-    __slots__ = ("btf", "flags", "frozen", "id", "key_size", "max_entries", "name", "type", "types", "value_size")
+    __slots__ = (
+        *("btf", "flags", "frozen", "id", "key_size", "max_entries", "memory", "name"),
+        *("type", "types", "value_size"),
+    )
 
     def __init__(self, fd: int) -> None:
         info = ffi.new("struct bpf_map_info *")
@@ -44,7 +48,9 @@ class MapInfo:
         self.flags = int(info.map_flags)
         self.btf = int(info.btf_id)
         self.types = int(info.btf_key_type_id), int(info.btf_value_type_id)
-        self.frozen = describe(fd).get("frozen") == "1"
+        told = describe(fd)
+        self.frozen = told.get("frozen") == "1"
+        self.memory = int(told["memlock"])
 
     def __repr__(self) -> str:
         return f"<MapInfo {self.id}: {MAP_TYPES.get(self.type, self.type)} {self.name!r}>"

@@ -1,0 +1,180 @@
+"""`Watcher`: the kernel's half of the guard: loads watch.bpf.c with what profiles know, and reads what it reports.
+
+Minimum kernel: 5.12 (task storage in tracing programs). Source: kernel/bpf/bpf_task_storage.c, kernel/bpf/bpf_lsm.c.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from skep.base.abi.syscalls import syscalls
+from skep.base.errors import UsageError
+from skep.guard.behaviour import UNKNOWN, encode
+from skep.guard.fingerprints import LINE, fingerprints, place
+from skep.kernel.held import Held
+from skep.session.api import compile  # noqa: A004 - skep.compile
+from skep.stream.reader import Reader
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Any
+
+    from skep.kernel.link import Links
+    from skep.session.loaded import Object
+
+    Array = np.ndarray[Any, Any]
+
+__all__ = ["Subject", "Watcher"]
+
+_SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "watch.bpf.c")
+_CODES = UNKNOWN + 1
+# Calls of which the kernel tells what they are for: see NOTHING in watch.bpf.c.
+# Calls of memory only if it is executable.
+_TOLD = (
+    "open creat openat openat2 truncate unlink unlinkat rename renameat renameat2 link linkat symlink symlinkat chmod "
+    "fchmodat chown lchown fchownat mknod mknodat connect sendto bind socket clone unshare setns prctl ptrace bpf kill "
+    "tgkill mount umount2 pivot_root chroot"
+)
+_TOLD_IF_EXECUTABLE = "mmap mprotect"
+_BY_PROCESS, _BY_FILE, _BY_CGROUP = 1, 2, 3
+
+
+class Subject:
+    """Who is watched: a process, whoever executes a file, or who is in a cgroup; and all that they start.
+
+    Args:
+        pid: of a running process.
+        exe: path of an executable: those that run it, and those that will.
+        cgroup: path of a cgroup's folder, with the cgroups in it.
+
+    Raises:
+        UsageError: there is no such file or cgroup, or not one of the three is given.
+    """
+
+    def __init__(self, *, pid: int | None = None, exe: str = "", cgroup: str = "") -> None:
+        if (pid is not None) + bool(exe) + bool(cgroup) != 1:
+            raise UsageError("a subject is one process, one executable or one cgroup")
+        try:
+            if pid is not None:
+                self.key = (pid, 0, _BY_PROCESS)
+            elif exe:
+                found = os.stat(exe)
+                # The kernel writes a device in other bits than stat(2) does (include/linux/kdev_t.h, MKDEV).
+                self.key = (found.st_ino, os.major(found.st_dev) << 20 | os.minor(found.st_dev), _BY_FILE)
+            else:
+                self.key = (os.stat(cgroup).st_ino, 0, _BY_CGROUP)
+        except OSError as error:
+            raise UsageError(f"{exe or cgroup}: {error.strerror}") from None
+
+
+class Watcher(Held):
+    """Programs that watch, in the kernel: a context manager. What is to be watched is watched once it is made.
+
+    Args:
+        known: for each profile, the keys of the sequences that it has learned.
+        subjects: who is watched, by which profile.
+        btf: path of the kernel's BTF; None for /sys/kernel/btf/vmlinux.
+
+    Raises:
+        PrivilegeError, UnsupportedError, BtfError, LoadError: as for any object.
+    """
+
+    def __init__(
+        self, known: Sequence[Array], subjects: Iterable[tuple[Subject, int]], *, btf: str | None = None
+    ) -> None:
+        self._links: Links | None = None
+        self._object: Object | None = None
+        self._reader: Reader | None = None
+        try:
+            self._open(known, subjects, btf)
+        except BaseException:
+            self._release()
+            raise
+        self._hold()
+
+    def _open(self, known: Sequence[Array], subjects: Iterable[tuple[Subject, int]], btf: str | None) -> None:
+        spec = compile(_SOURCE, btf=btf)
+        spec.variables["calls"].value = _table(os.uname().machine)
+        spec.variables["compat_codes"].value = _compat(os.uname().machine)
+        spec.variables["seed"].value = int.from_bytes(os.urandom(8), "little") | 1
+        salts = [int.from_bytes(os.urandom(8), "little") for _ in known]
+        table = place([fingerprints(keys, salt) for keys, salt in zip(known, salts, strict=True)])
+        spec.variables["mask"].value = len(table) - 1
+        self._object = spec.load(btf=btf, sizes={"lines": len(table), "profiles": len(known)})
+        lines = self._object.maps["lines"]
+        lines.write_array(np.arange(len(table), dtype=np.uint32), table.view([("prints", np.uint64, LINE)])[:, 0])
+        profiles = self._object.maps["profiles"]
+        rows = np.zeros(len(known), profiles.to_array()[1].dtype)
+        rows["salt"] = salts
+        profiles.write_array(np.arange(len(known), dtype=np.uint32), rows)
+        for subject, number in subjects:
+            self._object.maps["subjects"][subject.key] = number
+        self._reader = Reader(self._object)
+        self._links = self._object.attach()
+        # What runs already is found by one walk over all tasks, once new ones are seen.
+        for _ in self._object.walk(self._links):
+            pass
+
+    def _told(self) -> str:
+        return "Watcher"
+
+    def _release(self) -> None:
+        for part in (self._links, self._reader, self._object):
+            if part is not None:
+                part.close()
+        self._links = self._reader = self._object = None
+
+    def watch(self, fd: int) -> None:
+        """Wakes `reports` when a file descriptor becomes readable."""
+        assert self._reader is not None
+        self._reader.watch(fd)
+
+    def reports(self, timeout: float | None, ended: Callable[[], bool] = lambda: False) -> Iterator[Any]:
+        """What the kernel reports, until so many seconds have passed or the end has come.
+
+        Args:
+            timeout: in seconds; None for none.
+            ended: asked whenever something came, or a watched file descriptor became readable.
+        """
+        self.check()
+        assert self._reader is not None
+        for batch in self._reader.batches(timeout, ended):
+            yield from batch.rows()
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the table of sequences."""
+        self.check()
+        assert self._object is not None
+        return int(self._object.maps["lines"].info.memory)
+
+    def counts(self) -> list[Any]:
+        """Of each profile: sequences ``unseen``, reports ``untold``, ``calls`` of ended threads, ``unwatched`` tasks.
+
+        Reports that were held back, or found no room, are two numbers: of sequences, and of what calls are for.
+        """
+        self.check()
+        assert self._object is not None
+        return list(self._object.maps["profiles"].values())
+
+
+def _table(machine: str) -> bytes:
+    """By code, what is told of a call."""
+    table = bytearray(_CODES)
+    numbers = {name: number for number, name in syscalls(machine).items()}
+    for how, names in ((1, _TOLD), (2, _TOLD_IF_EXECUTABLE)):
+        for name in names.split():
+            if name in numbers:
+                table[encode(numbers[name])] = how
+    return bytes(table)
+
+
+def _compat(machine: str) -> bytes:
+    """By the code of a 32-bit program's call, that of the call of that name; of 32-bit arm none is known."""
+    numbers = {name: number for number, name in syscalls(machine).items()}
+    names = syscalls("i386") if machine == "x86_64" else {}
+    codes = [encode(numbers.get(names.get(code - 1, ""), -1)) for code in range(_CODES)]
+    return np.array(codes, np.uint16).tobytes()

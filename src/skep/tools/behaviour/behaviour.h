@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * What a system call was for: shared by the recorder (behaviour.bpf.c) and the guard's watch (src/skep/guard/watch.bpf.c),
+ * so that what is learned and what is watched are told in the same words.
+ */
+#ifndef SKEP_BEHAVIOUR_H
+#define SKEP_BEHAVIOUR_H
+
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+
+/* The same as BEHAVIOUR in src/skep/guard/behaviour.py; a test compares the two. */
+struct behaviour {
+	u64 ts;
+	u32 pid;
+	u32 tid;
+	s64 ret;
+	u32 syscall;
+	u32 ppid;
+	u32 lost; /* events of this thread that are missing before this one */
+	u16 depth;
+	u16 compat; /* 1: a call of a 32-bit program, whose numbers are others */
+	char comm[16];
+	char arguments[32];
+	char path[256];
+	char peer[64];
+	char child[256];
+};
+
+/* Set in thread_info.status while an x86-64 kernel serves a call of a 32-bit program (arch/x86/include/asm/thread_info.h). */
+#define TS_COMPAT 2
+
+struct thread_info___x86 {
+	u32 status;
+} __attribute__((preserve_access_index));
+
+/* What the arguments ask for, as far as it is one of a few things: flags, a family, a request. Never an address or a length. */
+static void classify(struct behaviour *event, const u64 args[6])
+{
+	u64 class;
+
+	switch (event->syscall) {
+#ifdef __NR_open
+	case __NR_open:
+#endif
+	case __NR_ioctl:
+	case __NR_fcntl:
+	case __NR_kill:
+	case __NR_epoll_ctl:
+	case __NR_setns:
+		class = args[1];
+		break;
+	case __NR_openat:
+	case __NR_mmap:
+	case __NR_mprotect:
+	case __NR_fchmodat:
+	case __NR_tgkill:
+		class = args[2];
+		break;
+	case __NR_clone:
+	case __NR_unshare:
+	case __NR_prctl:
+	case __NR_ptrace:
+	case __NR_bpf:
+		class = args[0];
+		break;
+	case __NR_futex:
+		class = args[1] & 127; /* FUTEX_CMD_MASK, without FUTEX_CLOCK_REALTIME */
+		break;
+	case __NR_socket:
+	case __NR_socketpair:
+		BPF_SNPRINTF(event->arguments, sizeof(event->arguments), "%llu %llu", args[0], args[1] & 15);
+		return;
+	case __NR_setsockopt:
+	case __NR_getsockopt:
+		BPF_SNPRINTF(event->arguments, sizeof(event->arguments), "%llu %llu", args[1], args[2]);
+		return;
+	default:
+		return;
+	}
+	/* All are of 32 bits; what stands above is not read by the kernel either. */
+	BPF_SNPRINTF(event->arguments, sizeof(event->arguments), "0x%x", (u32)class);
+}
+
+/* The path that a call was given; NULL if it takes none. Of two the first. */
+static const char *path_of(u32 syscall, const u64 args[6])
+{
+	switch (syscall) {
+#ifdef __NR_open
+	case __NR_open:
+	case __NR_stat:
+	case __NR_lstat:
+	case __NR_access:
+	case __NR_mkdir:
+	case __NR_rmdir:
+	case __NR_creat:
+	case __NR_unlink:
+	case __NR_link:
+	case __NR_symlink:
+	case __NR_rename:
+	case __NR_readlink:
+	case __NR_chmod:
+	case __NR_chown:
+	case __NR_lchown:
+	case __NR_mknod:
+#endif
+	case __NR_chdir:
+	case __NR_chroot:
+	case __NR_truncate:
+	case __NR_statfs:
+	case __NR_mount:
+	case __NR_umount2:
+	case __NR_pivot_root:
+	case __NR_symlinkat:
+	case __NR_setxattr:
+	case __NR_getxattr:
+	case __NR_execve:
+		return (const char *)args[0];
+	case __NR_openat:
+	case __NR_openat2:
+	case __NR_newfstatat:
+	case __NR_statx:
+	case __NR_faccessat:
+	case __NR_faccessat2:
+	case __NR_mkdirat:
+	case __NR_mknodat:
+	case __NR_unlinkat:
+	case __NR_linkat:
+	case __NR_renameat:
+	case __NR_renameat2:
+	case __NR_readlinkat:
+	case __NR_fchmodat:
+	case __NR_fchownat:
+	case __NR_utimensat:
+	case __NR_inotify_add_watch:
+	case __NR_execveat:
+		return (const char *)args[1];
+	}
+	return NULL;
+}
+
+/* Whom a call is addressed to, or where it waits to be called. Who called here is not told: of strangers the ports are random. */
+static void read_peer(struct behaviour *event, const u64 args[6])
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in four;
+		struct sockaddr_in6 six;
+	} address = {};
+	const void *given;
+
+	if (event->syscall == __NR_connect || event->syscall == __NR_bind)
+		given = (const void *)args[1];
+	else if (event->syscall == __NR_sendto && args[4])
+		given = (const void *)args[4];
+	else
+		return;
+	/* Addresses of other families may be shorter than these. */
+	if (bpf_probe_read_user(&address.any.sa_family, sizeof(address.any.sa_family), given))
+		return;
+	if (address.any.sa_family == AF_INET && !bpf_probe_read_user(&address.four, sizeof(address.four), given))
+		BPF_SNPRINTF(event->peer, sizeof(event->peer), "%pI4:%d", &address.four.sin_addr,
+			     __builtin_bswap16(address.four.sin_port));
+	else if (address.any.sa_family == AF_INET6 && !bpf_probe_read_user(&address.six, sizeof(address.six), given))
+		BPF_SNPRINTF(event->peer, sizeof(event->peer), "[%pI6]:%d", &address.six.sin6_addr,
+			     __builtin_bswap16(address.six.sin6_port));
+	else if (address.any.sa_family == AF_UNIX)
+		bpf_probe_read_user_str(event->peer, sizeof(event->peer), (const char *)given + 2);
+}
+
+/* The file that a task executes from now on: as it was asked for; of one without a name in any folder, its own name. */
+static void read_executable(struct behaviour *event, struct linux_binprm *program)
+{
+	struct file *file = BPF_CORE_READ(program, file);
+	const unsigned char *name = BPF_CORE_READ(file, f_path.dentry, d_name.name);
+
+	if (BPF_CORE_READ(file, f_inode, i_nlink)) {
+		bpf_probe_read_kernel_str(event->child, sizeof(event->child), BPF_CORE_READ(program, filename));
+		return;
+	}
+	__builtin_memcpy(event->child, "deleted:", 8);
+	bpf_probe_read_kernel_str(event->child + 8, sizeof(event->child) - 8, name);
+}
+
+#endif

@@ -1,0 +1,187 @@
+"""What the kernel reports of watched processes: what was never learned, once; and of nobody else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from skep.base.abi.syscalls import syscalls
+from skep.guard.behaviour import call_name
+from skep.guard.grams import calls_of
+from skep.guard.watcher import Subject, Watcher
+
+MACHINE = os.uname().machine
+NONE = np.zeros(0, np.uint64)
+
+
+class Shell:
+    """A shell that says when it has done what it was told."""
+
+    def __init__(self):
+        self._process: Any = subprocess.Popen(["sh"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.pid = self._process.pid
+
+    def __call__(self, line):
+        self._process.stdin.write(f"{line}\necho done\n")
+        self._process.stdin.flush()
+        assert self._process.stdout.readline() == "done\n"
+
+    def end(self):
+        self._process.communicate()
+
+
+@pytest.fixture
+def shell():
+    """A shell of the test's own."""
+    process = Shell()
+    yield process
+    process.end()
+
+
+def told(watcher):
+    """The texts that were reported, and the sequences as names of calls."""
+    reports = list(watcher.reports(0.3))
+    texts = [report for report in reports if not report.key]
+    sequences = [[call_name(code, MACHINE) for code in calls_of(report.key)] for report in reports if report.key]
+    return texts, sequences
+
+
+@pytest.mark.floors("6.12", "6.1")
+def test_what_a_process_and_its_children_do_is_told_once(shell, tmp_path):
+    with Watcher([NONE], [(Subject(pid=shell.pid), 0)]) as watcher:
+        shell(f"cat /etc/hostname > {tmp_path}/out; cat /etc/hostname > {tmp_path}/out")
+        texts, sequences = told(watcher)
+        (counts,) = watcher.counts()
+
+    paths = [report.call.path for report in texts]
+    assert paths.count("/etc/hostname") == 1
+    assert paths.count(f"{tmp_path}/out") == 1
+    assert sum(report.call.child.endswith("/cat") for report in texts) == 1
+    # A child's first calls are judged, its parent's only once seven were seen.
+    assert any(names[-1] == "execve" for names in sequences)
+    assert len(sequences) == counts.unseen
+    assert counts.untold == (0, 0)
+
+
+def test_what_was_learned_is_not_told_and_others_are_not_watched(shell):
+    with Watcher([NONE], [(Subject(pid=shell.pid), 0)]) as watcher:
+        for _ in range(8):
+            shell("true")
+        known = np.unique([report.key for report in watcher.reports(0.3) if report.key]).astype(np.uint64)
+    assert len(known)
+
+    with Watcher([NONE, known], [(Subject(pid=shell.pid), 1)]) as watcher:
+        for _ in range(8):
+            shell("true")
+        subprocess.run(["cat", "/etc/hostname"], check=True, capture_output=True)
+        assert told(watcher) == ([], [])
+        assert [counts.unseen for counts in watcher.counts()] == [0, 0]
+        shell("umask 77")
+        texts, sequences = told(watcher)
+    assert texts == []
+    assert any(names[-1] == "umask" for names in sequences)
+
+
+def test_who_runs_an_executable_is_watched_from_its_start(tmp_path):
+    program = shutil.copy("/bin/cat", tmp_path / "copied")
+    with Watcher([NONE], [(Subject(exe=program), 0)]) as watcher:
+        subprocess.run([program, "/etc/hostname"], check=True, capture_output=True)
+        subprocess.run(["cat", "/etc/passwd"], check=True, capture_output=True)
+        texts, sequences = told(watcher)
+
+    assert {report.call.comm for report in texts} == {"copied"}
+    assert "/etc/hostname" in [report.call.path for report in texts]
+    assert ["execve", "brk"] in sequences
+
+
+def test_who_is_in_a_cgroup_is_watched(cgroup):
+    script = f"echo $$ > {cgroup}/cgroup.procs; exec cat /etc/hostname"
+    with Watcher([NONE], [(Subject(cgroup=str(cgroup)), 0)]) as watcher:
+        subprocess.run(["sh", "-c", script], check=True, capture_output=True)
+        texts, _ = told(watcher)
+
+    assert "/etc/hostname" in [report.call.path for report in texts]
+
+
+@pytest.fixture
+def cgroup():
+    """A cgroup of our own."""
+    with open("/proc/self/mounts") as file:
+        root = next(line.split()[1] for line in file if line.split()[2] == "cgroup2")
+    folder = f"{root}/skep-test-{os.getpid()}"
+    os.mkdir(folder)
+    yield folder
+    deadline = time.monotonic() + 5
+    while True:
+        try:
+            os.rmdir(folder)
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        else:
+            return
+
+
+def test_a_flood_is_told_in_part_and_counted_whole():
+    # Threads and processes that live for a moment, and more new sequences than a burst holds.
+    script = """
+import os, threading
+input()
+numbers = [39, 102, 104, 107, 108, 110, 186, 111]
+import ctypes, random
+call = ctypes.CDLL(None).syscall
+for n in range(4000):
+    call(random.choice(numbers))
+for n in range(50):
+    threading.Thread(target=os.getppid).start()
+for n in range(50):
+    if not os.fork():
+        os._exit(0)
+    os.wait()
+"""
+    process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE)
+    with Watcher([NONE], [(Subject(pid=process.pid), 0)]) as watcher:
+        process.communicate(b"\n")
+        _, sequences = told(watcher)
+        (counts,) = watcher.counts()
+
+    assert process.returncode == 0
+    assert counts.untold[0] > 0
+    assert len(sequences) + counts.untold[0] == counts.unseen
+    assert counts.unwatched == 0
+    assert counts.calls >= counts.unseen > 4000
+
+
+def test_calls_of_a_32_bit_program_go_by_their_names():
+    # A 64-bit program may call as a 32-bit one does: int 0x80 with i386's number of getppid (64; on x86-64 semget).
+    script = r"""
+import ctypes, mmap, os
+input()
+for n in range(8):
+    os.getuid()
+code = b"\xb8\x40\x00\x00\x00\xcd\x80\xc3"
+memory = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+memory.write(code)
+ctypes.CFUNCTYPE(ctypes.c_long)(ctypes.addressof(ctypes.c_char.from_buffer(memory)))()
+"""
+    if MACHINE != "x86_64":
+        pytest.skip("only x86-64 has them")
+    process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE)
+    with Watcher([NONE], [(Subject(pid=process.pid), 0)]) as watcher:
+        process.communicate(b"\n")
+        texts, sequences = told(watcher)
+
+    if process.returncode:
+        pytest.skip("this kernel serves no 32-bit calls")
+    last = [names[-1] for names in sequences]
+    assert "getppid" in last
+    assert "semget" not in last
+    assert [report.call.arguments for report in texts if report.call.syscall == 9 and "7" in report.call.arguments]
+    assert syscalls("x86_64")[64] == "semget"
