@@ -88,15 +88,26 @@ def skep():
     return [sys.executable, "-m", "skep"]
 
 
+def read_built(source: Path, compilers: Path | None = None) -> api.Spec:
+    """The spec of a kernel file, from the object that was built on the host.
+
+    Args:
+        source: the kernel file.
+        compilers: a folder with another clang than that of PATH.
+    """
+    built = source.with_suffix(".o")
+    environment = dict(os.environ)
+    if compilers is not None:
+        built = source.parent / compilers.parent.name / built.name
+        environment["PATH"] = f"{compilers}:{environment['PATH']}"
+    if not built.exists() or embedded_digest(built.read_bytes()) != source_digest(str(source)):
+        built.parent.mkdir(exist_ok=True)
+        command = [sys.executable, "-m", "skep", "build", str(source), "-o", str(built)]
+        subprocess.run(command, env=environment, check=True)
+    return api.open(str(built))
+
+
 @pytest.fixture
 def program():
     """program(name): the spec of tests/programs/NAME.bpf.c, from the object that was built on the host."""
-
-    def read(name: str) -> api.Spec:
-        source = PROGRAMS / f"{name}.bpf.c"
-        built = source.with_suffix(".o")
-        if not built.exists() or embedded_digest(built.read_bytes()) != source_digest(str(source)):
-            subprocess.run([sys.executable, "-m", "skep", "build", str(source)], check=True)
-        return api.open(str(built))
-
-    return read
+    return lambda name: read_built(PROGRAMS / f"{name}.bpf.c")

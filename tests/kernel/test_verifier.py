@@ -8,16 +8,17 @@ import subprocess
 import pytest
 
 from skep import VerifierError
-from skep import open as open_spec
-from tests.failing import ABSENT, FOLDER, LOST, marked
+from tests.conftest import read_built
+from tests.failing import ABSENT, ADVISED, FOLDER, LOST, OTHER_COMPILER, advised, marked
 
 _ABSENT = ABSENT.get(".".join(platform.release().split(".")[:2]), set())
 
 
 @pytest.mark.floors("6.12", "6.1")
+@pytest.mark.parametrize("compilers", [None, OTHER_COMPILER], ids=["clang", "clang-19"])
 @pytest.mark.parametrize(("file", "program"), LOST)
-def test_what_the_verifier_refuses_is_explained_in_its_source(file, program):
-    spec = open_spec(str(FOLDER / f"{file}.bpf.o"))
+def test_what_the_verifier_refuses_is_explained_in_its_source(file, program, compilers):
+    spec = read_built(FOLDER / f"{file}.bpf.c", compilers)
     others = [other for other in spec.programs if other != program]
     with pytest.raises(VerifierError) as caught:
         spec.load(wanted=[program], without=others).close()
@@ -37,6 +38,19 @@ def test_what_the_verifier_refuses_is_explained_in_its_source(file, program):
         assert str(found.file).endswith(f"{file}.bpf.c")
     assert lost in "\n".join([found.message, *(span.message for span in found.path)])
     assert suggestion in str(found.suggestion)
+
+
+@pytest.mark.parametrize(("program", "category", "line", "words"), advised())
+def test_the_suggestion_names_what_is_missing(program, category, line, words):
+    spec = read_built(ADVISED)
+    others = [other for other in spec.programs if other != program]
+    with pytest.raises(VerifierError) as caught:
+        spec.load(wanted=[program], without=others).close()
+    found = caught.value.diagnostic
+    assert found is not None
+
+    assert (found.id, found.line) == (category, line)
+    assert words in str(found.suggestion)
 
 
 def test_a_refusal_is_shown_in_its_source(skep, tmp_path):

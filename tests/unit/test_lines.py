@@ -9,7 +9,7 @@ import pytest
 
 from skep.base.errors import ObjectFormatError
 from skep.kernel.verifier.log import read_log
-from skep.spec.lines import source_lines
+from skep.spec.lines import SourceLine, line_naming, source_lines
 
 ROOT = Path(__file__).parents[1]
 
@@ -43,3 +43,16 @@ def test_a_damaged_section_is_refused():
 
     with pytest.raises(ObjectFormatError):
         source_lines(damaged, "maps", "not_tested")
+
+
+def test_the_line_that_names_something_is_found_from_an_instruction_on():
+    lines = {
+        0: SourceLine("task = mine;", "x", 1),
+        1: SourceLine("other;", "x", 2),
+        4: SourceLine("task->pid;", "x", 3),
+    }
+
+    assert line_naming(lines, "task", 1) is lines[4]
+    assert line_naming(lines, "task") is lines[0]
+    assert line_naming(lines, "nothing", 1) is lines[1]
+    assert line_naming(lines, "nothing", 3) is None

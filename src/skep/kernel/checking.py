@@ -28,7 +28,7 @@ from skep.kernel.verifier.environment import missing_type
 from skep.kernel.verifier.log import line_costs
 from skep.spec.code import layout, read_code
 from skep.spec.elf import STT_FUNC, Elf
-from skep.spec.lines import source_lines
+from skep.spec.lines import line_naming, source_lines
 from skep.spec.relocations import needs
 
 TYPE_CHECKING = False
@@ -154,7 +154,8 @@ def _fitted(spec: ObjectSpec, name: str, btf: str) -> Verdict:
     message, suggestion = missing_type(
         missing.kind, missing.type, missing.member, lambda type_name: members(type_name, btf)
     )
-    line = source_lines(spec.data, spec.name, name).get(missing.instruction)
+    lines = source_lines(spec.data, spec.name, name)
+    line = line_naming(lines, missing.member or missing.type, missing.instruction)
     return Verdict(name, section, UNSUPPORTED, report=at_line("core-relocation", message, suggestion, line))
 
 

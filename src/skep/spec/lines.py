@@ -6,6 +6,7 @@ functions that a program calls behind it, each where it is called first, and the
 
 from __future__ import annotations
 
+import re
 import struct
 
 from skep.spec.btf import Btf
@@ -16,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["LINES", "RELOCATIONS", "SourceLine", "ext_records", "source_lines"]
+__all__ = ["LINES", "RELOCATIONS", "SourceLine", "ext_records", "line_naming", "source_lines"]
 
 # Bytes of an instruction.
 _WIDTH = 8
@@ -46,6 +47,21 @@ class SourceLine:
         self.file = file
         self.line = line
         self.column = column
+
+
+def line_naming(lines: Mapping[int, SourceLine], word: str, first: int = 0) -> SourceLine | None:
+    """The first line that names something, at or after an instruction; else the line of that instruction.
+
+    The compiler loads the offset of a member before it uses it, with the line of what happens to stand before.
+
+    Args:
+        lines: the line of each instruction.
+        word: a name of the source.
+        first: number of the instruction.
+    """
+    named = re.compile(rf"\b{re.escape(word)}\b")
+    later = (lines[number] for number in sorted(lines) if number >= first)
+    return next((line for line in later if named.search(line.text)), lines.get(first))
 
 
 def source_lines(data: bytes, file: str, program: str) -> Mapping[int, SourceLine]:

@@ -86,4 +86,22 @@ int slice_not_tested(u64 *ctx)
 	return 0;
 }
 
+SEC("?tp_btf/sched_process_exit")
+int slice_after_submit(u64 *ctx)
+{
+	struct bpf_dynptr record;
+	u32 *place;
+
+	bpf_ringbuf_reserve_dynptr(&events, 8, 0, &record);
+	place = bpf_dynptr_data(&record, 0, 4);
+	if (!place) {
+		bpf_ringbuf_discard_dynptr(&record, 0);
+		return 0;
+	}
+	bpf_ringbuf_submit_dynptr(&record, 0);
+	/* fails: use-after-release */
+	*place = 1;
+	return 0;
+}
+
 char LICENSE[] SEC("license") = "GPL";

@@ -104,4 +104,35 @@ int context_moved(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
+SEC("?xdp")
+int locked_twice(struct xdp_md *ctx)
+{
+	u32 key = 0;
+	struct guarded *value = bpf_map_lookup_elem(&guarded, &key);
+
+	if (!value)
+		return XDP_PASS;
+	bpf_spin_lock(&value->lock);
+	/* fails: spin-lock */
+	bpf_spin_lock(&value->lock);
+	value->count++;
+	bpf_spin_unlock(&value->lock);
+	return XDP_PASS;
+}
+
+SEC("?tp/syscalls/sys_enter_getppid")
+int lock_in_tracing(struct trace_event_raw_sys_enter *ctx)
+{
+	u32 key = 0;
+	struct guarded *value = bpf_map_lookup_elem(&guarded, &key);
+
+	if (!value)
+		return 0;
+	/* fails: helper-not-available */
+	bpf_spin_lock(&value->lock);
+	value->count++;
+	bpf_spin_unlock(&value->lock);
+	return 0;
+}
+
 char LICENSE[] SEC("license") = "GPL";

@@ -17,6 +17,8 @@ struct {
 	__type(value, struct stats);
 } counts SEC(".maps");
 
+const volatile u32 limit = 5;
+
 static struct stats *find(u32 key)
 {
 	return bpf_map_lookup_elem(&counts, &key);
@@ -117,6 +119,42 @@ int wrong_kind_of_map(struct trace_event_raw_sys_enter *ctx)
 
 	/* fails: map-mismatch */
 	bpf_map_push_elem(&counts, &none, 0);
+	return 0;
+}
+
+static __noinline struct stats *find_or_make(u32 key)
+{
+	struct stats none = {};
+
+	bpf_map_update_elem(&counts, &key, &none, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&counts, &key);
+}
+
+SEC("?tp/syscalls/sys_enter_getppid")
+int not_tested_after_own_function(struct trace_event_raw_sys_enter *ctx)
+{
+	struct stats *seen = find_or_make(ctx->args[0]);
+
+	/* fails: null-pointer */
+	seen->packets++;
+	return 0;
+}
+
+SEC("?tp/syscalls/sys_enter_getppid")
+int constant_written(struct trace_event_raw_sys_enter *ctx)
+{
+	/* fails: read-only */
+	*(volatile u32 *)&limit = 1;
+	return 0;
+}
+
+SEC("?tp/syscalls/sys_enter_getppid")
+int output_to_no_ring(struct trace_event_raw_sys_enter *ctx)
+{
+	u32 pid = bpf_get_current_pid_tgid() >> 32;
+
+	/* fails: map-mismatch */
+	bpf_ringbuf_output(&counts, &pid, sizeof(pid), 0);
 	return 0;
 }
 

@@ -99,4 +99,45 @@ int direct_in_socket_filter(struct __sk_buff *skb)
 	return data != 0;
 }
 
+SEC("?xdp")
+int stale_after_adjusting(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct ethhdr *eth = data;
+
+	if ((void *)(eth + 1) > end)
+		return XDP_PASS;
+	if (bpf_xdp_adjust_head(ctx, sizeof(struct ethhdr)))
+		return XDP_ABORTED;
+	/* fails: stale-packet-pointer */
+	return eth->h_proto == bpf_htons(ETH_P_IP) ? XDP_PASS : XDP_DROP;
+}
+
+SEC("?xdp")
+int given_beyond(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct iphdr *ip = data + sizeof(struct ethhdr);
+
+	if ((void *)(ip + 1) > end)
+		return XDP_PASS;
+	/* fails: packet-bounds */
+	return bpf_csum_diff(0, 0, (void *)ip, 60, 0) ? XDP_PASS : XDP_DROP;
+}
+
+SEC("?tc")
+int payload_walked(struct __sk_buff *skb)
+{
+	u8 *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	u32 sum = 0;
+
+	for (u32 place = 0; place < skb->len; place++) {
+		if (data + place >= end)
+			break;
+		/* fails: packet-bounds */
+		sum += data[place];
+	}
+	return sum & 1;
+}
+
 char LICENSE[] SEC("license") = "GPL";

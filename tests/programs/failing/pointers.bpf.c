@@ -77,4 +77,29 @@ int bits_of_a_pointer(struct trace_event_raw_sys_enter *ctx)
 	return *(volatile char *)aligned;
 }
 
+SEC("?tp/syscalls/sys_enter_getppid")
+int packet_in_tracing(struct xdp_md *ctx)
+{
+	/* fails: context-access */
+	u8 *data = (void *)(long)ctx->data;
+
+	return *data;
+}
+
+SEC("?uprobe")
+int argument_of_function(struct pt_regs *ctx)
+{
+	struct iovec *vector = (struct iovec *)ctx->di;
+
+	/* fails: not-a-pointer */
+	return vector->iov_len;
+}
+
+SEC("?tp_btf/sched_process_exit")
+int argument_too_many(u64 *ctx)
+{
+	/* fails: context-access */
+	return ctx[7];
+}
+
 char LICENSE[] SEC("license") = "GPL";

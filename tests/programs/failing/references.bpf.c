@@ -90,4 +90,16 @@ int socket_kept(struct __sk_buff *skb)
 	return sk->family == 2; /* fails: reference-leak */
 }
 
+SEC("?tp/syscalls/sys_enter_getppid")
+int size_varies(struct trace_event_raw_sys_enter *ctx)
+{
+	u64 size = ctx->args[0];
+	/* fails: constant-argument */
+	struct event *event = bpf_ringbuf_reserve(&events, size, 0);
+
+	if (event)
+		bpf_ringbuf_discard(event, 0);
+	return 0;
+}
+
 char LICENSE[] SEC("license") = "GPL";

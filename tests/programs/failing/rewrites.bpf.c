@@ -42,4 +42,21 @@ int length_of_string(struct trace_event_raw_sys_enter *ctx)
 	return 0;
 }
 
+SEC("?tp/syscalls/sys_enter_openat")
+int mask_lost(struct trace_event_raw_sys_enter *ctx)
+{
+	u32 key = 0;
+	u64 place = ctx->args[2], masked = place & 255;
+	char *buffer = bpf_map_lookup_elem(&buffers, &key);
+
+	if (!buffer)
+		return 0;
+	asm volatile("" : "+r"(masked));
+	if (masked > 100)
+		return 0;
+	/* fails: map-value-bounds */
+	buffer[place] = 1;
+	return 0;
+}
+
 char LICENSE[] SEC("license") = "GPL";

@@ -48,4 +48,27 @@ int too_large_together(struct __sk_buff *skb)
 	return text[3] + inner(skb); /* fails: stack-size */
 }
 
+struct by_inode {
+	u32 pid;
+	char comm[16];
+	u64 inode;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16);
+	__type(key, struct by_inode);
+	__type(value, u64);
+} inodes SEC(".maps");
+
+SEC("?tp/syscalls/sys_enter_getppid")
+int key_too_short(struct trace_event_raw_sys_enter *ctx)
+{
+	u32 pid = bpf_get_current_pid_tgid() >> 32;
+	/* fails: stack-bounds */
+	u64 *seen = bpf_map_lookup_elem(&inodes, &pid);
+
+	return seen && *seen;
+}
+
 char LICENSE[] SEC("license") = "GPL";

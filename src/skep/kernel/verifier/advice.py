@@ -1,19 +1,29 @@
-"""What to say of failures that need no walk over the path: arguments, return values, the context, the machine."""
+"""What to say of failures that need no walk over the path: the context, the stack, the kernel's memory, the limits."""
 
 from __future__ import annotations
 
 import re
 
-from skep.kernel.verifier.failure import Finding, quoted
-from skep.kernel.verifier.names import argument, assigned
-from skep.kernel.verifier.pointers import invalidated
-from skep.kernel.verifier.remedies import ADVICE, INSTEAD
+from skep.kernel.verifier.bounds import memory_bounds
+from skep.kernel.verifier.failure import Finding, quoted, span_of
+from skep.kernel.verifier.names import argument
+from skep.kernel.verifier.remedies import ADVICE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from skep.kernel.verifier.failure import Failure
+    from collections.abc import Sequence
 
-__all__ = ["argument_type", "complexity", "context_access", "general", "helper", "return_value", "stack_read"]
+    from skep.base.errors import Span
+    from skep.kernel.verifier.failure import Failure
+    from skep.kernel.verifier.flow import Event
+
+__all__ = ["complexity", "context_access", "general", "kernel_struct_access", "read_only", "stack_read"]
+
+_PACKET = re.compile(r"->data(_end|_meta)?\b")
+# How sections begin whose programs get packets.
+_NETWORK = ("xdp", "tc", "classifier", "action", "cgroup_skb", "lwt", "sk_", "flow_dissector", "netfilter")
+# How many of the last steps are looked through for the loop that they are in.
+_LONGEST_ROUND = 2000
 
 
 def general(failure: Failure) -> Finding:
@@ -23,11 +33,15 @@ def general(failure: Failure) -> Finding:
     register = failure.register
     given = argument(failure.text, call, register) if failure.call and register else None
     names = {"call": call, "given": given or "it", "neutral": failure.neutral}
+    if call == "bpf_ringbuf_reserve" and failure.category.id == "constant-argument":
+        advice += (
+            " Records of any length: bpf_ringbuf_output() copies, bpf_ringbuf_reserve_dynptr() (Linux 5.19) does not."
+        )
     message = said.format(**names) if said else failure.message
     spans = []
     if register is not None and failure.flow.steps:
         source = failure.origin(register).source
-        if source is not None and source.kind not in {"argument", "clobbered"} and source.position != failure.position:
+        if source is not None and source.kind not in {"argument", "clobbered"} and not _same_line(failure, source):
             spans.append(failure.at(source.position, "what is used comes from here"))
         elif source is not None and source.kind == "clobbered":
             spans.append(
@@ -38,83 +52,18 @@ def general(failure: Failure) -> Finding:
     return Finding(message, failure.path(*spans), advice.format(**names) or None)
 
 
-def argument_type(failure: Failure) -> Finding:
-    """An argument is of another type than the function takes."""
-    register = failure.register or 1
-    call = failure.call or "the function"
-    given = argument(failure.text, call, register)
-    shown = quoted(given) if given else f"argument {register}"
-    match = re.search(r"type=(\w+) expected=(.+)", failure.said)
-    has, wants = (match[1].replace("inv", "scalar"), match[2]) if match else ("", "")
-    origin = failure.origin(register) if failure.flow.steps else None
-    spans = []
-    if origin is not None and origin.source is not None and origin.source.kind != "argument":
-        spans.append(failure.at(origin.source.position, f"{shown} comes from here"))
-        gone = invalidated(failure, origin, shown, given) if has == "scalar" else None
-        if gone is not None:
-            return gone
-    spans.append(failure.at(failure.position, f"{call}() takes {_expected(wants)} here" if wants else "refused here"))
-    if not match:
-        return Finding(f"{shown} is not what {call}() takes: {failure.message}", failure.path(*spans), None)
-    name = re.sub(r"^\((?:\w+ )*\w* ?\*+\)\s*", "", given or "value")
-    if "ctx" in wants.split(", ")[0]:
-        advice = f"Give {call}() the program's own context, as it came: its first argument, nothing added to it."
-    elif has == "scalar" and wants.startswith(("fp", "map_value", "mem", "pkt")):
-        advice = (
-            "Give the address of a variable on the stack: copy the value there first,\n"
-            f"__u64 copy = {name};\n"
-            f"and give {call}() &copy."
-        )
-    elif has == "fp" and wants.startswith("map_ptr"):
-        advice = f"Give {call}() the map itself: &name_of_the_map."
-    elif has == "map_value" and "ptr_" in wants:
-        advice = f"Give {call}() a pointer that the kernel gave, not one of your own."
-    elif has == "scalar":
-        advice = f"Give {call}() the pointer as it came, before anything was computed with it: {_expected(wants)}."
-    else:
-        advice = f"Give {call}() {_expected(wants)}; copy the data to the stack, if it lies elsewhere."
-    return Finding(f"{shown} is {_described(has)}, and {call}() takes {_expected(wants)}", failure.path(*spans), advice)
+def _named(failure: Failure, register: int) -> str | None:
+    """What the line gives to the call that is refused."""
+    given = argument(failure.text, failure.call, register)
+    # Releases count the arguments in their messages from 0 or from 1: what is meant is no number.
+    if given is not None and given.isdecimal():
+        before = argument(failure.text, failure.call, register - 1)
+        return before if before is not None and before.startswith("&") else None
+    return given
 
 
-_NAMES = {
-    "scalar": "a number",
-    "fp": "an address on the stack",
-    "ctx": "the context",
-    "map_ptr": "a map",
-    "map_value": "a map value",
-    "pkt": "an address in the packet",
-    "pkt_end": "the end of the packet",
-    "mem": "memory",
-    "sock": "a socket",
-    "ringbuf_mem": "a record of a ring",
-    "map_key": "a map key",
-}
-
-
-def _described(kind: str) -> str:
-    return _NAMES.get(kind.removesuffix("_or_null"), f"a pointer of type {kind}")
-
-
-def _expected(kinds: str) -> str:
-    if kinds.startswith("fp") and "map_value" in kinds:
-        return "an address of memory: on the stack, in a map value, in a packet"
-    shown = [_described(kind) for kind in re.split(r",\s*", kinds) if kind.strip()]
-    return " or ".join(dict.fromkeys(shown[:3]))
-
-
-def helper(failure: Failure) -> Finding:
-    """A helper is not there for this type of program, or not at all."""
-    match = re.search(r"(\w+)#(\d+)", failure.message) or re.search(r"function (\w+)( )is not allowed", failure.message)
-    name = (match[1] if match else "") or failure.call or "this"
-    kind = re.split(r"[/.]", failure.section)[0] or "this type"
-    advice = next((text for pattern, text in INSTEAD if re.match(pattern, name)), "")
-    return Finding(
-        f"{name}() may not be called by programs of type {kind}"
-        if kind != "this type"
-        else f"{name}() may not be called by programs of this type",
-        failure.path(failure.at(failure.position, f"{name}() is called here") if failure.flow.steps else None),
-        f"{advice} Leave the call out, or attach to a hook whose programs may call it.".lstrip(),
-    )
+def _same_line(failure: Failure, event: Event) -> bool:
+    return failure.place(event.position) == failure.place(failure.position)
 
 
 def context_access(failure: Failure) -> Finding:
@@ -123,32 +72,13 @@ def context_access(failure: Failure) -> Finding:
     shown = quoted(member[0]) if member else "this part of the context"
     spans = [failure.at(failure.position, "refused here")]
     register = failure.register
-    if register is not None:
-        origin = failure.origin(register)
-        changed = [event for event in origin.events if event.kind == "change"]
-        if changed:
-            spans.insert(0, failure.at(changed[-1].position, "the pointer to the context is changed here"))
+    changed = [event for event in failure.origin(register).events if event.kind == "change"] if register else []
+    if changed:
+        spans.insert(0, failure.at(changed[-1].position, "the pointer to the context is changed here"))
     if "invalid bpf_context access" in failure.said:
-        match = re.search(r"off=(-?\d+) size=(\d+)", failure.said)
-        where = f"byte {match[1]}, {match[2]} bytes" if match else "there"
-        kind = re.split(r"[/.]", failure.section)[0]
-        written = failure.instruction.kind in {"store", "atomic"}
-        does = "write" if written else "read"
-        advice = (
-            "Leave the write out: only some members of this context may be written."
-            if written
-            else "Read only members that this type of program has, each by its own name and type; a tracepoint's are "
-            "in /sys/kernel/tracing/events/.../format, and in a program on types BPF_PROG() gives the arguments "
-            "their types."
-        )
-        return Finding(
-            f"a program of type {kind} may not {does} {shown} ({where})"
-            if kind
-            else f"{shown} may not be accessed ({where})",
-            failure.path(*spans),
-            advice,
-        )
-    if "variable" in failure.said or "register with" in failure.said or "math between" in failure.said:
+        return _not_in_context(failure, shown, failure.path(*spans))
+    varies = any(event.instruction.source is not None for event in changed)
+    if varies or "variable" in failure.said or "register with" in failure.said or "math between" in failure.said:
         return Finding(
             f"{shown} is read at an offset that varies, which the context does not allow",
             failure.path(*spans),
@@ -163,38 +93,70 @@ def context_access(failure: Failure) -> Finding:
     )
 
 
-def return_value(failure: Failure) -> Finding:
-    """R0 is not one of the values that the hook knows."""
-    allowed = re.search(r"should have been in (?:\[(-?\w+), (-?\w+)\]|\((0x[\da-f]+); (0x[\da-f]+)\))", failure.said)
-    origin = failure.origin(0) if failure.flow.steps else None
-    spans = []
-    if origin is not None and origin.source is not None and origin.source.kind != "argument":
-        spans.append(failure.at(origin.source.position, "the value that is returned comes from here"))
-    spans.append(failure.at(failure.position, "returned here"))
-    if allowed is None:
-        return Finding(
-            "what is returned here is not a number that is known",
-            failure.path(*spans),
-            "Return a number, and set it on every path.",
-        )
-    if allowed[1] is not None:
-        first, last = allowed[1], allowed[2]
+def _not_in_context(failure: Failure, shown: str, path: Sequence[Span]) -> Finding:
+    """The context has nothing there, or nothing that this type of program may read or write."""
+    match = re.search(r"off=(-?\d+) size=(\d+)", failure.said)
+    where = f"byte {match[1]}, {match[2]} bytes" if match else "there"
+    kind = re.split(r"[/.]", failure.section)[0]
+    if failure.instruction.kind in {"store", "atomic"}:
+        does, advice = "write", "Leave the write out: only some members of this context may be written."
     else:
-        base, mask = int(allowed[3], 0), int(allowed[4], 0)
-        first, last = str(base), str(base | mask)
-    one = f"{first} only" if first == last else f"{first} to {last}"
-    line = failure.text
-    name = assigned(line) or (match[1] if (match := re.search(r"return\s+(\w+)\s*;", line)) else None)
-    bound = (
-        f"\nif ({name} < {first} || {name} > {last})\n    {name} = {first};" if name and not name.isdecimal() else ""
-    )
+        does = "read"
+        advice = (
+            "Read only members that this type of program has, each by its own name and type; a tracepoint's are "
+            "in /sys/kernel/tracing/events/.../format, and in a program on types BPF_PROG() gives the arguments "
+            "their types."
+        )
+        if _PACKET.search(failure.text) and kind == "socket":
+            advice = f"Read the packet with bpf_skb_load_bytes(skb, offset, &value, sizeof(value)).\n{advice}"
+        elif _PACKET.search(failure.text) and kind and not kind.startswith(_NETWORK):
+            advice = f'Programs of type {kind} get no packet: that takes SEC("xdp") or SEC("tc").\n{advice}'
     return Finding(
-        f"this returns what the hook does not know: it takes {one}", failure.path(*spans), f"Return {one}.{bound}"
+        f"a program of type {kind} may not {does} {shown} ({where})"
+        if kind
+        else f"{shown} may not be accessed ({where})",
+        path,
+        advice,
     )
+
+
+def kernel_struct_access(failure: Failure) -> Finding:
+    """A structure of the kernel is read beyond its members, or at an index."""
+    found = failure.element
+    if found is None or "variable" not in failure.said:
+        return general(failure)
+    shown = f"{found[0]}[{found[1]}]"
+    return Finding(
+        f"{quoted(shown)} is read at an offset that varies, which a structure of the kernel does not allow",
+        failure.path(failure.at(failure.position, "an index that varies is added to the address")),
+        f"Copy it with a helper: bpf_probe_read_kernel(&value, sizeof(value), &{shown});\n"
+        "or copy all of the array to the stack first, and index that.",
+    )
+
+
+def read_only(failure: Failure) -> Finding:
+    """What a program may only read is written."""
+    register = failure.register
+    source = failure.origin(register).source if register is not None and failure.flow.steps else None
+    found = general(failure)
+    if "BPF_ATOMIC" in failure.said:
+        found.message = "an atomic operation works on map values and the stack only, and this is neither"
+        found.suggestion = (
+            "Read it, change it and write it as an ordinary variable; what several CPUs count belongs into a map."
+        )
+    if source is not None and source.instruction.name == "bpf_dynptr_slice":
+        found.suggestion = "Get the slice with bpf_dynptr_slice_rdwr(): that of bpf_dynptr_slice() is for reading only."
+    return found
 
 
 def stack_read(failure: Failure) -> Finding:
     """Bytes of the stack are read before they are written."""
+    past = re.search(r"stack R\d+ off=(-?\d+) size=(\d+)", failure.said)
+    if past is not None and int(past[1]) + int(past[2]) > 0:
+        # Beyond the end of the frame there is nothing that could be set.
+        found = memory_bounds(failure)
+        found.category = "stack-bounds"
+        return found
     register = failure.register or 2
     given = argument(failure.text, failure.call, register) if failure.call else None
     name = (given or "").lstrip("&") or None
@@ -218,12 +180,26 @@ def complexity(failure: Failure) -> Finding:
     """A million instructions were not enough."""
     costs = failure.log.costs()[:3]
     total = max(len(failure.flow.steps), 1)
-    from skep.kernel.verifier.failure import span_of
-
     return Finding(
         "the verifier gave up: there are too many paths, or rounds of loops, to walk",
         [span_of(place, f"{100 * count // total} % of the instructions walked") for place, count in costs],
         "Let the verifier walk the loop once: bpf_loop() (Linux 5.17) or bpf_for() (6.4); or count to a smaller "
         "constant. Branches in a loop multiply: move work into functions that are not static and take numbers (each "
         "is verified once).",
+        position=_loop(failure),
+    )
+
+
+def _loop(failure: Failure) -> int | None:
+    """The last jump back: it belongs to the line of the loop. None where the last steps have none."""
+    steps = failure.flow.steps
+    return next(
+        (
+            position
+            for position in range(failure.flow.last - 1, max(failure.flow.last - _LONGEST_ROUND, 0), -1)
+            if steps[position + 1].index <= steps[position].index
+            and steps[position + 1].frame == steps[position].frame
+            and steps[position].text != "exit"
+        ),
+        None,
     )

@@ -1,11 +1,11 @@
-"""Accesses that are not proven to stay inside: of a packet, a map value, the stack, or of what a size is given for."""
+"""Accesses that are not proven to stay inside: of a map value, the stack, a record, or of what a size is given for."""
 
 from __future__ import annotations
 
 import re
 
 from skep.kernel.verifier.failure import Finding, quoted
-from skep.kernel.verifier.names import argument, assigned, dereferenced, indexed, plain
+from skep.kernel.verifier.names import argument, assigned, indexed, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,119 +16,24 @@ if TYPE_CHECKING:
     from skep.kernel.verifier.instruction import Instruction
     from skep.kernel.verifier.registers import Value
 
-__all__ = ["memory_bounds", "packet_bounds", "size_argument"]
+__all__ = ["added", "index_name", "memory_bounds", "size_argument"]
 
-_PACKET = re.compile(r"off=(-?\d+) size=(\d+), R(\d+)\(id=(\d+),off=(-?\d+),r=(\d+)\)")
 _ACCESS = re.compile(r"(?:value_size|mem_size|key_size)=(\d+) off=(-?\d+) size=(\d+)")
-# The verifier gives up on packet offsets that may be larger (MAX_PACKET_OFF).
-_FARTHEST = 0xFFFF
 _MOST_TESTS = 50
+# What a helper for maps takes in a register.
+_TAKES = {2: "key", 3: "value"}
 # A number at least as far below zero has no lower limit at all.
 _NO_LIMIT = 1 << 62
+# What a number of 32 bits is at most, without any comparison.
+_WIDEST = 0xFFFFFFFF
 _WHAT = {
     "map-value-bounds": "the map value",
     "memory-bounds": "the memory",
     "stack-bounds": "the stack variable",
+    "uninitialised-stack": "the stack variable",
     "context-access": "the context",
     "packet-bounds": "the packet",
 }
-
-
-def packet_bounds(failure: Failure) -> Finding:
-    """More of the packet is read than was compared with data_end."""
-    if failure.message.startswith("math between") or "unbounded" in failure.message:
-        return memory_bounds(failure)
-    match = _PACKET.search(failure.said)
-    if match is None:
-        return Finding(
-            f"{failure.call}() may not be given the packet itself" if failure.call else failure.message,
-            failure.path(failure.at(failure.position, "the packet is given here")),
-            "Copy what is needed to the stack first, and give that.",
-        )
-    offset, size, register, number, _, proven = (int(part) for part in match.groups())
-    origin = failure.origin(register)
-    end = _end_name(failure)
-    name = _packet_name(failure, register, origin)
-    value = failure.value(register)
-    farthest = value.number("umax", "umax_value") if value is not None else None
-    check = f"if ((void *)({name} + 1) > {end})\n    return {failure.neutral};"
-    if failure.call:
-        given = argument(failure.text, failure.call, register) or name
-        check = f"if ((void *){given} + {size} > {end})\n    return {failure.neutral};"
-    tests = _packet_tests(failure, origin)
-    spans: list[Moment | None] = [failure.at(origin.source.position, "the packet begins here")] if origin.source else []
-    moved = next((e for e in reversed(origin.events) if e.kind == "change" and e.instruction.source is not None), None)
-    needs = failure.at(
-        failure.position,
-        f"this needs {offset + size} bytes, and {proven} are proven"
-        if not number
-        else f"this needs {size} byte{'s' * (size > 1)} at an offset that varies, and {proven} are proven",
-    )
-    if number and farthest is not None and farthest > _FARTHEST and moved is not None:
-        step = _varying(failure, moved.position)
-        index = _index_name(failure, moved.position, failure.flow.origin(moved.instruction.source or 0, moved.position))
-        return Finding(
-            f"{quoted(name)} may lie {farthest} bytes into the packet, and beyond 65535 a comparison proves nothing",
-            failure.path(*spans, step, *tests, needs),
-            f"Bound the offset before it is added, then compare with {end}:\n"
-            f"if ({index or 'offset'} > 1500)\n"
-            f"    return {failure.neutral};",
-        )
-    if moved is not None:
-        spans.append(_varying(failure, moved.position) if number else None)
-    if not tests:
-        message = f"{quoted(name)} is read without a comparison with {end} on this path"
-    elif number:
-        message = f"{quoted(name)} is not what was compared with {end}: a variable was added after, or to another copy"
-    else:
-        message = f"{quoted(name)} is read up to byte {offset + size}, and only {proven} were compared with {end}"
-    return Finding(
-        message,
-        failure.path(*spans, *tests, needs),
-        f"Compare it before it is read:\n{check}"
-        + (f"\nDo that on {quoted(name)} itself, after all that is added to it." if number else ""),
-    )
-
-
-def _packet_name(failure: Failure, register: int, origin: Origin) -> str:
-    used = dereferenced(failure.text)
-    found = indexed(failure.text)
-    if found is not None and found[0] in used:
-        return f"&{found[0]}[{found[1]}]"
-    return (used[0] if used else None) or failure.named(register, origin) or "pointer"
-
-
-def _end_name(failure: Failure) -> str:
-    """The user's name for data_end."""
-    for position in range(failure.position):
-        after, place = failure.flow.steps[position].after, failure.place(position)
-        if place is not None and ("=pkt_end(" in after or "->data_end" in place.text):
-            match = re.search(r"(\w+)\s*=[^=,;]*->data_end\b", place.text)
-            return match[1] if match else "data_end"
-    return "data_end"
-
-
-def _packet_tests(failure: Failure, origin: Origin) -> list[Moment]:
-    """The comparisons with data_end on the path, and what each proves."""
-    spans = []
-    start = origin.source.position if origin.source is not None else 0
-    for position in range(start, failure.position):
-        does = failure.flow.instruction(position)
-        if does.kind != "test" or does.source is None:
-            continue
-        state = failure.flow.steps[position].after
-        # Kernels before 5.18 say only at branches what registers hold.
-        ends = (does.target, does.source) if not state else ()
-        values = (failure.flow.value(each, position) for each in ends if each is not None)
-        if "=pkt_end(" in state or any(value is not None and value.type == "pkt_end" for value in values):
-            found = re.search(r"=pkt\((?:id=\d+,)?(?:off=\d+,)?r=(\d+)", state)
-            proves = f"{found[1]} bytes" if found else "a part"
-            spans.append(failure.at(position, f"this comparison proves {proves}"))
-    return spans
-
-
-def _varying(failure: Failure, position: int) -> Moment:
-    return failure.at(position, "a number that varies is added: from here on, only a new comparison proves anything")
 
 
 def memory_bounds(failure: Failure) -> Finding:
@@ -145,14 +50,9 @@ def memory_bounds(failure: Failure) -> Finding:
                 break
     if adding is None:
         return _constant(failure, what, access)
-    register = flow.instruction(adding).source or 0
-    origin = flow.origin(register, adding)
-    # `index + pointer` as well as `pointer + index`.
-    value = flow.value(register, adding)
-    if value is not None and value.type not in {"scalar", ""}:
-        register = flow.instruction(adding).target or 0
-        origin, value = flow.origin(register, adding), flow.value(register, adding)
-    name = _index_name(failure, adding, origin)
+    register = added(failure, adding)
+    origin, value = flow.origin(register, adding), flow.value(register, adding)
+    name = index_name(failure, adding, origin)
     shown = quoted(name) if name else "the index"
     tests = flow.tests(origin)
     spans = (
@@ -162,24 +62,43 @@ def memory_bounds(failure: Failure) -> Finding:
     copies = [] if tests else _tests_of_copies(failure, origin, adding)
     spans += [failure.at(position, f"this compares another copy of {shown}") for position, _ in copies]
     spans.append(failure.at(failure.position, f"{shown} is not proven to stay inside of {what}"))
-    array = indexed(failure.text)
+    array = failure.element
     room, element = _room(failure, pointer or 0, adding), _element(origin)
-    if array and ("->" in array[0] or "." in array[0] or failure.category.id == "stack-bounds" or not room):
+    if array and (_is_array(failure, array[0], pointer) or not room):
         limit = f"sizeof({array[0]}) / sizeof({array[0]}[0])"
     else:
         limit = str(room // element) if room else "SIZE"
+    length = _length(failure) if failure.call else 1
+    if length > element:
+        # What a call writes from there on has to fit, too.
+        limit = f"{limit.partition(' / ')[0]} - {length}"
     index = name or "index"
     signed = _is_signed(value, [*tests, *copies])
-    below = f"{index} < 0 || " if signed else ""
-    suggestion = f"Compare it before this line:\nif ({below}{index} >= {limit})\n    return {failure.neutral};"
-    if signed:
+    below, beyond = f"{index} < 0 || " if signed else "", ">" if length > element else ">="
+    suggestion = f"Compare it before this line:\nif ({below}{index} {beyond} {limit})\n    return {failure.neutral};"
+    if signed and index.isidentifier():
         suggestion += f"\nor declare {index} unsigned, so that one comparison bounds it on both sides."
     if copies and not signed:
         suggestion += _idiom(index, limit)
-    reason = "may be negative" if signed else ("may be too large" if tests else "is not compared with a limit")
+    reason = "may be negative" if signed else _too_large(value, room, compared=bool(tests))
     if copies and not signed:
         reason = "was compared in another register: the compiler kept two copies, and the limit is known of one only"
     return Finding(f"{shown} {reason}, so this may lie outside of {what}", failure.path(*spans), suggestion)
+
+
+def _is_array(failure: Failure, name: str, pointer: int | None) -> bool:
+    """Whether sizeof(name) is all of what is indexed: a member, an array on the stack, or a global one."""
+    if "->" in name or "." in name or failure.category.id == "stack-bounds":
+        return True
+    source = failure.origin(pointer).source if pointer is not None else None
+    return source is not None and source.kind == "set"
+
+
+def _length(failure: Failure) -> int:
+    """How many bytes a call reads or writes at the address that is refused."""
+    register = failure.register or 0
+    value = failure.value(register + 1)
+    return (value.number("value") or 1) if value is not None and value.type == "scalar" else 1
 
 
 def _has_register(failure: Failure) -> bool:
@@ -202,13 +121,18 @@ def _constant(failure: Failure, what: str, access: re.Match[str] | None) -> Find
     stack = re.search(r"stack R\d+ off=(-?\d+) (?:access_)?size=(\d+)", failure.said)
     if access is not None:
         size, offset, length = (int(part) for part in access.groups())
+        array = failure.element
         return Finding(
             f"bytes {offset} to {offset + length - 1} are used, and {what} has only {size}",
             failure.path(span),
-            f"{what.capitalize()} has {size} bytes: make its type larger, or use a smaller offset or size.",
+            f"{what.capitalize()} has {size} bytes: make its type larger, or use a smaller offset or size."
+            if array is None
+            else f"On this path the index is too large. Compare it before this line:\n"
+            f"if ({array[1]} >= sizeof({array[0]}) / sizeof({array[0]}[0]))\n    return {failure.neutral};",
         )
     if stack is not None:
         offset, length = int(stack[1]), int(stack[2])
+        takes = _TAKES.get(failure.register or 0) if failure.call.startswith("bpf_map_") else None
         shown = argument(failure.text, failure.call, failure.register or 1) if failure.call else None
         name = (shown or "").lstrip("&") or "the variable"
         return Finding(
@@ -216,7 +140,9 @@ def _constant(failure: Failure, what: str, access: re.Match[str] | None) -> Find
             if shown
             else f"{length} bytes at offset {offset} of the stack are outside of the frame",
             failure.path(span),
-            f"Give the size of the variable: sizeof({name})." if shown else "Stay inside of the variable.",
+            f"Declare {name} with the type of the map's {takes}, which has {length} bytes."
+            if takes and shown
+            else (f"Give the size of the variable: sizeof({name})." if shown else "Stay inside of the variable."),
         )
     return Finding(f"this lies outside of {what}", failure.path(span), "Use an offset inside of it.")
 
@@ -257,18 +183,32 @@ def size_argument(failure: Failure, register: int | None = None) -> Finding:
     if not re.fullmatch(r"[A-Za-z_][\w>.-]*", index):
         # What is computed in the call itself gets a name.
         declared, index = f"__u64 size = {index};\n", "size"
-    suggestion = f"Bound it before this line:\n{declared}if ({index} > {limit})\n    {index} = {limit};"
     if signed:
-        suggestion = f"Declare {index} unsigned (u32 or u64): as a signed number it may be negative.\n{suggestion}"
+        suggestion = (
+            f"Bound it on both sides before this line:\n{declared}if ({index} < 0 || {index} > {limit})\n"
+            f"    return {failure.neutral};\n"
+            f"or declare {index} unsigned (u32 or u64), so that one comparison bounds it."
+        )
+    else:
+        suggestion = f"Bound it before this line:\n{declared}if ({index} > {limit})\n    {index} = {limit};"
     if copies and not signed:
         suggestion += _idiom(index, limit)
     if copies and not signed:
         reason = "was compared in another register: the compiler kept two copies, and the limit is known of one only"
+    elif signed and not tests and origin.source is not None and origin.source.kind == "call":
+        reason = f"may be negative: that is how {origin.source.instruction.name}() tells of an error"
     elif signed:
         reason = "may be negative: it is compared as a signed number, on one side only"
     else:
-        reason = "may be too large" if tests else "is not compared with a limit"
+        reason = _too_large(value, room, compared=bool(tests))
     return Finding(f"{shown} {reason}, and {call}() takes it as a size", failure.path(*spans), suggestion)
+
+
+def _too_large(value: Value | None, room: int | None, *, compared: bool) -> str:
+    most = value.number("umax", "umax_value") if value is not None else None
+    if most is not None and room is not None and room < most < _WIDEST:
+        return f"may be up to {most}, which is too large"
+    return "may be too large" if compared else "is not compared with a limit"
 
 
 def _element(origin: Origin) -> int:
@@ -326,11 +266,31 @@ def _idiom(index: str, limit: str) -> str:
     )
 
 
-def _index_name(failure: Failure, position: int, origin: Origin) -> str | None:
+def added(failure: Failure, position: int) -> int:
+    """The register that holds the number, where a number and a pointer are added.
+
+    Args:
+        failure: what is refused.
+        position: of the step that adds them.
+    """
+    does = failure.flow.instruction(position)
+    # `index + pointer` as well as `pointer + index`.
+    value = failure.flow.value(does.source or 0, position)
+    return (does.target if value is not None and value.type not in {"scalar", ""} else does.source) or 0
+
+
+def index_name(failure: Failure, position: int, origin: Origin) -> str | None:
+    """The user's name for what is added to a pointer.
+
+    Args:
+        failure: what is refused.
+        position: of the step that adds it.
+        origin: of what is added.
+    """
     place = failure.place(position)
     found = indexed(place.text) if place is not None else None
     if found is None:
-        found = indexed(failure.text)
+        found = failure.element
     if found is not None:
         return found[1]
     source = origin.source

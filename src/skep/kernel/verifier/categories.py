@@ -159,7 +159,7 @@ _ORDER: Sequence[Category] = (
         "tail-call",
         "call",
         "a tail call leaves the program for good: nothing is held, and the function returns int",
-        r"tail_call|tail call",
+        r"tail_call|(?<!map for )tail call",
     ),
     Category(
         "reference-leak",
@@ -277,7 +277,7 @@ _ORDER: Sequence[Category] = (
         "a helper works only on the kinds of map that it is made for",
         r"cannot pass map_type|isn't map pointer|not pointing to valid bpf_map|different pointers|arg_type for sockmap"
         r"|map_ptr (abusing|access)|invalid map_ptr|only one cgroup storage|direct value access|map_type|struct_ops map"
-        r"|tail_call abusing|offload device mismatch|Only one arena|arena",
+        r"|expected prog array map|tail_call abusing|offload device mismatch|Only one arena|arena",
     ),
     Category(
         "pointer-leak",

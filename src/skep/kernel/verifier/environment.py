@@ -159,20 +159,21 @@ def _without_function(failure: Failure, position: int) -> Finding:
 def core_relocation(failure: Failure, types: Types | None) -> Finding:
     """The kernel lacks a type, member or function that the program was compiled with."""
     match = _MISSING.search(next((line for line in failure.log.messages if "failed to resolve" in line), ""))
-    path = failure.path(failure.at(failure.position, "this is what needs it") if failure.flow.steps else None)
-    function = re.search(r"kfunc reference> .*?(\w+)", failure.said)
     if match is None:
+        function = re.search(r"kfunc reference> .*?(\w+)", failure.said)
         name = function[1] if function else None
         return Finding(
             f"this kernel has no function {name}"
             if name
             else "this kernel lacks a type or member that the program uses",
-            path,
-            "Test for it first: bpf_core_field_exists(), bpf_core_type_exists(), bpf_ksym_exists() leave the code out.",
+            suggestion="Test for it first: bpf_core_field_exists(), bpf_core_type_exists(), bpf_ksym_exists() leave "
+            "the code out.",
+            word=name,
         )
     kind, name, member = match.groups()
-    message, suggestion = missing_type(kind, name, member or "", types)
-    return Finding(message, path, suggestion)
+    lacks_type = types is not None and kind == "struct" and not types(_flavourless(name))
+    message, suggestion = missing_type(kind, name, "" if lacks_type else member or "", types)
+    return Finding(message, suggestion=suggestion, word=member or name)
 
 
 def missing_type(kind: str, name: str, member: str, types: Types | None) -> tuple[str, str]:
@@ -184,18 +185,24 @@ def missing_type(kind: str, name: str, member: str, types: Types | None) -> tupl
         member: of it; "" where it is the type that is missing.
         types: what the kernel's types have, to name what is nearest.
     """
-    candidates = _nearest(name, member, types)
+    theirs = _flavourless(name)
+    candidates = _nearest(theirs, member, types)
     if member and kind == "enum":
-        missing = f"this kernel's enum {name} has no {member}"
+        missing = f"this kernel's enum {theirs} has no {member}"
         test = f"if (bpf_core_enum_value_exists(enum {name}, {member}))"
     elif member:
-        missing = f"this kernel's {kind} {name} has no member {member}"
+        missing = f"this kernel's {kind} {theirs} has no member {member}"
         test = f"if (bpf_core_field_exists((({kind} {name} *)0)->{member}))"
     else:
-        missing = f"this kernel has no {kind} {name}"
+        missing = f"this kernel has no {kind} {theirs}"
         test = f"if (bpf_core_type_exists({kind} {name}))"
     near = f"{candidates} " if candidates else ""
     return missing, f"{near}Read it only where it is there, and what takes its place elsewhere:\n{test}"
+
+
+def _flavourless(name: str) -> str:
+    """A type's name in the kernel: what comes after ___ tells apart those of the program (libbpf's "flavors")."""
+    return name.partition("___")[0]
 
 
 def _nearest(name: str, member: str | None, types: Types | None) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 
 from skep.base.errors import Diagnostic
-from skep.kernel.verifier import advice, bounds, lifetimes, pointers
+from skep.kernel.verifier import advice, bounds, calls, lifetimes, maps, packets, pointers
 from skep.kernel.verifier.categories import CATEGORIES, UNKNOWN, find_category
 from skep.kernel.verifier.environment import core_relocation, missing_function, too_old
 from skep.kernel.verifier.failure import Failure, Finding
 from skep.kernel.verifier.log import read_log
 from skep.kernel.verifier.report import read_report
+from skep.spec.lines import line_naming
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _MOST = 20 << 20
 _EXPLAINERS: Mapping[str, Callable[[Failure], Finding]] = {
     "null-pointer": pointers.null_pointer,
     "not-a-pointer": pointers.not_a_pointer,
-    "packet-bounds": bounds.packet_bounds,
+    "packet-bounds": packets.packet_bounds,
     "map-value-bounds": bounds.memory_bounds,
     "memory-bounds": bounds.memory_bounds,
     "stack-bounds": bounds.memory_bounds,
@@ -36,10 +37,16 @@ _EXPLAINERS: Mapping[str, Callable[[Failure], Finding]] = {
     "reference-leak": lifetimes.reference_leak,
     "spin-lock": lifetimes.critical_section,
     "critical-section": lifetimes.critical_section,
-    "argument-type": advice.argument_type,
-    "helper-not-available": advice.helper,
+    "argument-type": calls.argument_type,
+    "helper-not-available": calls.helper,
     "context-access": advice.context_access,
-    "return-value": advice.return_value,
+    "return-value": calls.return_value,
+    "callback": calls.callback,
+    "dynptr": calls.dynptr,
+    "map-mismatch": maps.map_mismatch,
+    "kernel-struct-access": advice.kernel_struct_access,
+    "read-only": advice.read_only,
+    "reference-release": calls.reference_release,
     "uninitialised-stack": advice.stack_read,
     "complexity": advice.complexity,
 }
@@ -52,7 +59,7 @@ _BOUNDS = {
     "ringbuf_mem": "memory-bounds",
     "ctx": "context-access",
 }
-_INSTRUCTION = re.compile(r"\binsn (\d+)")
+_INSTRUCTION = re.compile(r"\binsn (\d+)|^(\d+): <invalid CO-RE")
 
 
 def explain(
@@ -135,10 +142,14 @@ def _place(failure: Failure, finding: Finding, lines: Mapping[int, SourceLine]) 
     if finding.position is not None:
         return failure.place(finding.position)
     named = _INSTRUCTION.search(failure.message)
+    if finding.word is not None and lines:
+        return line_naming(lines, finding.word, int(named[2]) if named is not None and named[2] else 0)
     # Of a loop it names the beginning, while the step before is the jump back.
     if named is not None and not (failure.category.id == "infinite-loop" and steps):
-        number = int(named[1])
+        number = int(named[1] or named[2])
         place = next((step.place for step in reversed(steps) if step.index == number), lines.get(number))
+        if place is None and named[2]:
+            place = failure.log.place
         if place is not None:
             return place
     if failure.category.id == "complexity" and (costs := failure.log.costs()):

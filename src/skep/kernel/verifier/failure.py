@@ -6,7 +6,7 @@ import re
 
 from skep.base.errors import Span
 from skep.kernel.verifier.flow import Flow
-from skep.kernel.verifier.names import argument, assigned, dereferenced
+from skep.kernel.verifier.names import argument, assigned, dereferenced, indexed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,9 +46,10 @@ class Finding:
         suggestion: what to write instead.
         category: where the path shows another reason than the verifier's words do.
         position: of the step to point at, where that is not the last.
+        word: what the line to point at names, where the verifier says no more than that.
     """
 
-    __slots__ = ("category", "message", "path", "position", "suggestion")
+    __slots__ = ("category", "message", "path", "position", "suggestion", "word")
 
     def __init__(
         self,
@@ -58,12 +59,14 @@ class Finding:
         *,
         category: str | None = None,
         position: int | None = None,
+        word: str | None = None,
     ) -> None:
         self.message = message
         self.path = path
         self.suggestion = suggestion
         self.category = category
         self.position = position
+        self.word = word
 
 
 class Failure:
@@ -110,6 +113,21 @@ class Failure:
         return place.text if place is not None else ""
 
     @property
+    def pointers(self) -> list[str]:
+        """The pointers that the line reads or writes through, those of the instruction's own side first."""
+        return dereferenced(self.text, written=self._writes)
+
+    @property
+    def element(self) -> tuple[str, str] | None:
+        """The array that the line indexes, and by what; that of the instruction's own side."""
+        return indexed(self.text, written=self._writes)
+
+    @property
+    def _writes(self) -> bool | None:
+        kind = self.instruction.kind if self.flow.steps else ""
+        return kind == "store" if kind in {"load", "store"} else None
+
+    @property
     def call(self) -> str:
         """The function that the instruction calls, or ""."""
         return self.instruction.name if self.flow.steps else ""
@@ -148,7 +166,7 @@ class Failure:
             if given is not None:
                 return given.lstrip("&*") if given.startswith("&") else given
         earlier = self.assigned(origin.source)
-        used = dereferenced(self.text)
+        used = self.pointers
         if earlier is not None and (not used or earlier in used):
             return earlier
         return used[0] if used else earlier

@@ -139,8 +139,18 @@ class Flow:
             slot = self._slot(place, does)
             return ("fill", (frame, slot)) if slot is not None else ("load", None)
         if does.kind == "change":
-            return "change", name
+            # Where an index was first, what is pointed to comes with what is added.
+            swapped = does.operator == "+" and self._is_pointer(does.source, place) and self._is_number(holder, place)
+            return "change", (frame, does.source or 0) if swapped else name
         return does.kind, None
+
+    def _is_pointer(self, register: int | None, place: int) -> bool:
+        value = self.value(register, place) if register is not None else None
+        return value is not None and value.type not in {"scalar", ""}
+
+    def _is_number(self, register: int, place: int) -> bool:
+        value = self.value(register, place)
+        return value is not None and value.type == "scalar"
 
     def _enters(self, place: int, frame: int) -> bool:
         """Whether the step after a call is in the function that was called."""

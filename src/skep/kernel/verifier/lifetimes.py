@@ -10,6 +10,7 @@ from skep.kernel.verifier.names import argument
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from skep.kernel.verifier.failure import Failure
+    from skep.spec.lines import SourceLine
 
 __all__ = ["RELEASERS", "critical_section", "reference_leak", "releases"]
 
@@ -94,7 +95,8 @@ def reference_leak(failure: Failure) -> Finding:
     what = quoted(name) if name else f"what {call}() gave"
     branch = _last_branch(failure, taken)
     spans = [failure.at(taken, f"{call}() hands it out")]
-    if branch is not None:
+    shared = branch is not None and _tests_for_null(failure, taken, failure.place(branch))
+    if branch is not None and not shared:
         spans.append(failure.at(branch, "the path that forgets it goes this way"))
     if failure.call == "bpf_tail_call":
         spans.append(failure.at(failure.position, "a tail call does not come back"))
@@ -102,15 +104,32 @@ def reference_leak(failure: Failure) -> Finding:
     else:
         spans.append(failure.at(failure.position, f"the program ends, and {what} was not given back"))
         leaves = "before returning, on this path too"
-    first, last = failure.place(0), failure.place(branch) if branch is not None else None
-    own = first is not None and last is not None and first.file == last.file
-    near = own and branch is not None and flow.last - branch <= _MOST_TO_EXIT
-    end = branch if near else _last_statement(failure)
+    end = branch if branch is not None and _is_near(failure, branch) else _last_statement(failure)
+    if shared and end == branch:
+        # The compiler gives the line of the test for NULL to the comparison after it as well.
+        end = taken
     return Finding(
         f"{what}, which {call}() handed out, is not given back on this path",
         failure.path(*spans),
         f"Call {give} {leaves}.",
         position=end,
+    )
+
+
+def _is_near(failure: Failure, branch: int) -> bool:
+    """Whether a branch leads to the end of the program at once, by a line of the program's own file."""
+    first, last = failure.place(0), failure.place(branch)
+    own = first is not None and last is not None and first.file == last.file
+    return own and failure.flow.last - branch <= _MOST_TO_EXIT
+
+
+def _tests_for_null(failure: Failure, taken: int, line: SourceLine | None) -> bool:
+    """Whether a line is the one that tests what was handed out for NULL."""
+    flow = failure.flow
+    return line is not None and any(
+        does.kind == "test" and does.target == 0 and does.constant == 0 and flow.steps[position].place == line
+        for position in range(taken + 1, failure.position)
+        if (does := flow.instruction(position)).kind == "test"
     )
 
 
@@ -187,9 +206,15 @@ def _open_section(failure: Failure, opened: int, closes: str, what: str) -> Find
                 failure.at(failure.position, f"no {closes}() on this path"),
             ),
             f"Call {closes}() before every return after {failure.flow.instruction(opened).name}().",
-            position=_last_statement(failure),
+            position=branch if branch is not None and _is_near(failure, branch) else _last_statement(failure),
         )
     call = f"{failure.call}()" if failure.call else "this"
+    if failure.call == failure.flow.instruction(opened).name:
+        return Finding(
+            f"{call} is called where {what} is held already",
+            failure.path(start, failure.at(failure.position, f"the second one, before {closes}()")),
+            f"Call {closes}() before this line, or leave one of both out: a program holds one lock at a time.",
+        )
     return Finding(
         f"{call} cannot be done inside of {what}",
         failure.path(start, failure.at(failure.position, f"{call} is called before {closes}()")),

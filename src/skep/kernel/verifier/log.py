@@ -72,6 +72,7 @@ class Log:
         messages: what the verifier complains of, after the last step.
         start: what is known of registers before the first step.
         function: the global function that was verified by itself, or "".
+        place: the source line that was named last.
     """
 
     def __init__(self) -> None:
@@ -79,17 +80,19 @@ class Log:
         self.messages: list[str] = []
         self.start = ""
         self.function = ""
+        self.place: SourceLine | None = None
 
     def costs(self) -> Sequence[tuple[SourceLine, int]]:
         """The source lines that most steps of the path were made from, the costliest first."""
-        counts: dict[int, int] = {}
-        places: dict[int, SourceLine] = {}
+        counts: dict[tuple[str | None, int | str | None], int] = {}
+        places: dict[tuple[str | None, int | str | None], SourceLine] = {}
         for step in self.steps:
-            if step.place is not None:
-                number = id(step.place)
-                counts[number] = counts.get(number, 0) + 1
-                places[number] = step.place
-        return [(places[number], counts[number]) for number in sorted(counts, key=lambda each: -counts[each])]
+            if (place := step.place) is not None:
+                # Before 6.9 a log gives the text alone.
+                line = place.file, place.line if place.line is not None else place.text
+                counts[line] = counts.get(line, 0) + 1
+                places.setdefault(line, place)
+        return [(places[line], counts[line]) for line in sorted(counts, key=lambda each: -counts[each])]
 
 
 def line_costs(text: str, lines: Mapping[int, SourceLine]) -> Sequence[tuple[SourceLine, int]]:
@@ -168,6 +171,7 @@ def read_log(text: str, lines: Mapping[int, SourceLine] | None = None) -> Log:
                 log.start = log.start or state
             elif not steps[-1].after or branch is not None:
                 steps[-1].after = state
+    log.place = place
     return log
 
 

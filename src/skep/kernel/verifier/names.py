@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["argument", "assigned", "dereferenced", "indexed", "plain"]
+__all__ = ["argument", "assigned", "computed", "dereferenced", "indexed", "plain", "uncast"]
 
 _PATH = r"[A-Za-z_]\w*(?:(?:->|\.)\w+|\[[^\][]*\])*"
 _ASSIGNED = re.compile(rf"(?<![\w.>])({_PATH})\s*(?:[-+*/|&^]|<<|>>)?=(?!=)")
-_POINTER = re.compile(rf"({_PATH})->|(?<![\w)\]])\s*\*\s*({_PATH})|({_PATH})\[")
-_INDEX = re.compile(rf"({_PATH})\s*\[([^\][]+)\]")
+# What `((u8 *)data)` is: a name, cast.
+_CAST = rf"\(\([^()]*\*\s*\)\s*{_PATH}\)"
+_POINTER = re.compile(rf"({_PATH})->|(?<![\w)\]])\s*\*\s*({_PATH})|({_PATH}|{_CAST})\[")
+_INDEX = re.compile(rf"({_PATH}|{_CAST})\s*\[([^\][]+)\]")
+# A pointer that is computed and cast where it is read: `*(u16 *)(data + 12)`.
+_COMPUTED = re.compile(r"\*\s*\(([^()*]+)\*\s*\)\s*(\((?:[^()]|\([^()]*\))*\)|[A-Za-z_]\w*)")
+_SETS = re.compile(r"(?<![-+*/|&^=<>!])=(?!=)")
 _WORDS = {"if", "while", "for", "return", "sizeof", "switch", "else", "do", "int", "long", "char", "void", "u32", "u64"}
 _COMMENT = re.compile(r"/\*.*?(?:\*/|$)|//.*")
 
@@ -36,11 +41,12 @@ def assigned(text: str) -> str | None:
     return match[1] if match and match[1] not in _WORDS else None
 
 
-def dereferenced(text: str) -> list[str]:
+def dereferenced(text: str, *, written: bool | None = None) -> list[str]:
     """The pointers that a line reads or writes through, in its order.
 
     Args:
         text: the line.
+        written: whether those that are written through come first (True), or those that are read through (False).
     """
     line = plain(text)
     found = []
@@ -48,19 +54,54 @@ def dereferenced(text: str) -> list[str]:
         name = match[1] or match[2] or match[3]
         declared = match[2] and re.search(r"[\w>]\s*\*\s*$", line[: match.start(2)]) and "=" in line[match.end() :]
         if name not in _WORDS and not declared:
-            found.append(name)
+            bare = name.strip("()").rpartition(")")[2] if name.startswith("(") else name
+            found.append((_is_other_side(line, match.start(), written), bare.strip()))
     # What `a->b->c` goes through first is `a->b`, and before that `a`.
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(name for _, name in sorted(found, key=lambda each: each[0])))
 
 
-def indexed(text: str) -> tuple[str, str] | None:
+def indexed(text: str, *, written: bool | None = None) -> tuple[str, str] | None:
     """The array that a line indexes, and by what: ``slots``, ``slot`` in ``seen->slots[slot]++;``.
 
     Args:
         text: the line.
+        written: as for `dereferenced`.
     """
-    found = [match.groups() for match in _INDEX.finditer(plain(text)) if not match[2].strip().isdecimal()]
-    return (found[-1][0], found[-1][1].strip()) if found else None
+    line = plain(text)
+    found = [
+        (_is_other_side(line, match.start(), written), match[1], match[2].strip())
+        for match in _INDEX.finditer(line)
+        if not match[2].strip().isdecimal()
+    ]
+    if not found:
+        return None
+    side = min(other for other, _, _ in found)
+    return next((array, index) for other, array, index in reversed(found) if other == side)
+
+
+def computed(text: str) -> tuple[str, str] | None:
+    """The type and the address that a line reads through a cast: ``u16``, ``data + 12`` in ``*(u16 *)(data + 12)``.
+
+    Args:
+        text: the line.
+    """
+    match = _COMPUTED.search(plain(text))
+    return (match[1].strip(), match[2]) if match else None
+
+
+def uncast(text: str) -> str:
+    """An expression without the type that it is cast to.
+
+    Args:
+        text: such as ``(void *)ip``.
+    """
+    return re.sub(r"^\((?:\w+ )*\w* ?\*+\)\s*", "", text)
+
+
+def _is_other_side(line: str, place: int, written: bool | None) -> bool:  # noqa: FBT001
+    """Whether a place is on the other side of an assignment than what is asked for."""
+    match = _SETS.search(line)
+    return match is not None and written is not None and (place < match.start()) != written
 
 
 def argument(text: str, call: str, number: int) -> str | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from skep.kernel.verifier.failure import Finding, quoted
+from skep.kernel.verifier.instruction import FRAME_POINTER
 from skep.kernel.verifier.lifetimes import RELEASERS, releases
-from skep.kernel.verifier.names import dereferenced, plain
+from skep.kernel.verifier.names import plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ _MOVES_PACKET = re.compile(
     r"|bpf_csum_update|bpf_store_hdr_opt|bpf_reserve_hdr_opt|bpf_sk_assign"
 )
 _ARROW = re.compile(r"[A-Za-z_][\w.]*(?:->[A-Za-z_][\w.]*)+")
-_SYSCALL = re.compile(r"sys_enter|sys_exit|syscall")
+# What sections programs have whose arguments are addresses of user space.
+_USER = re.compile(r"sys_enter|sys_exit|syscall|^u(ret)?probe|^usdt")
 
 
 def null_pointer(failure: Failure) -> Finding:
@@ -92,9 +94,25 @@ def not_a_pointer(failure: Failure) -> Finding:
     name = failure.named(register, origin)
     what = quoted(name) if name else "what is read through here"
     return (
-        invalidated(failure, origin, what, name)
+        _end_of_packet(failure, register)
+        or invalidated(failure, origin, what, name)
         or _is_null(failure, register, origin, what, name)
         or _address(failure, origin, what, name)
+    )
+
+
+def _end_of_packet(failure: Failure, register: int) -> Finding | None:
+    """It is data_end, or what was computed from it; None if it is not."""
+    value = failure.value(register)
+    if "'pkt_end'" not in failure.said and (value is None or value.type != "pkt_end"):
+        return None
+    return Finding(
+        "the end of the packet is read through: it is only for comparisons",
+        failure.path(failure.at(failure.position, "read through here")),
+        "Count from the beginning of the packet, by a number that is compared with a limit, and compare the result:\n"
+        "if (offset > 1500 || data + offset + 1 > data_end)\n"
+        f"    return {failure.neutral};",
+        category="packet-bounds",
     )
 
 
@@ -204,15 +222,21 @@ def _is_user(failure: Failure, source: Event) -> bool:
     place = failure.place(source.position)
     if place is not None and re.search(r"__user\b|_user(_str)?\(", place.text):
         return True
-    base = failure.flow.value(source.instruction.base or 0, source.position) if source.kind == "load" else None
+    if source.kind not in {"load", "fill"}:
+        return False
+    base = failure.flow.value(source.instruction.base or 0, source.position)
+    if source.instruction.base == FRAME_POINTER or (base is not None and base.type == "fp"):
+        # A helper wrote it there: who reads from user space with one finds addresses of user space.
+        calls = (failure.flow.instruction(position).name for position in range(source.position - 1, -1, -1))
+        return next((call for call in calls if call.startswith("bpf_probe_read")), "").startswith("bpf_probe_read_user")
     from_context = source.kind == "load" and (base is None or base.type == "ctx")
-    return from_context and _SYSCALL.search(failure.section) is not None
+    return from_context and _USER.search(failure.section) is not None
 
 
 def _reading(failure: Failure, name: str | None, *, user: bool, call: str) -> str:
     """How to read it."""
     chain = _ARROW.search(plain(failure.text))
-    pointer = name or (dereferenced(failure.text) or ["pointer"])[0]
+    pointer = name or (failure.pointers or ["pointer"])[0]
     if user:
         return (
             "Copy it from user space with a helper:\n"
