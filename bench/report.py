@@ -43,6 +43,14 @@ BARS = (
     ("guard", "watched calls a second, on two CPUs", ">=", 4),
     ("guard", "of these not accounted for", "<=", 0),
     ("guard", "CPU time of the guard at 500,000 calls a second", "<=", 3),
+    ("views", "1,000,000 records to a table of the first 20", "<=", 5),
+    ("views", "1,000,000 records to a table of the 20 largest", "<=", 5),
+    ("views", "1,000,000 records to a histogram", "<=", 5),
+    ("views", "1,000,000 records to Parquet", "<=", 5),
+    ("views", "the same, largest: a table of the 20 largest", "<=", 300),
+    ("views", "the same, largest: a histogram", "<=", 300),
+    ("views", "the same, largest: Parquet", "<=", 300),
+    ("views", "live groups: CPU time", "<=", 25),
 )
 # The tables stand between these.
 FIRST, LAST = "<!-- bench/report.py writes from here -->\n", "<!-- to here -->\n"
