@@ -1,8 +1,8 @@
 """views: what people look at, as whole commands: processes of skep, from their start to their end.
 
-One million records, which a run has recorded, are replayed: to a table of twenty, to a table of the twenty largest, to a
-histogram, and to Parquet. Then a live run counts and adds up 50,000 records a second in groups, and shows them every
-second.
+One million records, which a run has recorded, are replayed: to a table of twenty, to a table of the twenty largest, to
+a histogram, to groups and to Parquet. Then a live run counts and adds up 50,000 records a second in groups, and shows
+them every second.
 
 Seconds are CPU time, of all threads: what it would take on a machine with nothing else to do, or less.
 """
@@ -57,7 +57,7 @@ def views(runs: int) -> list[Row]:
     largest: dict[str, list[float]] = {name: [] for name in VIEWS}
     with TemporaryDirectory() as folder:
         path = f"{folder}/run.parquet"
-        command = [SKEP, "record", "-q", SOURCE, "--to", path, *_caller(RECORDED, RECORDS)]
+        command = [str(SKEP), "record", "-q", str(SOURCE), "--to", path, *_caller(RECORDED, RECORDS)]
         subprocess.run(command, check=True)
         for _ in range(runs):
             for name, options in VIEWS.items():

@@ -21,6 +21,7 @@ NAMES = Names(
     users={0: "root", 1000: "mira", 1001: "e\x1b[2Jvil"},
     groups={0: "wheel"},
     cgroups={7: "/system.slice/a\x1b.service"},
+    namespaces={0xEFFFFFFC: "host"},
     devices={8 << 20 | 1: "sda1"},
 )
 
@@ -119,6 +120,10 @@ def test_escape_writes_out_what_a_terminal_may_not_print(text: str, escaped: str
         pytest.param("exit_code", -256, "-256", id="less than wait gives"),
         pytest.param("syscall", 257, "openat", id="a system call"),
         pytest.param("syscall", -1, "-1", id="no system call"),
+        pytest.param("compat", 1, "32-bit", id="a 32-bit program"),
+        pytest.param("compat", False, "64-bit", id="any other"),
+        pytest.param("namespace", 0xEFFFFFFC, "host", id="a namespace that has a name"),
+        pytest.param("namespace", 4026532281, "4026532281", id="a namespace that has none"),
         pytest.param("mode", 0o100644, "-rw-r--r--", id="a file's mode"),
         pytest.param("mode", 0o120777, "lrwxrwxrwx", id="a symbolic link's"),
         pytest.param("device", 8 << 20 | 1, "sda1", id="a disk by its name"),

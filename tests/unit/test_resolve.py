@@ -98,3 +98,20 @@ def test_cgroups_are_found_when_they_are_asked_for():
     assert names.cgroups.get(1 << 60) is None
     for folder in [each for each in root.iterdir() if each.is_dir()][:3]:
         assert names.cgroups.get(folder.stat().st_ino) == f"/{folder.name}"
+
+
+def test_namespaces_of_the_host_are_known():
+    names = resolve()
+
+    assert names.namespaces.get(0xEFFFFFFC) == "host"
+    assert names.namespaces.get(1) is None
+    # This process may be in a container: then its own is not the host's.
+    own = {names.namespaces.get(os.stat(f"/proc/self/ns/{kind}").st_ino) for kind in ("pid", "uts", "user")}
+    assert own <= {"host", None}
+
+
+def test_network_namespaces_are_called_as_ip_calls_them(monkeypatch, tmp_path):
+    (tmp_path / "blue").touch()
+    monkeypatch.setattr("skep.stream.resolve.NETWORKS", str(tmp_path))
+
+    assert resolve().namespaces.get((tmp_path / "blue").stat().st_ino) == "blue"

@@ -55,12 +55,20 @@ MEANINGS = {
             "exit_code", "", "code", "int32", "How a process ended, as wait(2) encodes it: status << 8, or the signal."
         ),
         Meaning("syscall", "", "code", "int32", "A system call's number on this machine's architecture."),
+        Meaning(
+            "compat",
+            "",
+            "code",
+            "uint16",
+            "Whether a 32-bit program called, whose system calls have other numbers.",
+        ),
         Meaning("open_flags", "", "code", "uint32", "The flags of open(2)."),
         Meaning("mode", "", "code", "uint32", "The type and the permissions of a file (st_mode)."),
         Meaning(
             "device", "", "code", "uint32", "A block device (dev_t): its major number from bit 20 on, its minor below."
         ),
         Meaning("cgroup", "", "code", "uint64", "A cgroup of version 2, by its number (bpf_get_current_cgroup_id)."),
+        Meaning("namespace", "", "code", "uint32", "A namespace of any kind, by its number (struct ns_common, inum)."),
         Meaning("family", "", "code", "uint16", "An address family (AF_INET ...)."),
         Meaning("protocol", "", "code", "uint16", "A protocol over IP (IPPROTO_TCP ...)."),
         Meaning("tcp_state", "", "code", "int32", "The state of a TCP connection (TCP_ESTABLISHED ...)."),

@@ -35,7 +35,7 @@ _FIELDS = (
     ("ppid", Type("int", 4, "u32"), "ppid"),
     ("lost", Type("int", 4, "u32"), None),  # events of this thread that are missing before this one
     ("depth", Type("int", 2, "u16"), None),  # of the calling process below the program that is guarded
-    ("compat", Type("int", 2, "u16"), None),  # 1: a call of a 32-bit program, whose numbers are others
+    ("compat", Type("int", 2, "u16"), "compat"),  # 1: a call of a 32-bit program, whose numbers are others
     ("comm", Type("text", 16, "char[16]", count=16), "comm"),  # the thread's role, once its numbers are taken out
     ("arguments", Type("text", 32, "char[32]", count=32), "text"),  # the class of the arguments: flags, family, request
     ("path", Type("text", 256, "char[256]", count=256), "text"),

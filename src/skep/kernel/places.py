@@ -11,10 +11,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["find_cgroup", "find_disk", "find_interface", "lost_cgroup", "lost_interface"]
+__all__ = ["NETWORKS", "find_cgroup", "find_disk", "find_interface", "lost_cgroup", "lost_interface"]
 
 _CLONE_NEWNET = 0x40000000  # include/uapi/linux/sched.h
-_NAMED = "/run/netns"  # of ip netns
+NETWORKS = "/run/netns"
+"""Where ``ip netns`` keeps the network namespaces to which it has given names."""
 
 
 def find_interface(text: str) -> tuple[str, int]:
@@ -89,8 +90,8 @@ def _where(name: str) -> str:
 def _namespaces() -> Iterator[tuple[str, str]]:
     """The network namespaces of others, and the command that enters each."""
     seen = {os.stat("/proc/thread-self/ns/net").st_ino}
-    names = sorted(os.listdir(_NAMED)) if os.path.isdir(_NAMED) else []
-    candidates = [(f"{_NAMED}/{name}", f"ip netns exec {name}") for name in names]
+    names = sorted(os.listdir(NETWORKS)) if os.path.isdir(NETWORKS) else []
+    candidates = [(f"{NETWORKS}/{name}", f"ip netns exec {name}") for name in names]
     candidates += [(f"/proc/{pid}/ns/net", f"nsenter -t {pid} -n") for pid in os.listdir("/proc") if pid.isdecimal()]
     for path, enter in candidates:
         try:

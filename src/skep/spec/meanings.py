@@ -40,6 +40,11 @@ _ENDINGS = (
     ("err errno error", _int(4, 8), "errno"),
     ("sig signal signo signum", _int(1, 2, 4), "signal"),
     ("syscall syscall_id syscall_nr syscall_number sysnr", _int(2, 4, 8), "syscall"),
+    ("mntns mntns_id mnt_ns_id netns netns_id net_ns_id pidns pidns_id pid_ns_id", _int(4, 8), "namespace"),
+    ("userns userns_id user_ns_id utsns utsns_id ipcns ipcns_id cgroupns cgroupns_id", _int(4, 8), "namespace"),
+    # The kernel counts namespaces in 32 bits, nanoseconds in 64.
+    ("mnt_ns net_ns pid_ns user_ns uts_ns ipc_ns cgroup_ns", _int(4), "namespace"),
+    ("mnt_ns net_ns pid_ns user_ns uts_ns ipc_ns cgroup_ns", _int(8), "duration_ns"),
     ("family af", _int(1, 2, 4), "family"),
     ("mode", _int(2, 4), "mode"),
     ("mac smac dmac lladdr hwaddr", _is_mac, "mac"),
@@ -55,6 +60,7 @@ _ENDINGS = (
 # The same for whole names only.
 _WHOLE = (
     ("ktime ktime_ns start start_ns end end_ns begin begin_ns when", _int(8), "time"),
+    ("compat is_compat", lambda type_: type_.kind in {"int", "bool"}, "compat"),
     ("open_flags o_flags", _int(4, 8), "open_flags"),
     # In packets a protocol of two bytes is Ethernet's.
     ("protocol proto l4proto ip_proto ipproto", _int(1), "protocol"),
@@ -62,8 +68,12 @@ _WHOLE = (
     ("cgroup", _int(8, signed=False), "cgroup"),
     ("dev", lambda type_: type_.name in {"dev_t", "u32", "__u32"}, "device"),
 )
-_BY_ENDING = {name: (fits, word) for names, fits, word in _ENDINGS for name in names.split()}
-_BY_NAME = {name: (fits, word) for names, fits, word in _WHOLE for name in names.split()}
+_BY_ENDING: dict[str, list[tuple[Callable[[Type], bool], str]]] = {}
+_BY_NAME: dict[str, list[tuple[Callable[[Type], bool], str]]] = {}
+for _rules, _table in ((_ENDINGS, _BY_ENDING), (_WHOLE, _BY_NAME)):
+    for _names, _fits, _word in _rules:
+        for _name in _names.split():
+            _table.setdefault(_name, []).append((_fits, _word))
 # In parts.
 _LONGEST_ENDING = 3
 # What arrays of bytes are called that hold text.
@@ -134,10 +144,9 @@ def _meaning(field: Field, clock: str, *, families: bool) -> str | None:
         return "ipv4"
     if type_.kind == "text":
         return "comm" if "comm" in _endings(name) else "text"
-    fits, word = _BY_NAME.get(name) or next(
-        (_BY_ENDING[ending] for ending in _endings(name) if ending in _BY_ENDING), (lambda _: False, "")
-    )
-    if not fits(type_):
+    rules = _BY_NAME.get(name) or next((_BY_ENDING[ending] for ending in _endings(name) if ending in _BY_ENDING), [])
+    word = next((word for fits, word in rules if fits(type_)), None)
+    if word is None:
         return None
     if word == "port" and type_.name == "__be16":
         return "port_be"

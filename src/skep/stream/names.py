@@ -24,11 +24,23 @@ class Names:
         users: uid -> login name.
         groups: gid -> name.
         cgroups: number of a cgroup -> its path, from the root of the hierarchy.
+        namespaces: number of a namespace -> whose it is.
         devices: number of a block device -> its name.
         architecture: of the machine, as ``uname -m`` says; or ``i386`` for its 32-bit callers.
     """
 
-    __slots__ = ("architecture", "boot", "cgroups", "devices", "groups", "monotonic", "tai", "users", "utc_offset")
+    __slots__ = (
+        "architecture",
+        "boot",
+        "cgroups",
+        "devices",
+        "groups",
+        "monotonic",
+        "namespaces",
+        "tai",
+        "users",
+        "utc_offset",
+    )
 
     def __init__(
         self,
@@ -40,6 +52,7 @@ class Names:
         users: Mapping[int, str] | None = None,
         groups: Mapping[int, str] | None = None,
         cgroups: Mapping[int, str] | None = None,
+        namespaces: Mapping[int, str] | None = None,
         devices: Mapping[int, str] | None = None,
         architecture: str = "x86_64",
     ) -> None:
@@ -49,8 +62,9 @@ class Names:
         self.utc_offset = utc_offset
         self.users = users or {}
         self.groups = groups or {}
-        # One that finds more as it is asked is empty at first.
+        # Those that find more as they are asked are empty at first.
         self.cgroups = {} if cgroups is None else cgroups
+        self.namespaces = {} if namespaces is None else namespaces
         self.devices = devices or {}
         self.architecture = architecture
 
@@ -85,4 +99,6 @@ class Names:
             setattr(names, number, value)
         for table in ("users", "groups", "cgroups", "devices"):
             setattr(names, table, {int(key): str(name) for key, name in data[table].items()})
+        # What was recorded before these were known has none.
+        names.namespaces = {int(key): str(name) for key, name in data.get("namespaces", {}).items()}
         return names

@@ -6,16 +6,22 @@ import os
 import time
 
 from skep.kernel.clocks import clocks
+from skep.kernel.places import NETWORKS
 from skep.stream.names import Names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
 __all__ = ["follow_clock", "resolve"]
 
-# Seconds between two searches for cgroups.
+# Seconds between two searches for a name.
 _LOOK = 1.0
+# The numbers of the first namespaces (include/uapi/linux/nsfs.h, enum init_ns_ino), and of that of processes.
+# Before Linux 6.18 those of mounts and of the network have others.
+_FIRST = range(0xEFFFFFF8, 0xF0000000)
+_FIRST_OF_PROCESSES = 0xEFFFFFFC
 # Nanoseconds between two readings of clocks, mostly: what is more may be a step.
 _READING = 1_000_000
 
@@ -28,7 +34,8 @@ def resolve() -> Names:
     names = Names(
         users={entry.pw_uid: entry.pw_name for entry in pwd.getpwall()},
         groups={entry.gr_gid: entry.gr_name for entry in grp.getgrall()},
-        cgroups=_Cgroups(),
+        cgroups=_Found(_cgroups),
+        namespaces=_Found(_named_networks, _host_namespaces()),
         devices=_devices(),
         architecture=os.uname().machine,
     )
@@ -61,30 +68,48 @@ def _devices() -> dict[int, str]:
     return {int(major) << 20 | int(minor): name for major, minor, _, name in lines}
 
 
-class _Cgroups(dict[int, str]):
-    """Cgroups are found when one is asked for that is not known: most runs have none, and new ones come."""
+class _Found(dict[int, str]):
+    """Names that are looked for when one is asked for that is not known: most runs need none, and new ones come."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, look: Callable[[], Iterator[tuple[str, str]]], known: Mapping[int, str] | None = None) -> None:
+        super().__init__(known or {})
+        self._look = look
         self._again = 0.0
 
     def get(self, number: int, default: Any = None) -> Any:
         if number not in self and time.monotonic() >= self._again:
-            self._look()
+            for path, name in self._look():
+                try:
+                    self.setdefault(os.stat(path).st_ino, name)
+                except OSError:
+                    continue  # gone meanwhile
             # One that is gone would have every record look.
             self._again = time.monotonic() + _LOOK
         return super().get(number, default)
 
-    def _look(self) -> None:
-        root = _hierarchy()
-        if root is None:
-            return
-        # A cgroup's number is that of its folder (kernel/cgroup/cgroup.c, cgroup_id).
-        for folder, _, _ in os.walk(root):
-            try:
-                self[os.stat(folder).st_ino] = folder.removeprefix(root) or "/"
-            except OSError:
-                continue  # gone meanwhile
+
+def _cgroups() -> Iterator[tuple[str, str]]:
+    # A cgroup's number is that of its folder (kernel/cgroup/cgroup.c, cgroup_id).
+    root = _hierarchy()
+    for folder, _, _ in os.walk(root) if root is not None else ():
+        yield folder, folder.removeprefix(root or "") or "/"
+
+
+def _host_namespaces() -> dict[int, str]:
+    """Those that the machine started with. They are looked at now: later, process 1 may not be."""
+    known = dict.fromkeys(_FIRST, "host")
+    try:
+        pid, *others = [os.stat(f"/proc/1/ns/{kind}").st_ino for kind in ("pid", "mnt", "net")]
+    except OSError:
+        return known
+    # Else process 1 is a container's.
+    return known | dict.fromkeys(others, "host") if pid == _FIRST_OF_PROCESSES else known
+
+
+def _named_networks() -> Iterator[tuple[str, str]]:
+    """The network namespaces to which ``ip netns`` has given names."""
+    if os.path.isdir(NETWORKS):
+        yield from ((f"{NETWORKS}/{name}", name) for name in os.listdir(NETWORKS))
 
 
 def _hierarchy() -> str | None:

@@ -5,7 +5,7 @@ Everything is decided once a schema; what remains for each event is one call a c
 
 from __future__ import annotations
 
-from skep.view.formatters import AF_INET, AF_INET6, FORMATTERS, escape, format_enum, format_ip
+from skep.view.formatters import AF_INET, AF_INET6, FORMATTERS, escape, format_enum, format_ip, format_syscall
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 
     Cell = Callable[[Any], str]
 
-__all__ = ["TEXTS", "Column", "address_of", "applies", "cell_of", "columns_of", "hidden"]
+__all__ = ["BESIDE", "TEXTS", "Column", "address_of", "applies", "cell_of", "columns_of", "hidden", "syscall_of"]
 
 _SCALARS = frozenset({"int", "enum", "pointer"})
 _ADDRESSES = {"ipv4": (4,), "ipv6": (16,), "ip": (4, 16)}  # meaning -> sizes that it can have
 TEXTS = frozenset({"comm", "text"})
 """The meanings of what is text, whatever its type in C."""
+
+BESIDE = {**dict.fromkeys(_ADDRESSES, "family"), "syscall": "compat"}
+"""Meaning -> that of a field beside it, by whose value it is written."""
 
 # Widths that fit nearly every value, since the first batch is often a single event.
 _WIDTHS = {
@@ -44,10 +47,12 @@ _WIDTHS = {
     "signal": 8,
     "exit_code": 9,
     "syscall": 16,
+    "compat": 6,
     "open_flags": 18,
     "mode": 10,
     "device": 8,
     "cgroup": 24,
+    "namespace": 10,
     "protocol": 14,
     "tcp_state": 15,
     "mac": 17,
@@ -115,6 +120,9 @@ def cell_of(fields: tuple[Field, ...], index: int, names: Names) -> Cell:
     address = address_of(fields, index, names)
     if address is not None:
         return address
+    call = syscall_of(fields, index, names)
+    if call is not None:
+        return call
     show = _show(fields[index].type, fields[index].meaning, names)
     return lambda row: show(row[index])
 
@@ -174,13 +182,33 @@ def address_of(fields: tuple[Field, ...], index: int, names: Names) -> Cell | No
 
     meaning = "ipv4" if inner.size == 4 else field.meaning
     write = FORMATTERS[meaning]
-    family = next((number for number, sibling in enumerate(fields) if sibling.meaning == "family"), None)
+    family = _beside(fields, field)
     if family is None:
         return lambda row: write(get(row), names)
     if meaning == "ip":
         return lambda row: format_ip(get(row), row[family])
     other = AF_INET6 if meaning == "ipv4" else AF_INET
     return lambda row: "" if row[family] == other else write(get(row), names)
+
+
+def syscall_of(fields: tuple[Field, ...], index: int, names: Names) -> Cell | None:
+    """How to write a system call that may be a 32-bit program's; None where no field beside it says so.
+
+    Args:
+        fields: of the struct.
+        index: of the field in it.
+        names: for the formatter.
+    """
+    field = fields[index]
+    compat = _beside(fields, field)
+    if field.meaning != "syscall" or compat is None or not applies(field.type, "syscall"):
+        return None
+    return lambda row: format_syscall(row[index], names, compat=bool(row[compat]))
+
+
+def _beside(fields: tuple[Field, ...], field: Field) -> int | None:
+    wanted = BESIDE.get(field.meaning or "")
+    return next((index for index, sibling in enumerate(fields) if wanted and sibling.meaning == wanted), None)
 
 
 def _show(held: Type, meaning: str | None, names: Names) -> Cell:

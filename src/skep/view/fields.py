@@ -7,7 +7,7 @@ import sys
 from skep.base.errors import UsageError
 from skep.base.nearest import nearest
 from skep.base.schema import Field, Schema
-from skep.view.columns import hidden
+from skep.view.columns import BESIDE, hidden
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def number_of(field: Field) -> Callable[[Any], Any] | None:
 def picked(schema: Schema, positions: Sequence[int]) -> tuple[Schema, Callable[[Any], tuple[Any, ...]]]:
     """Some fields of records: their schema, and what makes such a record of a row.
 
-    A family beside a chosen address comes along, hidden: it decides how the address is written.
+    A family beside a chosen address comes along, hidden: it decides how the address is written. So does what
+    says that a system call is a 32-bit program's.
 
     Args:
         schema: of the rows.
@@ -77,9 +78,10 @@ def picked(schema: Schema, positions: Sequence[int]) -> tuple[Schema, Callable[[
     """
     fields = [schema.fields[index] for index in positions]
     taken = list(positions)
-    family = next((index for index, field in enumerate(schema.fields) if field.meaning == "family"), None)
-    if family is not None and family not in taken and any(field.meaning in _ADDRESSES for field in fields):
-        beside = schema.fields[family]
-        fields.append(Field("_family", beside.offset, beside.size, beside.type, beside.meaning, beside.bits))
-        taken.append(family)
+    for meaning in dict.fromkeys(BESIDE[field.meaning] for field in fields if field.meaning in BESIDE):
+        place = next((index for index, field in enumerate(schema.fields) if field.meaning == meaning), None)
+        if place is not None and place not in taken:
+            beside = schema.fields[place]
+            fields.append(Field(f"_{meaning}", beside.offset, beside.size, beside.type, beside.meaning, beside.bits))
+            taken.append(place)
     return Schema(schema.name, schema.size, tuple(fields)), lambda row: tuple([row[index] for index in taken])

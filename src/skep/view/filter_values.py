@@ -8,7 +8,7 @@ import re
 from skep.base.abi.errnos import ERRNOS
 from skep.base.abi.signals import SIGNALS
 from skep.base.abi.sockets import FAMILIES, PROTOCOLS, TCP_STATES
-from skep.base.abi.syscalls import syscalls
+from skep.base.abi.syscalls import COMPAT, syscalls
 from skep.base.errors import UsageError
 from skep.base.nearest import nearest
 from skep.base.schema import decoder
@@ -34,7 +34,7 @@ ORDERS = {"<": operators.lt, "<=": operators.le, ">": operators.gt, ">=": operat
 _EQUALITIES = {"==": operators.eq, "!=": operators.ne}
 _WHOLE = r"[+-]?(0[xX][0-9a-fA-F]{1,32}|[0-9]{1,40})"
 # What is known by name, but not by every name: these are compared as they are shown.
-_OPEN = frozenset({"uid", "gid", "exit_code", "open_flags", "mode", "device", "cgroup"})
+_OPEN = frozenset({"uid", "gid", "exit_code", "open_flags", "mode", "device", "cgroup", "namespace", "compat"})
 
 
 def truth(schema: Schema, index: int) -> Test:
@@ -139,7 +139,8 @@ def _is_named(field: Field, value: str, names: Names) -> bool:
         case "tcp_state":
             known = TCP_STATES.values()
         case "syscall":
-            known = syscalls(names.architecture).values()
+            own, compat = names.architecture, COMPAT.get(names.architecture, "")
+            known = {*syscalls(own).values(), *syscalls(compat).values()}
         case meaning:
             return meaning in _OPEN
     if value not in known:

@@ -14,7 +14,7 @@ from skep.base.abi.errnos import ERRNOS, HIGHEST_ERRNO
 from skep.base.abi.files import ACCESS_MODES, open_flags
 from skep.base.abi.signals import SIGNALS
 from skep.base.abi.sockets import FAMILIES, PROTOCOLS, TCP_STATES
-from skep.base.abi.syscalls import syscalls
+from skep.base.abi.syscalls import COMPAT, syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from skep.stream.names import Names
 
-__all__ = ["AF_INET", "AF_INET6", "CLOCKS", "FORMATTERS", "escape", "format_enum", "format_ip"]
+__all__ = ["AF_INET", "AF_INET6", "CLOCKS", "FORMATTERS", "escape", "format_enum", "format_ip", "format_syscall"]
 
 AF_INET = 2
 AF_INET6 = 10
@@ -160,8 +160,16 @@ def _exit_code(value: int, _: Names) -> str:
     return f"{name} (core)" if value & 0x80 else name
 
 
-def _syscall(value: int, names: Names) -> str:
-    return syscalls(names.architecture).get(value, str(value))
+def format_syscall(value: int, names: Names, *, compat: bool = False) -> str:
+    """The name of a system call, or its number.
+
+    Args:
+        value: the number.
+        names: of the machine whose numbers these are.
+        compat: whether a 32-bit program called.
+    """
+    architecture = COMPAT.get(names.architecture, "") if compat else names.architecture
+    return syscalls(architecture).get(value, str(value))
 
 
 def _open_flags(value: int, names: Names) -> str:
@@ -221,11 +229,13 @@ FORMATTERS: dict[str, Callable[[Any, Names], str]] = {
     "errno": _errno,
     "signal": _signal,
     "exit_code": _exit_code,
-    "syscall": _syscall,
+    "syscall": format_syscall,
+    "compat": lambda value, _: "32-bit" if value else "64-bit",
     "open_flags": _open_flags,
     "mode": lambda value, _: filemode(value & 0xFFFF),
     "device": lambda value, names: _device(value, names.devices),
     "cgroup": lambda value, names: _name(value, names.cgroups),
+    "namespace": lambda value, names: _name(value, names.namespaces),
     "family": lambda value, _: FAMILIES.get(value, str(value)),
     "protocol": lambda value, _: PROTOCOLS.get(value, str(value)),
     "tcp_state": lambda value, _: TCP_STATES.get(value, str(value)),

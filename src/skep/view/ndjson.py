@@ -25,7 +25,7 @@ from __future__ import annotations
 from time import gmtime
 
 from skep.base.meaning import MEANINGS
-from skep.view.columns import address_of, applies, hidden
+from skep.view.columns import address_of, applies, hidden, syscall_of
 from skep.view.formatters import CLOCKS, FORMATTERS, escape, format_enum
 
 TYPE_CHECKING = False
@@ -131,7 +131,7 @@ class Keys:
                 self.cells[f"{field.name}_{suffix}"] = self._call(
                     second(write),
                     f"({self._row})" if of_row else f"r{index}",
-                    known=suffix == "name" and field.type.kind != "array",
+                    known=suffix == "name" and field.type.kind != "array" and not of_row,
                     final=field.meaning not in {"uid", "gid"},
                 )
 
@@ -208,6 +208,9 @@ def _second(fields: tuple[Field, ...], index: int, names: Names) -> tuple[str, C
     address = address_of(fields, index, names)
     if address is not None:
         return "ip", lambda row: f'"{text}"' if (text := address(row)) else "null", True
+    call = syscall_of(fields, index, names)
+    if call is not None:
+        return "name", lambda row: _name(call(row), row[index]), True
     named = _named(field.type, field.meaning, names)
     return named and (*named, False)
 

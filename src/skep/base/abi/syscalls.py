@@ -8,7 +8,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["syscalls"]
+__all__ = ["COMPAT", "syscalls"]
+
+COMPAT = {"x86_64": "i386", "aarch64": "arm"}
+"""Architecture -> that of its 32-bit programs."""
 
 
 @cache
