@@ -101,6 +101,17 @@ def test_the_suggestion_returns_what_lets_things_go_on(section, leaves):
         ("R1 type=inv expected=fp\n", "argument-type"),
         ("math between pkt pointer and register with unbounded min value is not allowed\n", "packet-bounds"),
         ("R0 unbounded memory access, make sure to bounds check any such access\n", "memory-bounds"),
+        ("invalid stack type R2 off=-4 access_size=8\n", "stack-bounds"),
+        ("9: (85) call bpf_skb_load_bytes#26\ninvalid stack type R3 off=-64 access_size=0\n", "size-argument"),
+        ("variable stack access var_off=(0xffffffffffffffe0; 0x1f) off=-32 size=1\n", "stack-bounds"),
+        ("R2 unbounded indirect variable offset stack access\n", "stack-bounds"),
+        (
+            "R0 max value is outside of the array range\ninvalid access to map value, value_size=8 off=8 size=8\n",
+            "map-value-bounds",
+        ),
+        ("expected prog array map for tail call\n", "map-mismatch"),
+        ("The sequence of 8193 jumps is too complex.\n", "complexity"),
+        ("bpf_spin_unlock is missing\n", "spin-lock"),
         ("something that no kernel said yet\n", "verifier"),
     ],
 )

@@ -20,6 +20,8 @@ __all__ = ["added", "index_name", "memory_bounds", "size_argument"]
 
 _ACCESS = re.compile(r"(?:value_size|mem_size|key_size)=(\d+) off=(-?\d+) size=(\d+)")
 _MOST_TESTS = 50
+# A size of 0, as kernels say it from 5.13 on, and before.
+_NOTHING = re.compile(r"zero-sized|size=0\b")
 # What a helper for maps takes in a register.
 _TAKES = {2: "key", 3: "value"}
 # A number at least as far below zero has no lower limit at all.
@@ -73,7 +75,7 @@ def memory_bounds(failure: Failure) -> Finding:
         # What a call writes from there on has to fit, too.
         limit = f"{limit.partition(' / ')[0]} - {length}"
     index = name or "index"
-    signed = _is_signed(value, [*tests, *copies])
+    signed = _is_signed(value, [*tests, *copies]) or (value is None and _is_result(failure, origin))
     below, beyond = f"{index} < 0 || " if signed else "", ">" if length > element else ">="
     suggestion = f"Compare it before this line:\nif ({below}{index} {beyond} {limit})\n    return {failure.neutral};"
     if signed and index.isidentifier():
@@ -84,6 +86,12 @@ def memory_bounds(failure: Failure) -> Finding:
     if copies and not signed:
         reason = "was compared in another register: the compiler kept two copies, and the limit is known of one only"
     return Finding(f"{shown} {reason}, so this may lie outside of {what}", failure.path(*spans), suggestion)
+
+
+def _is_result(failure: Failure, origin: Origin) -> bool:
+    """Whether it is what a helper returned, which is negative for an error, and the verifier says just that."""
+    source = origin.source
+    return "min value is negative" in failure.said and source is not None and source.kind == "call"
 
 
 def _is_array(failure: Failure, name: str, pointer: int | None) -> bool:
@@ -117,8 +125,12 @@ def _constant(failure: Failure, what: str, access: re.Match[str] | None) -> Find
         given = failure.value(failure.register + 1)
         if given is not None and given.type == "scalar" and "value" not in given.facts:
             return size_argument(failure, failure.register + 1)
+        if _NOTHING.search(failure.said):
+            found = size_argument(failure, failure.register + 1)
+            found.category = "size-argument"
+            return found
     span = failure.at(failure.position, f"outside of {what}")
-    stack = re.search(r"stack R\d+ off=(-?\d+) (?:access_)?size=(\d+)", failure.said)
+    stack = re.search(r"stack (?:type )?R\d+ off=(-?\d+) (?:access_)?size=(\d+)", failure.said)
     if access is not None:
         size, offset, length = (int(part) for part in access.groups())
         array = failure.element
@@ -173,7 +185,7 @@ def size_argument(failure: Failure, register: int | None = None) -> Finding:
     spans.append(failure.at(failure.position, f"{call}() gets a size that is not bounded"))
     index = name or "size"
     limit = str(room) if room else (f"sizeof({memory})" if memory else "SIZE")
-    if "zero-sized" in failure.said:
+    if _NOTHING.search(failure.said):
         return Finding(
             f"{shown} may be 0 here, and {call}() needs at least one byte",
             failure.path(*spans),

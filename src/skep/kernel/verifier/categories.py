@@ -234,14 +234,15 @@ _ORDER: Sequence[Category] = (
         "an access to the stack has to stay inside of the variable's frame",
         r"invalid (indirect )?(write|access) to stack|invalid( unbounded)? variable-offset|invalid stack "
         r"|math between fp pointer and (register|\d)|fp pointer offset|variable stack access"
-        r"|stack pointer arithmetic goes out of range|invalid stack type R\d+ off=-?\d+ access_size=(0|-|\d{3,})"
+        r"|invalid variable stack|unbounded indirect variable offset stack"
+        r"|stack pointer arithmetic goes out of range|invalid stack type"
         r"|makes fp pointer be out",
     ),
     Category(
         "uninitialised-stack",
         "memory",
         "bytes of the stack have to be written before they are read",
-        r"invalid (indirect )?read from stack|invalid stack type|invalid indirect read|invalid read from stack"
+        r"invalid (indirect )?read from stack|invalid indirect read|invalid read from stack"
         r"|leaking pointer from stack",
     ),
     Category(

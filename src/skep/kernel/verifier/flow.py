@@ -6,14 +6,13 @@ It needs the instructions alone: kernels before 5.18 write the state of register
 from __future__ import annotations
 
 from skep.kernel.verifier.instruction import FRAME_POINTER, Instruction, decode
-from skep.kernel.verifier.registers import read_state
+from skep.kernel.verifier.registers import Value, read_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from skep.kernel.verifier.log import Log, Step
-    from skep.kernel.verifier.registers import Value
 
 __all__ = ["Event", "Flow", "Origin"]
 
@@ -145,11 +144,11 @@ class Flow:
         return does.kind, None
 
     def _is_pointer(self, register: int | None, place: int) -> bool:
-        value = self.value(register, place) if register is not None else None
+        value = self._stated(register, place) if register is not None else None
         return value is not None and value.type not in {"scalar", ""}
 
     def _is_number(self, register: int, place: int) -> bool:
-        value = self.value(register, place)
+        value = self._stated(register, place)
         return value is not None and value.type == "scalar"
 
     def _enters(self, place: int, frame: int) -> bool:
@@ -224,12 +223,15 @@ class Flow:
         return known
 
     def value(self, register: int, position: int) -> Value | None:
-        """What is known of a register before a step, if the log says it.
+        """What is known of a register before a step: what the log says, or else what the instructions alone show.
 
         Args:
             register: its number.
             position: of the step.
         """
+        return self._stated(register, position) or self._shown(register, position)
+
+    def _stated(self, register: int, position: int) -> Value | None:
         frame, name = self.steps[position].frame, f"R{register}"
         for place in range(position - 1, -1, -1):
             step = self.steps[place]
@@ -242,3 +244,22 @@ class Flow:
             if self._written(place, (frame, register)) is not None:
                 return None
         return read_state(self.start).get(name) if frame == 0 else None
+
+    def _shown(self, register: int, position: int) -> Value | None:
+        """The context, an address on the stack, or a constant."""
+        origin = self.origin(register, position)
+        changes = [event.instruction for event in origin.events if event.kind == "change"]
+        source = origin.source
+        if source is None or any(does.operator != "+" or does.constant is None for does in changes):
+            return None
+        added = sum(does.constant or 0 for does in changes)
+        if source.kind == "set" and source.instruction.constant is not None:
+            number = source.instruction.constant + added
+            return Value(str(number), "scalar", {"value": str(number)})
+        if source.kind != "argument":
+            return None
+        frame, holder = origin.holders[0][2]
+        if holder == FRAME_POINTER:
+            return Value(f"fp{added}", "fp", {"off": str(added)})
+        # The program itself is given its context.
+        return Value("ctx()", "ctx", {}) if (frame, holder) == (0, 1) and not added else None

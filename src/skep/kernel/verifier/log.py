@@ -7,7 +7,8 @@ back to the branch at A, which gives the same.
 Source: kernel/bpf/verifier.c (do_check), kernel/bpf/log.c (print_verifier_state). Lines differ between kernels:
 
 - `; text @ file:line` since 6.9, `; text` before;
-- the state after an instruction stands behind it since 5.18, and on a line of its own at branches before.
+- the state after an instruction stands behind it since 5.18; before, on a line of its own after comparisons, with a
+  space before it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ __all__ = ["Log", "Step", "line_costs", "read_log"]
 _LINE = re.compile(
     r"^(?:(?P<index>\d+): \([0-9a-f]{2}\) (?P<text>[^;\n]*?(?=[ \t]*;|[ \t]*$| \d+: ))"
     r"(?:[ \t]*; ?(?P<after>.*))?(?P<inline> \d+: .*)?[ \t]*$"
+    r"| (?P<known>(?:frame\d+: ?)?R\d+\w*=.*)$"
     r"|(?P<noise>mark_precise: |regs=|last_idx |parent |frame ?\d+: |propagating |[ \t]|caller:|callee:|returning from "
     r"|to caller at |processed \d|verification time |stack depth |peak_states |mark_read|-- |libbpf: |func#\d+ @"
     r"|Live regs|cur state:|old state:|\d+: safe|from \d+ to \d+: safe|func '|Func#\d+ \('|REG INVARIANTS |fp-).*$"
@@ -124,9 +126,16 @@ def read_log(text: str, lines: Mapping[int, SourceLine] | None = None) -> Log:
     steps = log.steps
     known: dict[str, SourceLine] = {}
     place: SourceLine | None = None
-    frame, called = 0, -1
+    frame, called, jumped = 0, -1, False
     for match in _LINE.finditer(text.partition(REPORT)[0]):
         kind = match.lastgroup
+        if kind == "known":
+            # Elsewhere it is the state of an earlier step, or of the caller.
+            if jumped:
+                steps[-1].after = match["known"]
+            jumped = False
+            continue
+        jumped = match["index"] is not None and match["text"].startswith("if ")
         if match["index"] is not None:
             index, instruction = int(match["index"]), match["text"]
             if called >= 0:

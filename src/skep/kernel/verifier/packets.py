@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 from skep.kernel.verifier.bounds import added, index_name, memory_bounds
 from skep.kernel.verifier.failure import Finding, quoted
@@ -19,6 +20,7 @@ __all__ = ["packet_bounds"]
 _PACKET = re.compile(r"off=(-?\d+) size=(\d+), R(\d+)\(id=(\d+),off=(-?\d+),r=(\d+)\)")
 # The verifier gives up on packet offsets that may be larger (MAX_PACKET_OFF).
 _FARTHEST = 0xFFFF
+_MOST_TESTS = 50
 
 
 def packet_bounds(failure: Failure) -> Finding:
@@ -154,26 +156,29 @@ def _packet_tests(failure: Failure, origin: Origin) -> list[Moment]:
         ends = (does.target, does.source) if not state else ()
         values = (failure.flow.value(each, position) for each in ends if each is not None)
         if "=pkt_end(" in state or any(value is not None and value.type == "pkt_end" for value in values):
-            found = re.search(r"=pkt\((?:id=\d+,)?(?:off=\d+,)?r=(\d+)", state)
+            compared = f"R(?:{does.target}|{does.source})"
+            found = re.search(rf"\b{compared}(?:_\w+)?=pkt\((?:id=\d+,)?(?:off=\d+,)?r=(\d+)", state)
             proves = f"{found[1]} bytes" if found else "a part"
             spans.append(failure.at(position, f"this comparison proves {proves}"))
     return spans
 
 
 def _reach(failure: Failure) -> int:
-    """The farthest byte of the packet that is compared with its end on the path."""
-    return max(
-        (
-            value.number("off") or 0
-            for position in range(failure.position)
-            if (does := failure.flow.instruction(position)).kind == "test"
-            for register in (does.target, does.source)
-            if register is not None
-            and (value := failure.flow.value(register, position)) is not None
-            and value.type == "pkt"
-        ),
-        default=0,
+    """The farthest byte of the packet that was compared with its end last, on the path."""
+    flow = failure.flow
+    compared = (
+        position
+        for position in range(failure.position - 1, -1, -1)
+        if "=pkt_end(" in flow.steps[position].after and flow.instruction(position).kind == "test"
     )
+    farthest = 0
+    for position in islice(compared, _MOST_TESTS):
+        does = flow.instruction(position)
+        for register in (does.target, does.source):
+            value = flow.value(register, position) if register is not None else None
+            if value is not None and value.type == "pkt":
+                farthest = max(farthest, value.number("off") or 0)
+    return farthest
 
 
 def _varying(failure: Failure, position: int) -> Moment:

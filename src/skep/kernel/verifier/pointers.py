@@ -82,7 +82,9 @@ def _other_test(failure: Failure, origin: Origin, name: str | None) -> Moment | 
         does = failure.flow.instruction(position)
         if does.kind == "test" and does.constant == 0 and does.operator in {"==", "!="} and position not in own:
             value = failure.flow.value(does.target or 0, position)
-            if value is not None and value.type.endswith("_or_null"):
+            source = failure.flow.origin(does.target or 0, position).source if value is None else None
+            given = source is not None and source.instruction.name in _NULL_WHEN
+            if given or (value is not None and value.type.endswith("_or_null")):
                 return failure.at(position, f"this tests another pointer, not {quoted(name) if name else 'this one'}")
     return None
 

@@ -60,7 +60,9 @@ def _value(text: str) -> Value:
     if re.fullmatch(r"-?(0x[0-9a-f]+|\d+)", head):
         return Value(text, "scalar", {"value": head})
     if head.startswith("inv"):
-        return Value(text, "scalar", {"value": head[3:], **facts} if head[3:] else facts)
+        # `invP7` is one that has to be known precisely.
+        known = head[3:].removeprefix("P")
+        return Value(text, "scalar", {"value": known, **facts} if known else facts)
     match = re.fullmatch(r"fp(?:\[\d\])?(-?\d+)?", head)
     if match is not None:
         return Value(text, "fp", {"off": match[1] or "0", **facts})
