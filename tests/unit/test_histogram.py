@@ -42,6 +42,14 @@ def test_ranges_of_one_width():
     )
 
 
+def test_a_range_is_as_wide_as_a_span_of_time():
+    assert shown([("cat", 1), ("cat", 1500)], hist_linear="took:1ms") == (
+        "     took          : count     distribution\n"
+        "        0 -> 999   : 1        |****************************************|\n"
+        "     1000 -> 1999  : 1        |****************************************|\n"
+    )
+
+
 def test_groups_stand_under_one_another():
     assert shown(hist="took", group_by="comm", filter="took > 3") == (
         "comm = bash\n"
@@ -121,7 +129,11 @@ def test_a_number_is_within_the_bounds_of_its_range(number, step):
         ({"hist": "took", "group_by": "cmm"}, "--group-by: there is no field cmm"),
         ({"hist_linear": "took"}, "--hist-linear took: it takes FIELD:STEP"),
         ({"hist_linear": "took:0"}, "--hist-linear took:0: it takes FIELD:STEP"),
-        ({"hist_linear": "took:-5"}, "it takes FIELD:STEP"),
+        ({"hist_linear": "took:-5"}, "STEP"),
+        ({"hist_linear": "took:" + "9" * 25}, "STEP"),
+        ({"hist_linear": "took:5ns"}, "STEP counts whole us, and 5ns is none"),
+        ({"hist_linear": "comm:10ms"}, "it takes FIELD:STEP"),
+        ({"hist_linear": "tok:10ms"}, "it takes FIELD:STEP"),
         ({"hist": "took", "sums": "took"}, "one of --hist, --hist-linear and --sum"),
         ({"hist": "took", "sort": "count"}, "--hist is a picture"),
     ],

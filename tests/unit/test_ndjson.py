@@ -1,6 +1,7 @@
 import datetime as dt
 import json
 import math
+import subprocess
 import unicodedata
 from typing import Any
 
@@ -262,3 +263,30 @@ def test_text_comes_back_as_it_was_but_for_bytes_that_are_not_utf8(raw: bytes) -
     parsed = strictly(Ndjson(NAMES).render(schema, [schema.decode(raw.ljust(16, b"\0"))]))
 
     assert parsed["path"] == raw.decode("utf-8", "backslashreplace")
+
+
+def test_jq_reads_every_line_with_the_right_types() -> None:
+    schema = packed(
+        "event",
+        ("ts", U64, "time_boot"),
+        ("uid", U32, "uid"),
+        ("ret", S32, "result"),
+        ("ok", BOOL),
+        ("load", DOUBLE),
+        ("state", STATE),
+        ("path", text(32), "text"),
+        ("slots", array(U16, 2)),
+    )
+    paths = ["/tmp/a", '\x1b[2J"\\\n', "\u202egnp.exe", "\udcff\udc80", "日本"]
+    rows = [schema.row(SECOND, 0, -2, True, 0.5, 1, path, (number, 2)) for number, path in enumerate(paths)]
+
+    asked = '[.ts_iso[:4], .uid_name, .ret_name, .state_name, .slots[0], .path, ([.[] | type] | unique | join(" "))]'
+    lines = subprocess.run(
+        ["jq", "-c", asked], input=Ndjson(NAMES).render(schema, rows), capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+
+    shown = ["/tmp/a", '\x1b[2J"\\\n', "\u202egnp.exe", r"\xff\x80", "日本"]
+    assert [json.loads(line) for line in lines] == [
+        ["2026", "root", "ENOENT", 'BU"SY', number, path, "array boolean number string"]
+        for number, path in enumerate(shown)
+    ]

@@ -55,6 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         if given[0] not in VERBS:
             raise UsageError(f"there is no verb {given[0]!r}", remedy=f"The verbs are: {', '.join(VERBS)}.")
+        if os.isatty(2):
+            from skep.base.progress import tell
+
+            tell()
         # What a traced process chose is shown in any locale; what that cannot write is escaped.
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from skep.base.errors import RecordingError
+from skep.base.progress import Work
 from skep.cli.parser import Parser
 from skep.cli.showing import add_options, joined, output_of
 from skep.stream.recording import Recording
@@ -40,8 +42,10 @@ def main(arguments: Sequence[str]) -> int:
         with output_of(
             options, recording.names, schemas, recording.samples, recording.about, count=options.count
         ) as output:
-            for batch in recording.batches(passed=output.passed):
-                output.write(batch)
+            with Work(f"reading {os.path.basename(options.file)}") as work:
+                for batch in recording.batches(passed=output.passed):
+                    output.write(batch)
+                    work.step(recording.read)
             output.finish(recording.account or {})
         if not options.quiet:
             sys.stderr.writelines(f"skep: {line}\n" for line in _told(recording))

@@ -9,6 +9,7 @@ import os
 import sys
 
 from skep.base.errors import UnsupportedError, UsageError
+from skep.base.progress import erase
 from skep.cli.parser import positive
 from skep.view.outputs import OUTPUTS
 from skep.view.selection import selected
@@ -59,7 +60,7 @@ def add_options(add: Callable[..., Action]) -> list[Action]:
         ),
         add("--sum", default="", metavar="FIELD", help="add up a field, or several: of each group, or of all records"),
         add("--hist", default="", metavar="FIELD", help="draw how a number is distributed, in ranges that double"),
-        add("--hist-linear", default="", metavar="FIELD:STEP", help="the same, in ranges that are STEP wide"),
+        add("--hist-linear", default="", metavar="FIELD:STEP", help="the same, in ranges STEP wide: 100, or 10ms"),
         add("--raw", action="store_true", help="show numbers, not what they stand for"),
         add("--limit", type=positive, metavar="N", help="show no more than the first N"),
     ]
@@ -212,6 +213,8 @@ class _Text(Output):
 
     def _put(self, text: str) -> None:
         if self._destination is None:
+            if text:
+                erase()
             sys.stdout.write(text)
             sys.stdout.flush()
         elif text:
@@ -303,7 +306,6 @@ class _Columns(Output):
             if self._destination is not None:
                 self._destination.commit()
             return
-        self._journal.seek(0)
         if self._destination is None:
             to_parquet(self._journal, sys.stdout.buffer, end)
             sys.stdout.buffer.flush()

@@ -80,8 +80,11 @@ def compile_source(
         data = _cached(_object_path(folder, key, os.fsdecode(known).split("\0")))
         if data is not None:
             return data
-    folder_of_header = make_header()
-    data, inputs = _compile(source, text, folder_of_header, defines, compiler, events or {})
+    from skep.base.progress import Work
+
+    with Work(f"compiling {os.path.basename(source)}", slow=True):
+        folder_of_header = make_header()
+        data, inputs = _compile(source, text, folder_of_header, defines, compiler, events or {})
     # The kernel's header is in the key already; a vmlinux.h beside the source is an input like any other.
     inputs = [path for path in inputs if path != os.path.join(folder_of_header, "vmlinux.h")]
     cache.trim(folder)

@@ -17,11 +17,13 @@ stream once that is whole (`to_parquet`).
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pyarrow as pa
 
 from skep.base.plain import schema_to_plain
+from skep.base.progress import Work
 from skep.stream.batch import Batch
 
 TYPE_CHECKING = False
@@ -158,10 +160,13 @@ def to_parquet(journal: BinaryIO, sink: BinaryIO, end: bytes) -> None:
     """
     from pyarrow import parquet
 
+    size = max(journal.seek(0, os.SEEK_END), 1)
+    journal.seek(0)
     stream = pa.ipc.open_stream(journal)
     schema = stream.schema.with_metadata({**stream.schema.metadata, END: end})
-    with parquet.ParquetWriter(sink, schema, compression="zstd") as writer:
+    with parquet.ParquetWriter(sink, schema, compression="zstd") as writer, Work("making Parquet") as work:
         for batches in _groups(stream):
+            work.step(journal.tell() / size)
             writer.write_table(pa.Table.from_batches(batches, schema=stream.schema).cast(schema), _ROW_GROUP)
 
 

@@ -110,6 +110,7 @@ class Recording:
         }
         self.about = dict(start["about"])
         self.names = Names.from_plain(start["names"])
+        self._rows = 0
         self._columns = [name for name in ("_event", "_round", "_record") if name in schema.names]
         if "_record" not in self._columns or ("_event" not in self._columns and len(self.schemas) != 1):
             raise ValueError("it lacks the records")
@@ -132,6 +133,13 @@ class Recording:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+    @property
+    def read(self) -> float:
+        """How much of it was read: from 0 to 1."""
+        if self._is_parquet:
+            return self._rows / max(int(self._parquet.metadata.num_rows), 1)
+        return int(self._file.tell()) / max(int(self._file.size()), 1)
 
     def batches(self, passed: Callable[[], None] = lambda: None) -> Iterator[Batch]:
         """The records, in the order in which they came.
@@ -159,7 +167,9 @@ class Recording:
 
     def _tables(self) -> Iterator[pa.RecordBatch]:
         if self._is_parquet:
-            yield from self._parquet.iter_batches(_RECORDS, columns=self._columns)
+            for batch in self._parquet.iter_batches(_RECORDS, columns=self._columns):
+                self._rows += len(batch)
+                yield batch
             return
         import pyarrow as pa
 

@@ -48,7 +48,8 @@ def selected(
         sums: fields that are added up in each group.
         count: whether to count the records of each group.
         hist: a field whose distribution is shown, in ranges that double.
-        hist_linear: ``FIELD:STEP``: the same, in ranges that are STEP wide.
+        hist_linear: ``FIELD:STEP``: the same, in ranges that are STEP wide: a number, or ``10ms`` of a
+            span of time.
         drawn: whether histograms are drawn. Else their ranges are records.
         rounds: whether what is shown after each interval is a whole of its own, with its header.
         width: of the terminal; None: nothing is made to fit.
@@ -87,7 +88,7 @@ def selected(
             raise UsageError(
                 "--hist is a picture, without --fields, --sort and --limit", remedy="-o json shows ranges."
             )
-        field, scale = _scale(hist, hist_linear)
+        field, scale = _scale(hist, hist_linear, schemas)
         view: View = Histograms(
             None if drawn else shown, names, schemas, field, scale, keys=group_by, width=width
         )  # fmt: skip
@@ -132,12 +133,29 @@ class _Renewed:
         return text
 
 
-def _scale(hist: str, hist_linear: str) -> tuple[str, Any]:
+def _scale(hist: str, hist_linear: str, schemas: Sequence[Schema]) -> tuple[str, Any]:
     from skep.view.histogram import Scale
 
     if hist:
         return hist, Scale()
-    field, _, step = hist_linear.rpartition(":")
-    if not field or not step.isdecimal() or len(step) > 18 or not int(step):
+    field, _, text = hist_linear.rpartition(":")
+    step = _step(field, text, schemas)
+    if not field or step <= 0:
         raise UsageError(f"--hist-linear {hist_linear}: it takes FIELD:STEP, such as latency_us:100")
-    return field, Scale(int(step))
+    return field, Scale(step)
+
+
+def _step(field: str, text: str, schemas: Sequence[Schema]) -> int:
+    """A number, or how many of the field's units a span of time has; 0 for any other text."""
+    from skep.spec.values import Value
+    from skep.view.fields import find
+
+    if text.isdecimal() and len(text) <= 18:
+        return int(text)
+    for schema in schemas:
+        index = find(schema, field)
+        if index is not None and (schema.fields[index].meaning or "").startswith("duration_"):
+            found = schema.fields[index]
+            value = Value("STEP", found.type, found.meaning)
+            return int(value.read(value.parse(text)))
+    return 0
