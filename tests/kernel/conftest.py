@@ -23,6 +23,7 @@ import pytest
 from skep._native import ffi, lib
 from skep.kernel.features import mount_tracefs, tracefs
 from skep.kernel.link import attach
+from tests.network import Network, inside, ip
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -81,6 +82,35 @@ def bpffs(tmp_path: Path):
     subprocess.run(["mount", "-t", "bpf", "bpf", str(folder)], check=True)
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def network():
+    """Two network namespaces with a cable between them; the test is in the first of them."""
+    made = Network()
+    try:
+        made.make()
+        with inside(made.ours):
+            yield made
+        assert "clsact" not in made.tc("qdisc", "show")
+        assert "xdp" not in ip("-n", made.ours, "link")
+    finally:
+        made.remove()
+
+
+@pytest.fixture
+def cgroup():
+    """A cgroup with another in it; both go at the end."""
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    root = next(line[1] for line in mounts if line[2] == "cgroup2")
+    outer = Path(root, f"skep-test-{os.getpid()}")
+    inner = outer / "inner"
+    outer.mkdir()
+    inner.mkdir()
+    yield inner
+    for folder in (inner, outer):
+        if folder.exists():
+            folder.rmdir()
 
 
 def _descriptors() -> dict[str, str]:

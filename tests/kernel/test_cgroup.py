@@ -48,21 +48,6 @@ _PROG_ATTACH, _PROG_DETACH = 8, 9
 CONNECT4 = 10
 
 
-@pytest.fixture
-def cgroup():
-    """A cgroup with another in it; both go at the end."""
-    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
-    root = next(line[1] for line in mounts if line[2] == "cgroup2")
-    outer = Path(root, f"skep-test-{os.getpid()}")
-    inner = outer / "inner"
-    outer.mkdir()
-    inner.mkdir()
-    yield inner
-    for folder in (inner, outer):
-        if folder.exists():
-            folder.rmdir()
-
-
 def work(folder: Path) -> list[str]:
     return [sys.executable, "-c", WORK, str(folder)]
 

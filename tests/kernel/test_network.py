@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import re
@@ -10,9 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
 
 import pytest
 
@@ -20,88 +16,7 @@ from skep._native import ffi, lib
 from skep.base.errors import AttachError, HookMissingError, UsageError
 from skep.session.run import Run
 from skep.spec.targets import Targets
-
-_CLONE_NEWNET = 0x40000000
-_numbers = itertools.count()
-
-
-def ip(*words: str) -> str:
-    return subprocess.run(["ip", *words], check=True, capture_output=True, text=True).stdout
-
-
-@contextmanager
-def inside(namespace: str) -> Iterator[None]:
-    """The calling thread, in a network namespace."""
-
-    def enter(path: str) -> int:
-        here, there = (os.open(each, os.O_RDONLY) for each in ("/proc/thread-self/ns/net", path))
-        assert not lib.syscall(lib.SYS_setns, ffi.cast("int", there), ffi.cast("int", _CLONE_NEWNET))
-        os.close(there)
-        return here
-
-    here = enter(f"/run/netns/{namespace}")
-    try:
-        yield
-    finally:
-        os.close(enter(f"/proc/self/fd/{here}"))
-        os.close(here)
-
-
-class Network:
-    """Two namespaces with a cable (veth) between them: `ours` has near, 10.99.0.1; `theirs` has far, 10.99.0.2."""
-
-    def __init__(self) -> None:
-        number = f"{os.getpid()}-{next(_numbers)}"
-        self.ours, self.theirs = f"skep-ours-{number}", f"skep-theirs-{number}"
-
-    def make(self) -> None:
-        ip("netns", "add", self.ours)
-        ip("netns", "add", self.theirs)
-        ip("link", "add", "near", "netns", self.ours, "type", "veth", "peer", "name", "far", "netns", self.theirs)
-        for namespace, name, address in ((self.ours, "near", 1), (self.theirs, "far", 2)):
-            ip("-n", namespace, "address", "add", f"10.99.0.{address}/24", "dev", name)
-            ip("-n", namespace, "link", "set", name, "up")
-            ip("-n", namespace, "link", "set", "lo", "up")
-
-    def remove(self) -> None:
-        for namespace in (self.ours, self.theirs):
-            with suppress(subprocess.CalledProcessError):
-                ip("netns", "delete", namespace)
-
-    def receive(self, size: int = 10) -> None:
-        """They send us a packet."""
-        with inside(self.theirs):
-            send("10.99.0.1", size)
-
-    def tc(self, *words: str) -> str:
-        command = ["ip", "netns", "exec", self.ours, "tc", *words]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-    @property
-    def filters(self) -> list[str]:
-        """The names of the filters on near and lo."""
-        shown = [
-            self.tc("filter", "show", "dev", name, way) for name in ("near", "lo") for way in ("ingress", "egress")
-        ]
-        return re.findall(r"handle .*?(skep:\S+|bytecode)", "".join(shown))
-
-
-def send(address: str, size: int = 10, port: int = 4321) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        sender.sendto(bytes(size), (address, port))
-
-
-@pytest.fixture
-def network():
-    made = Network()
-    try:
-        made.make()
-        with inside(made.ours):
-            yield made
-        assert "clsact" not in made.tc("qdisc", "show")
-        assert "xdp" not in ip("-n", made.ours, "link")
-    finally:
-        made.remove()
+from tests.network import ip, send
 
 
 @pytest.fixture
@@ -437,86 +352,6 @@ def test_attaching_again_and_again_leaves_nothing(network, program, name):
                 assert list(links) == [name]
 
         assert os.listdir("/proc/self/fd") == before
-
-
-@pytest.fixture
-def tool(skep):
-    """tool(name, ..., code): the events of a tool while Python code runs, with those that the fixture's end brings."""
-
-    def events(*words: str, code: str) -> list[dict[str, Any]]:
-        command = [*skep, "run", *words, "-o", "json", "--", sys.executable, "-c", f"import socket\n{code}"]
-        finished = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-        return [json.loads(line) for line in finished.stdout.splitlines()]
-
-    return events
-
-
-SENDS = """
-for family, address in ((socket.AF_INET, "10.99.0.2"), (socket.AF_INET6, "fd99::2")):
-    with socket.socket(family, socket.SOCK_DGRAM) as sender:
-        sender.bind(("", 4322))
-        sender.sendto(b"12345", (address, 4321))
-"""
-
-
-@pytest.mark.floors("6.12", "6.1")
-def test_pktsnoop_shows_packets_of_both_families(network, tool):
-    for namespace, name, number in ((network.ours, "near", 1), (network.theirs, "far", 2)):
-        ip("-n", namespace, "address", "add", f"fd99::{number}/64", "dev", name, "nodad")
-
-    events = tool("pktsnoop", "--iface", "near", "--protocol-target", "UDP", "--port", "4321", code=SENDS)
-
-    names = "direction_name protocol_name family_name vlan sport dport saddr_ip daddr_ip length"
-    shown = [tuple(event[name] for name in names.split()) for event in events]
-    assert shown == [
-        ("OUT", "UDP", "AF_INET", 0, 4322, 4321, "10.99.0.1", "10.99.0.2", 14 + 20 + 8 + 5),
-        ("OUT", "UDP", "AF_INET6", 0, 4322, 4321, "fd99::1", "fd99::2", 14 + 40 + 8 + 5),
-    ]
-
-
-@pytest.mark.floors("6.12", "6.1")
-@pytest.mark.parametrize("filtered", [["--protocol-target", "TCP"], ["--port-target", "4323"], ["--iface", "lo"]])
-def test_pktsnoop_is_silent_about_others(network, tool, filtered):
-    assert (
-        tool("pktsnoop", "--iface", "near", *filtered, code="socket.socket(type=2).sendto(b'', ('10.99.0.2', 9))") == []
-    )
-
-
-@pytest.mark.floors("6.12")
-def test_pktsnoop_tells_the_vlan(network, tool):
-    for namespace, name, number in ((network.ours, "near", 1), (network.theirs, "far", 2)):
-        try:
-            ip("-n", namespace, "link", "add", "link", name, "name", "vlan7", "type", "vlan", "id", "7")
-        except subprocess.CalledProcessError as error:
-            pytest.skip(f"this kernel has no VLANs: {error.stderr}")
-        ip("-n", namespace, "address", "add", f"10.97.0.{number}/24", "dev", "vlan7")
-        ip("-n", namespace, "link", "set", "vlan7", "up")
-
-    events = tool("pktsnoop", "--iface", "near", code="socket.socket(type=2).sendto(b'', ('10.97.0.2', 9))")
-
-    assert {(event["vlan"], event["daddr_ip"]) for event in events if event["dport"] == 9} == {(7, "10.97.0.2")}
-
-
-@pytest.mark.floors("6.12", "6.1")
-def test_tcingress_shows_the_length_and_the_time_to_live(network, tool):
-    code = "s = socket.socket(type=2); s.setsockopt(0, socket.IP_TTL, 17); s.sendto(b'12345', ('10.99.0.2', 4321))"
-
-    [event] = tool("tcingress", "--iface", "near", "--direction", "egress", code=code)
-
-    shown = [event[name] for name in ("saddr_ip", "daddr_ip", "total_length", "ttl")]
-    assert shown == ["10.99.0.1", "10.99.0.2", 20 + 8 + 5, 17]
-
-
-@pytest.mark.floors("6.12", "6.1")
-def test_tcingress_is_silent_about_what_goes_the_other_way(network, tool):
-    # What comes back would be a word of ICMP: nobody listens there. So somebody does.
-    with inside(network.theirs), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
-        receiver.bind(("10.99.0.2", 4321))
-        with inside(network.ours):
-            assert (
-                tool("tcingress", "--iface", "near", code="socket.socket(type=2).sendto(b'', ('10.99.0.2', 4321))")
-                == []
-            )
 
 
 # To one that is connected on the loopback device of our namespace.

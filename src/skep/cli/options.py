@@ -78,7 +78,7 @@ def run_parser(spec: ObjectSpec | None = None, verb: str = "run") -> tuple[Parse
             "--interval",
             type=duration,
             metavar="TIME",
-            help="read iterators, and show what is counted, so often (default: once)",
+            help="read iterators, and show what is counted, so often (default: as @sample says, or once)",
         ),
         add(
             "--count",

@@ -19,7 +19,7 @@ from skep.spec.targets import Targets, open_words
 from skep.spec.trust import stranger
 from skep.spec.words import WORDS, questions, words_of
 from skep.stream.resolve import follow_clock, resolve
-from skep.stream.tables import table_schemas
+from skep.stream.tables import stated_interval, table_schemas
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _run(
             fill=fill,
             pin=options.pin,
             pin_root=options.pin_root,
-            interval=options.interval,
+            interval=options.interval or stated_interval(spec, tables),
             tables=tables,
             # A terminal shows both; a pipe or a file gets the events alone.
             stdout=1 if options.to or os.isatty(1) else 2,

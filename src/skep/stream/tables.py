@@ -13,12 +13,12 @@ from skep.stream.batch import Batch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from typing import Any
 
     from skep.spec.objectspec import MapSpec, ObjectSpec
 
-__all__ = ["read_table", "table_schemas"]
+__all__ = ["read_table", "stated_interval", "table_schemas"]
 
 _KINDS = frozenset({"hash", "lru_hash", "array", "percpu_hash", "lru_percpu_hash", "percpu_array", "lpm_trie"})
 _NUMBER = Type("int", 4, "u32")
@@ -37,6 +37,17 @@ def table_schemas(spec: ObjectSpec) -> dict[str, Schema]:
     if not sampled and (spec.events or spec.prints):
         return {}
     return {name: _schema(each) for name, each in (sampled or tables).items()}
+
+
+def stated_interval(spec: ObjectSpec, tables: Collection[str]) -> float | None:
+    """How often the maps that a run shows are to be read, in seconds, as ``@sample`` says; None where it does not.
+
+    Args:
+        spec: the kernel file.
+        tables: the names of those maps.
+    """
+    stated = [spec.maps[name].note.object("sample").get("interval", 0) for name in tables]
+    return min((interval for interval in stated if interval), default=0) / 1000 or None
 
 
 def read_table(table: Any, schema: Schema) -> Batch:

@@ -6,6 +6,12 @@
  *   skep_reserve(&ring, T)     bpf_ringbuf_reserve() for one T, and a count of those that found the ring full.
  *   skep_lost()                counts one event that could not be sent, or one entry for which a map had no room.
  *   skep_log2(number)          the place of its highest bit: the slot of a histogram whose ranges double.
+ *   skep_entry(&map, &key, &initial)
+ *                              the value of a key in a hash map, which is made where there is none; NULL, and counted as
+ *                              lost, where the map is full.
+ *   skep_read_socket(record, socket)
+ *                              the two ends of a struct sock, of either family. It needs <bpf/bpf_core_read.h> and
+ *                              <bpf/bpf_endian.h>.
  *   struct skep_sys_enter, struct skep_sys_exit
  *                              the context of a system call's tracepoints, on any kernel, without relocation.
  */
@@ -80,5 +86,38 @@ struct skep_sys_exit {
 			skep_lost();                                      \
 		skep_record;                                              \
 	})
+
+/* Two CPUs may make the entry at once: the first one's stays, and both count in it. */
+#define skep_entry(map, key, initial)                                             \
+	({                                                                        \
+		typeof(initial) skep_value = bpf_map_lookup_elem(map, key);       \
+		if (!skep_value) {                                                \
+			bpf_map_update_elem(map, key, initial, BPF_NOEXIST);      \
+			skep_value = bpf_map_lookup_elem(map, key);               \
+			if (!skep_value)                                          \
+				skep_lost();                                      \
+		}                                                                 \
+		skep_value;                                                       \
+	})
+
+/*
+ * Fills the members family, sport, dport, saddr[16] and daddr[16] of *record: what is ours is the source, and an IPv4
+ * address takes the first four bytes. 2 is AF_INET (include/linux/socket.h).
+ */
+#define skep_read_socket(record, socket)                                                                    \
+	do {                                                                                                \
+		(record)->family = BPF_CORE_READ(socket, __sk_common.skc_family);                           \
+		(record)->sport = BPF_CORE_READ(socket, __sk_common.skc_num);                               \
+		(record)->dport = bpf_ntohs(BPF_CORE_READ(socket, __sk_common.skc_dport));                  \
+		__builtin_memset((record)->saddr, 0, 16);                                                   \
+		__builtin_memset((record)->daddr, 0, 16);                                                   \
+		if ((record)->family == 2) {                                                                \
+			*(__be32 *)(record)->saddr = BPF_CORE_READ(socket, __sk_common.skc_rcv_saddr);      \
+			*(__be32 *)(record)->daddr = BPF_CORE_READ(socket, __sk_common.skc_daddr);          \
+		} else {                                                                                    \
+			*(struct in6_addr *)(record)->saddr = BPF_CORE_READ(socket, __sk_common.skc_v6_rcv_saddr); \
+			*(struct in6_addr *)(record)->daddr = BPF_CORE_READ(socket, __sk_common.skc_v6_daddr);     \
+		}                                                                                           \
+	} while (0)
 
 #endif
