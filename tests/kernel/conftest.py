@@ -210,16 +210,3 @@ def _nothing_stays():
     for name in left["trace instances"]:
         os.rmdir(f"{tracefs()}/instances/{name}")
     assert not any(left.values()), f"left behind: { {what: found for what, found in left.items() if found} }"
-
-
-@pytest.fixture
-def cgroup():
-    """A cgroup of the test's own, with nobody in it."""
-    with open("/proc/self/mounts") as mounts:
-        root = next((line.split()[1] for line in mounts if line.split()[2] == "cgroup2"), None)
-    if root is None:
-        pytest.skip("no cgroup2 is mounted here")
-    path = f"{root}/skep-test-{os.getpid()}"
-    os.mkdir(path)
-    yield path
-    os.rmdir(path)

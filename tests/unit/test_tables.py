@@ -8,7 +8,7 @@ import pytest
 from skep.base.schema import Field, Type
 from skep.spec.annotations import read_note
 from skep.spec.objectspec import MapSpec
-from skep.stream.tables import table_schemas
+from skep.stream.tables import stated_interval, table_schemas
 
 HASH, ARRAY, PERCPU_HASH, RINGBUF, STACK_TRACE = 1, 2, 5, 27, 7
 U32 = Type("int", 4, "u32")
@@ -73,3 +73,20 @@ def test_beside_events_only_what_an_annotation_samples_is_shown():
     assert list(found(plain, sampled, events=["ring"])) == ["counts"]
     assert found(plain, events=["ring"]) == {}
     assert found(plain, prints=True) == {}
+
+
+@pytest.mark.parametrize(
+    ("notes", "seconds"),
+    [
+        ([], None),
+        (["@sample {}"], None),
+        (['@sample {"interval": 0}'], None),
+        (['@sample {"interval": 250}'], 0.25),
+        (["", '@sample {"interval": 5000}', '@sample {"interval": 1000}'], 1),
+    ],
+)
+def test_an_annotation_says_how_often_maps_are_read(notes, seconds):
+    maps = {f"map{number}": table(f"map{number}", note=note) for number, note in enumerate(notes)}
+    spec: Any = SimpleNamespace(maps={**maps, "other": table("other", note='@sample {"interval": 1}')})
+
+    assert stated_interval(spec, maps) == seconds

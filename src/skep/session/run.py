@@ -176,6 +176,7 @@ class Run(Held):
         self._stop = stop
         self._events: dict[str, int] = {}
         self._out_of_scope = 0
+        self._has_shown_tables = False
         self._command: Command | None = None
         self._targets: list[int] = []
         self._tree: Tree | None = None
@@ -347,6 +348,7 @@ class Run(Held):
         left = count
         for batch in chain(self._read(reader, duration, passed), self._last_words(reader), self._last_walk()):
             if batch.source in self.tables:
+                self._has_shown_tables = True
                 yield batch  # an entry is no event
                 continue
             shown = batch if left is None or batch.count <= left else batch.select(range(left))
@@ -477,7 +479,7 @@ class Run(Held):
             runs={name: loaded.programs[name].run_count() for name in self.attached}
             if loaded.enable_statistics()
             else None,
-            streams=len(self.spec.events) + self.spec.prints,
+            streams=0 if self._has_shown_tables else len(self.spec.events) + self.spec.prints,
             command=(command.arguments[0], command.wait()) if command is not None and command.ended() else None,
             living=[pid for pid in living if pid not in self._pids],
             missed=self._tree.missed if self._tree is not None else 0,
