@@ -72,14 +72,16 @@ int fuzz_drain(int kind, int pages, uint64_t start, uint64_t ahead, const uint8_
 	size_t count = kind == RING ? 1 : MOST, size = sysconf(_SC_PAGESIZE) << pages;
 	struct skep_source sources[MOST], *all[MOST];
 	struct guarded rings[MOST], buffer = allocate(capacity), offsets = allocate((limit + 1) * sizeof(uint32_t));
-	static const uint32_t texts[] = { 0, 5, 8, 16, 30, 1000 };
+	static const uint32_t places[] = { 0, 5, 8, 16, 30, 1000 };
+	struct skep_texts texts[PIECES(1030)] = { 0 };
 	const uint32_t *ends = (uint32_t *)offsets.start;
 	struct skep_drained drained;
 	int error;
 
+	skep_mark_texts(places, 3, texts, PIECES(1030));
 	for (size_t i = 0; i < count; i++) {
 		sources[i] = (struct skep_source){ .perf = kind != RING, .timed = kind == TIMED, .size = size };
-		skep_source_texts(&sources[i], texts, 3);
+		skep_source_texts(&sources[i], texts, PIECES(1030));
 		rings[i] = make(&sources[i], start, ahead, contents, length);
 		all[i] = &sources[i];
 	}

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skep._native import ffi, lib
+from skep.stream.batch import marked_texts
 
 PAGE = mmap.PAGESIZE
 SIZE = PAGE
@@ -190,8 +191,8 @@ def test_a_producer_that_is_further_ahead_than_the_ring_is_long_is_an_error(ring
 @pytest.mark.parametrize("size", [1, 7, 8, 9, 15, 16, 17, 24, 40])
 @pytest.mark.parametrize("length", [0, 1, 6, 7, 8, 15, 16, 23, 100])
 def test_what_stands_behind_the_nul_of_a_text_is_zeros(ring, size, length):
-    texts = ffi.new("uint32_t[]", [3, size])
-    lib.skep_source_texts(ring.handle, texts, 1)
+    texts = marked_texts([(3, size)])
+    lib.skep_source_texts(ring.handle, texts, len(texts))
     text = b"x" * min(length, size)
     ring.put(b"abc" + (text + b"\0" + b"left over" * 9)[:size] + b"\0the rest")
 
@@ -200,14 +201,73 @@ def test_what_stands_behind_the_nul_of_a_text_is_zeros(ring, size, length):
 
 @pytest.mark.parametrize("size", range(24))
 def test_texts_of_a_record_that_was_cut_short_end_with_it(ring, size):
-    texts = ffi.new("uint32_t[]", [2, 8, 10, 12])
-    lib.skep_source_texts(ring.handle, texts, 2)
+    texts = marked_texts([(2, 8), (10, 12)])
+    lib.skep_source_texts(ring.handle, texts, len(texts))
     record = b"..ab\0left.cd\0left over."
     ring.put(record[:size])
     ring.put(b"behind")
 
     whole = b"..ab" + bytes(6) + b"cd" + bytes(10) + b"."
     assert ring.drain()[1] == [whole[:size], b"behind"]
+
+
+# Gaps before texts, and their sizes: one beside the other, within 64 bytes and across them.
+TEXTS = st.lists(
+    st.tuples(st.sampled_from([0, 0, 1, 8, 30]), st.sampled_from([1, 2, 16, 24, 63, 64, 65, 140])), max_size=6
+)
+NULS = st.lists(st.lists(st.integers(0, 300), max_size=8), max_size=12)
+
+
+def _ended(record: bytes, texts: list[tuple[int, int]]) -> bytes:
+    ended = bytearray(record)
+    for start, size in texts:
+        text = record[start : start + size]
+        ended[start : start + size] = text.partition(b"\0")[0].ljust(len(text), b"\0")
+    return bytes(ended)
+
+
+@settings(max_examples=300, deadline=None)
+@given(TEXTS, st.integers(0, 300), st.integers(0, SIZE), NULS)
+def test_texts_end_wherever_they_lie_in_records_of_any_size(gaps, size, start, nuls):
+    texts: list[tuple[int, int]] = []
+    for gap, length in gaps:
+        texts.append((sum(texts[-1]) + gap if texts else gap, length))
+    records = []
+    for places in nuls:
+        raw = bytearray(b"x" * size)
+        for place in places:
+            if place < size:
+                raw[place] = 0
+        records.append(bytes(raw))
+    marked = marked_texts(texts)
+    ring = Ring(start & ~7)
+    try:
+        lib.skep_source_texts(ring.handle, marked, len(marked))
+        for record in records:
+            ring.put(record)
+        # As it is read: of room to spare, and of none.
+        assert ring.drain(size * len(records))[1] == [_ended(record, texts) for record in records]
+    finally:
+        ring.close()
+    # Where it stands.
+    if not texts or size >= sum(texts[-1]):
+        batch = bytearray(b"".join(records))
+        lib.skep_clean(ffi.from_buffer(batch), size, len(records), marked, len(marked))
+        assert bytes(batch) == b"".join(_ended(record, texts) for record in records)
+
+
+def test_records_alike_are_taken_up_to_the_limit_the_room_and_the_first_that_differs(ring):
+    for number in range(12):
+        ring.put(bytes([number]) * 40)
+    ring.put(b"gone" * 10, DISCARDED)
+    ring.put(b"y" * 40)
+    ring.put(b"z" * 8)
+    ring.put(b"busy" * 10, BUSY)
+
+    assert ring.drain(limit=5)[1] == [bytes([number]) * 40 for number in range(5)]
+    assert ring.drain(capacity=4 * 40 + 39)[1] == [bytes([number]) * 40 for number in range(5, 9)]
+    assert ring.drain()[1] == [*(bytes([number]) * 40 for number in range(9, 12)), b"y" * 40, b"z" * 8]
+    assert ring.drain()[1] == []
 
 
 @settings(max_examples=300, deadline=None)

@@ -2,13 +2,29 @@
 #include <stdlib.h>
 
 #include "drain.h"
+#include "texts.h"
 
 int skep_source_fd(const struct skep_source *source)
 {
 	return source->fd;
 }
 
-void skep_source_texts(struct skep_source *source, const uint32_t *texts, uint32_t count)
+void skep_mark_texts(const uint32_t *places, uint32_t count, struct skep_texts *texts, uint32_t pieces)
+{
+	for (uint32_t i = 0; i < pieces; i++)
+		texts[i].others = ~(uint64_t)0;
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t start = places[2 * i], last = start + places[2 * i + 1] - 1;
+
+		texts[start / PIECE].starts |= (uint64_t)1 << start % PIECE;
+		for (uint32_t byte = start; byte <= last; byte++) {
+			texts[byte / PIECE].within |= (uint64_t)(byte != last) << byte % PIECE;
+			texts[byte / PIECE].others &= ~((uint64_t)1 << byte % PIECE);
+		}
+	}
+}
+
+void skep_source_texts(struct skep_source *source, const struct skep_texts *texts, uint32_t count)
 {
 	source->texts = texts;
 	source->text_count = count;

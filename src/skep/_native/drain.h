@@ -14,7 +14,7 @@ struct skep_source {
 	size_t size; /* of the data area, a power of two */
 	uint8_t *data;
 	uint64_t position; /* where this reader is */
-	const uint32_t *texts; /* offset and size of each text of a record, in pairs; the caller's */
+	const struct skep_texts *texts; /* of a record; the caller's */
 	uint32_t text_count;
 	/* ring buffer: two mappings, the first writable */
 	unsigned long *consumer;

@@ -26,6 +26,19 @@ void skep_detach(struct bpf_link **links, size_t count);             /* all at o
 void *skep_memory_take(size_t size); /* NULL: there is none */
 void skep_memory_give(void *memory);
 
+/*
+ * texts.h: the texts of a record, which end at their NUL. One for each 64 bytes of it, as far as there are texts; one bit
+ * for each byte.
+ */
+struct skep_texts {
+	uint64_t starts; /* first bytes of texts */
+	uint64_t within; /* all bytes of texts but the last of each */
+	uint64_t others; /* bytes of no text */
+};
+
+/* Sets texts, all zeros before, from the offset and the size of each text, in pairs. None overlap, none is empty. */
+void skep_mark_texts(const uint32_t *places, uint32_t count, struct skep_texts *texts, uint32_t pieces);
+
 /* drain.c, ring.c, perf.c: ring buffers and per-CPU perf buffers, read in batches into the caller's memory. */
 struct skep_source;
 
@@ -41,8 +54,8 @@ struct skep_drained {
 
 struct skep_source *skep_ring_open(int map_fd, size_t size);         /* NULL: see errno */
 struct skep_source *skep_perf_open(int map_fd, int cpu, size_t size, int timed);
-/* Fills texts of records with zeros from their first NUL on. texts stays the caller's: offset and size of each, by offset. */
-void skep_source_texts(struct skep_source *source, const uint32_t *texts, uint32_t count);
+/* Fills texts of records with zeros from their first NUL on. texts stays the caller's. */
+void skep_source_texts(struct skep_source *source, const struct skep_texts *texts, uint32_t count);
 int skep_source_fd(const struct skep_source *source);                /* readable when records wait */
 int64_t skep_source_lost(const struct skep_source *source);          /* dropped so far; -1 where the kernel does not tell */
 void skep_source_close(struct skep_source *source);
@@ -92,8 +105,8 @@ size_t skep_gather(const struct skep_records *records, const uint32_t *chosen, u
 /* The size of each of count records, if all have the same; else 0. */
 uint32_t skep_stride(const uint32_t *offsets, uint32_t count);
 
-/* Fills texts of records with zeros from their first NUL on. texts: the offset and size of each, in pairs, by offset. */
-void skep_clean(void *data, uint32_t stride, uint32_t count, const uint32_t *texts, uint32_t text_count);
+/* Fills texts of records with zeros from their first NUL on. No text reaches beyond its record. */
+void skep_clean(void *data, uint32_t stride, uint32_t count, const struct skep_texts *texts, uint32_t text_count);
 
 /* bulk.c: maps read and written whole. Keys and values lie back to back. */
 struct skep_entries {

@@ -70,15 +70,19 @@ free:
 	return NULL;
 }
 
-/* A perf buffer is mapped once: what wraps comes in two pieces. */
-static void perf_copy(const struct skep_source *source, uint64_t position, void *target, size_t size)
+/* A perf buffer is mapped once: what wraps comes in two pieces. room: bytes that may be written. */
+static void perf_copy(const struct skep_source *source, uint8_t *target, size_t room)
 {
-	size_t start = position & (source->size - 1);
-	size_t first = source->size - start < size ? source->size - start : size;
+	size_t start = source->start & (source->size - 1), size = source->sample, first = source->size - start;
 
+	if (size <= first) {
+		copy_record(target, source->data + start, size, room < first ? room : first, source->texts,
+			    source->text_count);
+		return;
+	}
 	memcpy(target, source->data + start, first);
-	if (first < size)
-		memcpy((uint8_t *)target + first, source->data, size - first);
+	memcpy(target + first, source->data, size - first);
+	end_texts(target, size, source->texts, source->text_count);
 }
 
 /* The eight bytes at a multiple of eight, which never wrap. */
@@ -156,8 +160,7 @@ static int perf_merge(struct skep_source *const *sources, size_t count, uint64_t
 		place = reserve(batch, first->sample);
 		if (!place)
 			return 0;
-		perf_copy(first, first->start, place, first->sample);
-		end_texts(place, place, first->sample, first->texts, first->text_count);
+		perf_copy(first, place, batch->buffer + batch->capacity - place);
 		first->position = first->next;
 		first->found = 0;
 	}

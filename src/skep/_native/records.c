@@ -141,11 +141,8 @@ uint32_t skep_stride(const uint32_t *offsets, uint32_t count)
 	return stride;
 }
 
-void skep_clean(void *data, uint32_t stride, uint32_t count, const uint32_t *texts, uint32_t text_count)
+void skep_clean(void *data, uint32_t stride, uint32_t count, const struct skep_texts *texts, uint32_t text_count)
 {
-	for (uint32_t i = 0; i < count; i++) {
-		uint8_t *record = (uint8_t *)data + (size_t)i * stride;
-
-		end_texts(record, record, stride, texts, text_count);
-	}
+	for (uint32_t i = 0; i < count; i++)
+		end_texts((uint8_t *)data + (size_t)i * stride, stride, texts, text_count);
 }

@@ -19,9 +19,21 @@ if TYPE_CHECKING:
 
     from skep.base.schema import Field, Schema
 
-__all__ = ["Batch"]
+__all__ = ["Batch", "marked_texts"]
 
 _CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
+
+
+def marked_texts(texts: Sequence[tuple[int, int]]) -> Any:
+    """The texts of a schema's records as C takes them.
+
+    Args:
+        texts: the offset and size of each, by offset.
+    """
+    pieces = -(-sum(texts[-1]) // 64) if texts else 0
+    marked = ffi.new("struct skep_texts[]", pieces)
+    lib.skep_mark_texts([number for text in texts for number in text], len(texts), marked, pieces)
+    return marked
 
 
 class Batch:
@@ -213,8 +225,8 @@ class Batch:
         if stride < size or (texts and buffer.readonly):
             stride, buffer = size, memoryview(self._whole(size))
         if texts:
-            places = ffi.new("uint32_t[]", [number for text in texts for number in text])
-            lib.skep_clean(ffi.from_buffer(buffer), stride, self.count, places, len(texts))
+            marked = marked_texts(texts)
+            lib.skep_clean(ffi.from_buffer(buffer), stride, self.count, marked, len(marked))
         return np.ndarray(self.count, dtype, buffer, strides=(stride,))
 
     def _even(self) -> memoryview:

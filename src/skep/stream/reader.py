@@ -18,7 +18,7 @@ from skep._native import ffi, lib
 from skep.base.closing import Closing
 from skep.base.errors import LoadError, SkepError, UsageError
 from skep.kernel.features import online_cpus
-from skep.stream.batch import Batch
+from skep.stream.batch import Batch, marked_texts
 from skep.stream.kinds import Kinds
 
 TYPE_CHECKING = False
@@ -65,9 +65,9 @@ class _Source:
         # Of several types, the reader does not know which texts a record has.
         self.clean = len(event.schemas) == 1
         texts = event.schemas[0].texts if self.clean else ()
-        self.texts = ffi.new("uint32_t[]", [number for text in texts for number in text])
+        self.texts = marked_texts(texts)
         for handle in handles:
-            lib.skep_source_texts(handle, self.texts, len(texts))
+            lib.skep_source_texts(handle, self.texts, len(self.texts))
 
 
 class Reader(Closing):
