@@ -89,17 +89,19 @@ def _exhaust(rows: Iterator[Any]) -> None:
         pass
 
 
+def _arrays(batch: Batch) -> Any:
+    return batch.array
+
+
 def _columns(batch: Batch) -> Any:
     return batch.array["number"].max()
 
 
 def ring(runs: int) -> list[Row]:
     """To arrays, beside C; and from few records to many."""
+    ours: dict[str, list[float]] = {name: [] for name in ("numbers", "arrays", "column", "lent")}
     copied: list[float] = []
-    batches: list[float] = []
-    ours: list[float] = []
-    lent: list[float] = []
-    theirs: list[float] = []
+    used: list[float] = []
     with (
         _loaded("ring", COUNT) as loaded,
         Reader(loaded) as reader,
@@ -107,59 +109,61 @@ def ring(runs: int) -> list[Row]:
         Reader(other, copy=False) as lender,
         _loaded("numbers", COUNT) as plain,
         Reader(plain) as copier,
-        _peer("ring", loaded) as peer,
+        _peer("ring", loaded, COUNT) as peer,
     ):
         for _ in range(runs + 1):
-            theirs.append(peer())
-            copied.append(_drain(plain, copier, len))
-            batches.append(_drain(loaded, reader, len))
-            ours.append(_drain(loaded, reader, _columns))
-            lent.append(_drain(other, lender, _columns))
+            for values, value in zip((copied, used), peer(), strict=True):
+                values.append(value)
+            ours["numbers"].append(_drain(plain, copier, _arrays))
+            ours["arrays"].append(_drain(loaded, reader, _arrays))
+            ours["column"].append(_drain(loaded, reader, _columns))
+            ours["lent"].append(_drain(other, lender, _columns))
     rows = [
-        Row("skep: batches", batches[1:], "ns"),
-        Row("skep: batches of numbers alone", copied[1:], "ns"),
-        Row("skep: arrays, a column used", ours[1:], "ns"),
-        Row("skep: the same, buffer lent", lent[1:], "ns"),
-        Row("C on libbpf: a callback that copies to a table", theirs[1:], "ns"),
-        ratio("C on libbpf, of numbers alone", theirs[1:], copied[1:]),
-        ratio("C on libbpf, of batches", theirs[1:], batches[1:]),
-        ratio("C on libbpf, of arrays", theirs[1:], ours[1:]),
+        Row("skep: arrays", ours["arrays"][1:], "ns"),
+        Row("skep: arrays of numbers alone", ours["numbers"][1:], "ns"),
+        Row("skep: arrays, a column used", ours["column"][1:], "ns"),
+        Row("skep: the same, buffer lent", ours["lent"][1:], "ns"),
+        Row("C on libbpf: a callback that copies to a table", copied[1:], "ns"),
+        Row("C on libbpf: the same, a column used", used[1:], "ns"),
+        ratio("C on libbpf, of arrays", copied[1:], ours["arrays"][1:]),
+        ratio("C on libbpf, of numbers alone", copied[1:], ours["numbers"][1:]),
+        ratio("C on libbpf, a column used", used[1:], ours["column"][1:]),
     ]
-    growth: dict[int, list[float]] = {}
-    for count, fills in FILLED.items():
-        each = min(count, COUNT)
-        with _loaded("ring", each) as loaded, Reader(loaded) as reader:
-            growth[count] = [_drain(loaded, reader, _columns, fills * count // each) for _ in range(runs + 1)]
-    rows += [Row(f"skep: {count:,} records", values[1:], "ns") for count, values in growth.items()]
-    first, *_, last = growth.values()
-    return [
-        *rows,
-        Row("few records beside many, a record", [a / b for a, b in zip(first[1:], last[1:], strict=True)], "x"),
-    ]
+    growth = {count: _growth(count, runs) for count in FILLED}
+    rows += [Row(f"skep: {count:,} records", values, "ns") for count, values in growth.items()]
+    few, *_, many = growth.values()
+    return [*rows, Row("few records beside many, a record", [a / b for a, b in zip(few, many, strict=True)], "x")]
+
+
+def _growth(count: int, runs: int) -> list[float]:
+    """Nanoseconds a record, of so many in a row, the first fill left out."""
+    each = min(count, COUNT)
+    with _loaded("ring", each) as loaded, Reader(loaded) as reader:
+        return [_drain(loaded, reader, _columns, FILLED[count] * count // each) for _ in range(runs + 1)][1:]
 
 
 @contextmanager
-def _peer(name: str, loaded: skep.Object) -> Iterator[Callable[[], float]]:
-    """A C program of bench/peers, compiled now; each call is one round of it, in nanoseconds a record."""
+def _peer(name: str, loaded: skep.Object, count: int) -> Iterator[Callable[[], list[float]]]:
+    """A C program of bench/peers, compiled now; each call is one round: nanoseconds a record, copied, and used."""
     with TemporaryDirectory() as folder:
         program, kernel_file = f"{folder}/{name}", f"{folder}/{name}.bpf.o"
         source = str(HERE / f"peers/{name}.c")
         subprocess.run(["gcc", "-O2", "-o", program, source, "-lbpf"], check=True)
         Path(kernel_file).write_bytes(bytes(loaded.spec.data))
         with subprocess.Popen(
-            [program, kernel_file, str(COUNT)],
+            [program, kernel_file, str(count)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
         ) as process:
 
-            def one_round() -> float:
+            def one_round() -> list[float]:
                 assert process.stdin is not None
                 assert process.stdout is not None
                 process.stdin.write("\n")
                 process.stdin.flush()
-                return float(process.stdout.readline())
+                return [float(value) for value in process.stdout.readline().split()[:2]]
 
             yield one_round
             assert process.stdin is not None

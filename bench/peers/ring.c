@@ -1,7 +1,8 @@
 /*
  * The peer of `bench/run ring`: libbpf's ring_buffer, whose callback copies each record to a table that holds them all.
  *
- *   ring OBJECT COUNT    loads ring.bpf.o, fills its ring, and prints the nanoseconds of CPU time that each record took
+ *   ring OBJECT COUNT    loads ring.bpf.o, fills its ring, and prints the nanoseconds of CPU time that each record took:
+ *                        to copy, and until the largest of a column of the table is known as well
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -25,6 +26,18 @@ static int copy(void *unused, void *data, size_t size)
 	used += size;
 	count++;
 	return 0;
+}
+
+/* Of the member that every record numbers itself in. */
+static uint32_t largest(size_t size)
+{
+	uint32_t most = 0, number;
+
+	for (size_t record = 0; record < used; record += size) {
+		memcpy(&number, records + record + 16, sizeof(number));
+		most = number > most ? number : most;
+	}
+	return most;
 }
 
 static double now(void)
@@ -60,14 +73,17 @@ int main(int argc, char **argv)
 		return 1;
 	/* A line on standard input is a round. */
 	while (fgets(line, sizeof(line), stdin)) {
-		double started;
+		double started, copied;
+		uint32_t most;
 
 		if (bpf_prog_test_run_opts(bpf_program__fd(bpf_object__find_program_by_name(object, "produce")), &run))
 			return 1;
 		count = used = 0;
 		started = now();
 		ring_buffer__consume(ring);
-		printf("%.2f\n", (now() - started) / count);
+		copied = now();
+		most = largest(used / count);
+		printf("%.2f %.2f %u\n", (copied - started) / count, (now() - started) / count, most);
 		fflush(stdout);
 	}
 	ring_buffer__free(ring);

@@ -42,14 +42,15 @@ void skep_mark_texts(const uint32_t *places, uint32_t count, struct skep_texts *
 /* drain.c, ring.c, perf.c: ring buffers and per-CPU perf buffers, read in batches into the caller's memory. */
 struct skep_source;
 
+/* Of one size, so that Python reads all of them at once. */
 struct skep_drained {
-	size_t bytes;     /* written to the buffer, records back to back */
-	uint32_t count;   /* records */
-	uint32_t stride;  /* size of each record if all have the same, else 0 */
+	uint64_t bytes;   /* written to the buffer, records back to back */
+	uint64_t count;   /* records */
+	uint64_t stride;  /* size of each record if all have the same, else 0 */
 	uint64_t lost;    /* records dropped before one of these (perf buffers only) */
-	size_t needed;    /* not 0: the next record has this size and the buffer cannot hold it even empty */
-	int more;         /* not 0: records were left for want of room */
-	int held;         /* not 0: records were left since they are too young */
+	uint64_t needed;  /* not 0: the next record has this size and the buffer cannot hold it even empty */
+	uint64_t more;    /* not 0: records were left for want of room */
+	uint64_t held;    /* not 0: records were left since they are too young */
 };
 
 struct skep_source *skep_ring_open(int map_fd, size_t size);         /* NULL: see errno */

@@ -215,6 +215,8 @@ class Batch:
         import numpy as np
 
         size, dtype = self.schema.size, self.schema.dtype
+        if self._clean and self.stride == size:
+            return np.ndarray(self.count, dtype, self.buffer)
         texts = () if self._clean else self.schema.texts
         if self.schema.is_raw:
             # As long as the longest; NumPy knows no elements without a size.

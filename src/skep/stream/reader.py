@@ -53,7 +53,7 @@ _BYTES = ffi.typeof("char[]")
 class _Source:
     """What is drained together: a ring, the perf buffer of one CPU, or those of all CPUs, merged."""
 
-    __slots__ = ("clean", "count", "cpu", "event", "handles", "kinds", "lost", "texts")
+    __slots__ = ("count", "cpu", "event", "handles", "kinds", "lost", "single", "texts")
 
     def __init__(self, handles: list[Any], event: EventSpec, cpu: int | None) -> None:
         self.handles = ffi.new("struct skep_source *[]", handles)
@@ -63,8 +63,8 @@ class _Source:
         self.cpu = cpu
         self.lost = 0
         # Of several types, the reader does not know which texts a record has.
-        self.clean = len(event.schemas) == 1
-        texts = event.schemas[0].texts if self.clean else ()
+        self.single = len(event.schemas) == 1
+        texts = event.schemas[0].texts if self.single else ()
         self.texts = marked_texts(texts)
         for handle in handles:
             lib.skep_source_texts(handle, self.texts, len(self.texts))
@@ -120,6 +120,7 @@ class Reader(Closing):
         self._passes = 64
         self._poll = select.epoll()
         self._drained = ffi.new("struct skep_drained *")
+        self._numbers = memoryview(ffi.buffer(self._drained)).cast("Q")
         self._offsets = ffi.new("uint32_t[]", size + 1)
         self._capacity = 0 if copy else _BUFFER
         self._buffer = _allocate(_BYTES, self._capacity)
@@ -203,7 +204,10 @@ class Reader(Closing):
             if batch is not None:
                 batch.lost += lost
                 lost = 0
-                yield from self._split(source.kinds, batch)
+                if source.single:
+                    yield batch
+                else:
+                    yield from self._split(source.kinds, batch)
         self._loaded.losses_told -= lost
         for stream in self._streams:
             yield from stream.drain()
@@ -310,7 +314,6 @@ class Reader(Closing):
             lingered = empty and not lingered
 
     def _batch(self, source: _Source, until: int) -> Batch | None:
-        drained = self._drained
         capacity = lib.skep_waiting(source.handles, source.count)
         if not capacity:
             return None
@@ -319,32 +322,33 @@ class Reader(Closing):
         buffer = _allocate(_BYTES, capacity) if self._copy else self._buffer
         while True:
             error = lib.skep_drain(
-                source.handles, source.count, until, buffer, capacity, self._offsets, self._size, drained
+                source.handles, source.count, until, buffer, capacity, self._offsets, self._size, self._drained
             )
             if error:
                 raise _error(source.event.map, -error)
-            if not drained.needed:
+            size, count, stride, lost, needed, more, held = self._numbers.tolist()
+            if not needed:
                 break
-            capacity = drained.needed
+            capacity = needed
             buffer = _allocate(_BYTES, capacity)
             if not self._copy:
                 self._buffer, self._capacity = buffer, capacity
-        source.lost += drained.lost
-        self._more |= bool(drained.more)
-        self._held |= bool(drained.held)
-        if not drained.count and not drained.lost:
+        source.lost += lost
+        self._more |= more != 0
+        self._held |= held != 0
+        if not count and not lost:
             return None
-        offsets = None if drained.stride else ffi.buffer(self._offsets, 4 * (drained.count + 1))
+        offsets = None if stride else ffi.buffer(self._offsets, 4 * (count + 1))
         return Batch(
-            memoryview(ffi.buffer(buffer, drained.bytes)),
-            drained.count,
-            stride=drained.stride or None,
+            memoryview(ffi.buffer(buffer, size)),
+            count,
+            stride=stride or None,
             offsets=offsets and memoryview(bytes(offsets) if self._copy else offsets).cast("I"),
             schema=source.event.schemas[0],
-            lost=drained.lost,
+            lost=lost,
             source=source.event.map,
             cpu=source.cpu,
-            clean=source.clean,
+            clean=source.single,
         )
 
 
