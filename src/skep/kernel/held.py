@@ -12,15 +12,17 @@ from __future__ import annotations
 import os
 import warnings
 from _thread import RLock
-from weakref import WeakValueDictionary
+
+# The module weakref makes of it what takes longer to import.
+from _weakref import ref
 
 from skep.base.closing import Closing
 from skep.base.errors import ClosedError
 
 __all__ = ["Held"]
 
-# By their id: a mapping has no hash.
-_open: WeakValueDictionary[int, Held] = WeakValueDictionary()
+# By their id: a mapping has no hash. Whoever forgets one is told so, which a reference of ours would prevent.
+_open: dict[int, ref[Held]] = {}
 # Of two threads that close the same thing, one does. A signal handler may close it, too.
 _closing = RLock()
 
@@ -34,7 +36,7 @@ class Held(Closing):
     def _hold(self) -> None:
         """From here on it is to be closed."""
         self._gone = ""
-        _open[id(self)] = self
+        _open[id(self)] = ref(self)
 
     def __repr__(self) -> str:
         return f"<{self._told()}{', closed' if self._gone else ''}>"
@@ -72,6 +74,7 @@ class Held(Closing):
         with _closing:
             was_open = not self._gone
             self._gone = self._gone or why
+            _open.pop(id(self), None)
         return was_open
 
     def _told(self) -> str:
@@ -91,7 +94,7 @@ def _forked() -> None:
     global _closing  # noqa: PLW0603 - whoever held it is not here
     _closing = RLock()
     # Told of all first: one may close others as it goes.
-    inherited = [held for held in _open.values() if not held.closed]
+    inherited = [held for known in _open.values() if (held := known()) is not None and not held.closed]
     for held in inherited:
         held._gone = f"belongs to process {os.getppid()}, and this is a fork of it"  # noqa: SLF001 - its own base
     for held in inherited:

@@ -17,7 +17,6 @@ from skep.kernel.features import CONFIDENTIALITY, lockdown, privilege_error, tra
 
 __all__ = ["make_instance", "remove_instance", "remove_leftovers", "try_instance"]
 
-_NAME = re.compile(r"skep-(\d+)-\d+")
 
 _numbers = itertools.count()
 # The folders of those that this process uses: another of its threads may be the next to look for leftovers.
@@ -89,7 +88,7 @@ def remove_leftovers() -> None:
         # Not ours to see: whoever may make one may remove it, too.
         return
     for name in names:
-        match = _NAME.fullmatch(name)
+        match = re.fullmatch(r"skep-(\d+)-\d+", name)
         if match is None:
             continue
         folder = f"{instances}/{name}"

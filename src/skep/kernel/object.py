@@ -28,7 +28,6 @@ from skep.kernel.held import Held
 from skep.kernel.link import Links, attach
 from skep.kernel.map import open_map
 from skep.kernel.program import Program
-from skep.kernel.refusals import first_message, not_loaded
 from skep.kernel.sizes import set_sizes
 from skep.spec.objectspec import SCOPED, TREE
 from skep.spec.targets import Targets
@@ -314,6 +313,8 @@ class Object(Held):
         handle = lib.bpf_object__open_mem(self._data, len(self._data), options)
         if handle == ffi.NULL:
             number = ffi.errno
+            from skep.kernel.refusals import first_message
+
             why = first_message(messages()) or os.strerror(number)
             raise ObjectFormatError(f"{self.spec.name} is not an object that libbpf can read: {why}")
         self._handle = handle
@@ -403,6 +404,8 @@ class Object(Held):
     def _load(self) -> None:
         error = lib.bpf_object__load(self._handle)
         if error:
+            from skep.kernel.refusals import not_loaded
+
             log = messages()
             named = re.search(r"prog '(\w+)': ", log)
             self._failed = named[1] if named else ""
