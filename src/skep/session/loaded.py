@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from _weakref import ref
+
 from skep.base.errors import UsageError
 from skep.kernel.object import Object as KernelObject
 from skep.session.streaming import Batches, Events
@@ -11,7 +13,6 @@ from skep.stream.reader import BATCH, LINGER
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from weakref import ref
 
     from skep.kernel.link import Links
     from skep.stream.batch import Batch
@@ -36,8 +37,6 @@ class Object(KernelObject):
             UnsupportedError: the kernel lacks a hook.
             AttachError: a hook refuses its program.
         """
-        from weakref import ref
-
         links = super().attach()
         self._links = ref(links)
         return links
@@ -130,8 +129,6 @@ class Object(KernelObject):
                 f"the records of {self.spec.name} are being read already: two readers would take them from each other",
                 remedy="Read them in one place. Several threads may iterate over the same events().",
             )
-        from weakref import ref
-
         self._reading = ref(reading)
 
     def leave(self, reading: Batches) -> None:
