@@ -29,6 +29,7 @@ __all__ = [
     "mount_tracefs",
     "online_cpus",
     "perf_paranoid",
+    "possible_cpus",
     "privilege_error",
     "tracefs",
 ]
@@ -222,9 +223,19 @@ def mount_tracefs() -> bool:
 
 
 def online_cpus() -> list[int]:
-    """The numbers of the CPUs that are online (/sys/devices/system/cpu/online: ``0-3,5``)."""
+    """The numbers of the CPUs that are online."""
+    return _cpus("online")
+
+
+def possible_cpus() -> list[int]:
+    """The numbers of the CPUs that may ever be online."""
+    return _cpus("possible")
+
+
+def _cpus(which: str) -> list[int]:
+    """Those of /sys/devices/system/cpu, as ``0-3,5``."""
     cpus: list[int] = []
-    with open("/sys/devices/system/cpu/online", encoding="ascii") as file:
+    with open(f"/sys/devices/system/cpu/{which}", encoding="ascii") as file:
         for part in file.read().strip().split(","):
             first, _, last = part.partition("-")
             cpus += range(int(first), int(last or first) + 1)

@@ -28,7 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["SCHEMA", "Printk"]
+__all__ = ["SCHEMA", "Printk", "TracePipe", "task_name"]
 
 # A line has at most 1,024 bytes (BPF_TRACE_PRINTK_SIZE); records are cut behind their message.
 _MESSAGE = 1024
@@ -60,7 +60,45 @@ _READS = 64
 _SLACK = 10**9
 
 
-class Printk(Closing):
+class TracePipe(Closing):
+    """What programs print, as tracing writes it, in an instance of our own: a context manager.
+
+    Args:
+        clock: whose times stand in the lines, as tracefs calls it; None for the default, a CPU's own, which jumps.
+
+    Raises:
+        PrivilegeError, UnsupportedError: the instance cannot be made.
+
+    `fd` is readable while there are lines, and never blocks.
+    """
+
+    def __init__(self, clock: str | None = None) -> None:
+        mount_tracefs()
+        self._folder = make_instance()
+        self.fd = -1
+        try:
+            if clock is not None:
+                _write(f"{self._folder}/trace_clock", clock)
+            _write(f"{self._folder}/events/bpf_trace/bpf_trace_printk/enable", "1")
+            self.fd = os.open(f"{self._folder}/trace_pipe", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            self.close()
+            if error.errno in NO_DESCRIPTORS:
+                raise
+            raise UnsupportedError(
+                f"what programs print cannot be read: {error.strerror}: {error.filename}",
+                remedy="The kernel needs the tracepoint bpf_trace/bpf_trace_printk (Linux 5.9).",
+            ) from error
+
+    def close(self) -> None:
+        """Removes the instance."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+        remove_instance(self._folder)
+
+
+class Printk(TracePipe):
     """A private reader of bpf_printk() lines: a context manager.
 
     Args:
@@ -75,34 +113,13 @@ class Printk(Closing):
     def __init__(self, formats: Iterable[bytes]) -> None:
         self._parser = Lines(formats)
         self.more = False
-        mount_tracefs()
-        self._folder = make_instance()
-        self.fd = -1
-        try:
-            # The default clock is a CPU's own and jumps; this one is that of bpf_ktime_get_ns().
-            _write(f"{self._folder}/trace_clock", "mono")
-            _write(f"{self._folder}/events/bpf_trace/bpf_trace_printk/enable", "1")
-            self.fd = os.open(f"{self._folder}/trace_pipe", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            self.close()
-            if error.errno in NO_DESCRIPTORS:
-                raise
-            raise UnsupportedError(
-                f"what programs print cannot be read: {error.strerror}: {error.filename}",
-                remedy="The kernel needs the tracepoint bpf_trace/bpf_trace_printk (Linux 5.9).",
-            ) from error
+        # This clock is that of bpf_ktime_get_ns().
+        super().__init__("mono")
 
     @property
     def lost(self) -> int:
         """Lines for which the kernel's buffer had no room, so far."""
         return self._parser.lost
-
-    def close(self) -> None:
-        """Removes the instance."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
-        remove_instance(self._folder)
 
     def drain(self) -> Iterator[Batch]:
         """The lines that are there now, up to 64 pages of them."""
@@ -153,14 +170,19 @@ class Lines:
                 self._time = max(self._time, time)
                 message = rest
                 ours = not self._formats or any(_printed(literals, rest) for literals in self._formats)
-                self._head = (time, int(tid), int(cpu), _known(comm, tid)) if ours else None
+                self._head = (time, int(tid), int(cpu), task_name(comm, tid)) if ours else None
         # A line without a head goes on with the message before it.
         if self._head is not None and message:
             yield _RECORD.pack(*self._head) + message[:_MESSAGE]
 
 
-def _known(comm: bytes, tid: bytes) -> bytes:
-    """The name of a task. Tracing learns it when the task is next switched out: until then, only the task tells."""
+def task_name(comm: bytes, tid: bytes) -> bytes:
+    """The name of a task. Tracing learns it when the task is next switched out: until then, only the task tells.
+
+    Args:
+        comm: as a line has it.
+        tid: its number, as digits.
+    """
     if comm != b"<...>":
         return comm
     try:

@@ -82,6 +82,8 @@ class Reader(Closing):
             of the clock, and a record is shown only once those before it must have come: a round of the reader later.
         split: what becomes of records of several types on one ring: each run of one type a batch, each type a batch
             with the `order` of its records, or all together a batch for its rows.
+        only: the name of the one ring that is read; None for all.
+        room: bytes of a perf buffer, for each CPU: a power of two pages.
 
     Raises:
         UsageError: a batch of no records is asked for.
@@ -97,6 +99,8 @@ class Reader(Closing):
         copy: bool = True,
         merge: bool = False,
         split: Callable[[Kinds, Batch], Iterator[Batch]] = Kinds.runs,
+        only: str | None = None,
+        room: int = _PERF_BUFFER,
     ) -> None:
         if size < 1:
             raise UsageError(f"a batch of {size} records", remedy="A batch has one record at least.")
@@ -107,6 +111,7 @@ class Reader(Closing):
         self._copy = copy
         self._merge = merge
         self._split = split
+        self._room = room
         self._sources: list[_Source] = []
         self._streams: list[Printk] = []
         self._counter = loaded.variables.get(_LOST) if loaded.spec.counts_losses(_LOST) else None
@@ -126,7 +131,7 @@ class Reader(Closing):
         self._buffer = _allocate(_BYTES, self._capacity)
         try:
             for event in loaded.spec.events.values():
-                if event.map in loaded.maps:
+                if event.map in loaded.maps and only in {None, event.map}:
                     self._open(loaded, event)
         except BaseException:
             self.close()
@@ -146,10 +151,10 @@ class Reader(Closing):
         # The map may have been made for fewer CPUs than are online; programs on the others send to nobody.
         cpus = [cpu for cpu in online_cpus() if cpu < map_.max_entries]
         if self._merge:
-            self._add([lib.skep_perf_open(map_.fd, cpu, _PERF_BUFFER, True) for cpu in cpus], event, None)
+            self._add([lib.skep_perf_open(map_.fd, cpu, self._room, True) for cpu in cpus], event, None)
             return
         for cpu in cpus:
-            self._add([lib.skep_perf_open(map_.fd, cpu, _PERF_BUFFER, False)], event, cpu)
+            self._add([lib.skep_perf_open(map_.fd, cpu, self._room, False)], event, cpu)
 
     def _add(self, handles: list[Any], event: EventSpec, cpu: int | None) -> None:
         opened = [handle for handle in handles if handle != ffi.NULL]

@@ -15,10 +15,10 @@ from skep.base.errors import AttachError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from mmap import mmap
 
-__all__ = ["FUNCTION", "INDIRECT", "VARIABLE", "Executable", "Symbol"]
+__all__ = ["FUNCTION", "INDIRECT", "VARIABLE", "Executable", "Place", "Symbol"]
 
 # st_info & 15; an indirect function is chosen when the file is loaded, by a function of that name (STT_GNU_IFUNC).
 VARIABLE, FUNCTION, INDIRECT = 1, 2, 10
@@ -70,6 +70,23 @@ class Symbol:
         self.is_global = is_global
         self.type = type
         self.address = address
+
+
+class Place:
+    """A place of a USDT probe.
+
+    Args:
+        address: of the instruction, before the file as a whole is moved.
+        semaphore: of the number that says how many look; 0 if it has none.
+        arguments: each as the compiler wrote it: ``-4@%edi``.
+    """
+
+    __slots__ = ("address", "arguments", "semaphore")
+
+    def __init__(self, address: int, semaphore: int, arguments: list[str]) -> None:
+        self.address = address
+        self.semaphore = semaphore
+        self.arguments = arguments
 
 
 class _Section:
@@ -238,15 +255,15 @@ class Executable:
                 return address - start + offset
         return None
 
-    def probes(self) -> set[str]:
-        """The USDT probes, as ``provider:name``.
+    def probes(self) -> Mapping[str, list[Place]]:
+        """The USDT probes, as ``provider:name``, and the places of each.
 
         Raises:
             AttachError: the file is damaged.
         """
-        found: set[str] = set()
+        found: dict[str, list[Place]] = {}
         header = struct.Struct(f"{self._order}3I")
-        addresses = struct.calcsize(self._order + _ADDRESSES[self._class])
+        addresses = struct.Struct(self._order + _ADDRESSES[self._class])
         for section in self._sections:
             if section.type != _NOTES or _text(bytes(self._names), section.name) != ".note.stapsdt":
                 continue
@@ -255,9 +272,11 @@ class Executable:
                 name_size, size, kind = header.unpack_from(data, place)
                 start = place + header.size + _aligned(name_size)
                 note = data[start : start + size]
-                texts = note[addresses:].split(b"\0")
+                texts = [text.decode("utf-8", "replace") for text in note[addresses.size :].split(b"\0")]
                 if kind == _NOTE_OF_PROBE and len(note) == size and len(texts) > 2:
-                    found.add(f"{texts[0].decode('utf-8', 'replace')}:{texts[1].decode('utf-8', 'replace')}")
+                    address, _, semaphore = addresses.unpack_from(note)
+                    probe = f"{texts[0]}:{texts[1]}"
+                    found.setdefault(probe, []).append(Place(address, semaphore, texts[2].split()))
                 place = start + _aligned(size)
         return found
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from skep.spec.sections import Hook
     from skep.spec.targets import Targets
 
-__all__ = ["attach", "open_samples"]
+__all__ = ["attach", "attach_to", "open_event", "open_samples"]
 
 # enum perf_type_id, perf_hw_id, perf_sw_ids: include/uapi/linux/perf_event.h. The names are those of perf(1).
 _HARDWARE, _SOFTWARE = 0, 1
@@ -68,7 +68,20 @@ _GONE = {errno.ENODEV, errno.ESRCH}
 
 def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:
     """Attaches a program to the samples of each CPU, or of each thread of a process."""
-    waiting = open_samples(hook, targets.freq, targets.root)
+    return attach_to(program, hook, open_samples(hook, targets.freq, targets.root))
+
+
+def attach_to(program: Program, hook: Hook, waiting: list[int]) -> Attachment:
+    """Attaches a program to events that are open: to all, or to none.
+
+    Args:
+        program: it is attached.
+        hook: where, as it is called.
+        waiting: file descriptors of the events, which become the links'.
+
+    Raises:
+        AttachError, PrivilegeError: the kernel refuses one.
+    """
     events = tuple(waiting)
     links = []
     try:
@@ -126,16 +139,47 @@ _ATTACH = "--attach PROGRAM=cpu-clock"
 
 def _open_all(event: str, period: int | None, frequency: int, places: Iterable[tuple[int, int]]) -> list[int]:
     """Opens an event for each (thread, CPU) that is still there; -1 stands for any."""
-    kind, number = _EVENTS[event]
+    return open_event(*_EVENTS[event], places, period=period or 0, frequency=frequency, inherit=True)
+
+
+def open_event(
+    kind: int,
+    number: int,
+    places: Iterable[tuple[int, int]],
+    *,
+    period: int = 0,
+    frequency: int = 0,
+    inherit: bool = False,
+    group: int = -1,
+) -> list[int]:
+    """Opens an event as the kernel numbers it.
+
+    Args:
+        kind: of enum perf_type_id.
+        number: of the event, by its kind.
+        places: thread and CPU; -1 stands for any. Those that are gone are left out.
+        period: how many of it come to one sample.
+        frequency: samples a second, where there is no period.
+        inherit: whether what the thread starts is counted, too.
+        group: the file descriptor of the event that leads its group; -1: it leads itself.
+
+    Returns:
+        File descriptors, one for each place.
+
+    Raises:
+        OSError: as perf_event_open(2) says.
+    """
     attributes = ffi.new("uint64_t[]", _WORDS)
     halves = ffi.cast("uint32_t *", attributes)
     halves[0:2] = [kind, _WORDS * 8]
     attributes[1] = number
     attributes[2] = period or frequency
-    attributes[5] = _INHERIT | (0 if period else _FREQUENCY)
+    attributes[5] = (_INHERIT if inherit else 0) | (_FREQUENCY if frequency and not period else 0)
     found: list[int] = []
     for thread, cpu in places:
-        fd = lib.syscall(lib.SYS_perf_event_open, attributes, *_ints(thread, cpu, -1), ffi.cast("long", _CLOSE_ON_EXEC))
+        fd = lib.syscall(
+            lib.SYS_perf_event_open, attributes, *_ints(thread, cpu, group), ffi.cast("long", _CLOSE_ON_EXEC)
+        )
         if fd >= 0:
             found.append(int(fd))
         elif ffi.errno not in _GONE:

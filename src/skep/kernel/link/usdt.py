@@ -19,6 +19,8 @@ from skep.kernel.link.symbols import did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from skep.kernel.link.executable import Executable
     from skep.kernel.program import Program
     from skep.spec.sections import Hook
@@ -50,7 +52,7 @@ def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:
     return Attachment(link)
 
 
-def _missing(binary: Executable, probe: str, probes: set[str]) -> AttachError:
+def _missing(binary: Executable, probe: str, probes: Collection[str]) -> AttachError:
     if not probes:
         return AttachError(
             f"{binary.path} was built without USDT probes",
