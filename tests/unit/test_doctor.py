@@ -57,8 +57,9 @@ The gallery
 Not every tool of the gallery runs here.
 """
 # What would execute what it reads, or hand it to a shell.
-# Expressions that are made of positions only: test_names_of_an_object_are_no_code holds them to it.
-EXPRESSIONS = {("base", "schema.py"), ("view", "ndjson.py")}
+# Expressions that are made of positions only (test_names_of_an_object_are_no_code holds them to it), and a script that
+# the user names to be run.
+EXPRESSIONS = {("base", "schema.py"), ("view", "ndjson.py"), ("bcc", "scripts.py")}
 FORBIDDEN = {"eval", "exec", "os.system", "os.popen", "pickle", "marshal", "shelve", "runpy"}
 
 

@@ -1,1 +1,60 @@
-"""The BCC dialect as one more source of specs, and the Python API that BCC scripts expect. Only cli imports it."""
+"""BCC's scripts on skep: the dialect as one more source of objects, and the Python API that the scripts expect.
+
+`skep bcc script.py` answers ``import bcc`` with this. Only cli imports it.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_HOMES = {
+    "BPF": "bpf",
+    "USDT": "usdt",
+    "USDTException": "usdt",
+    "ArgString": "utils",
+    "get_online_cpus": "utils",
+    "get_possible_cpus": "utils",
+    "printb": "utils",
+    "StrcmpRewrite": "utils",
+    "lib": "libbcc",
+    "Perf": "perf",
+    **dict.fromkeys(
+        (
+            "BPFAttachType",
+            "BPFProgType",
+            "DEBUG_BPF",
+            "DEBUG_BPF_REGISTER_STATE",
+            "DEBUG_BTF",
+            "DEBUG_LLVM_IR",
+            "DEBUG_PREPROCESSOR",
+            "DEBUG_SOURCE",
+            "PerfEventSampleFormat",
+            "PerfHWConfig",
+            "PerfSWConfig",
+            "PerfType",
+            "XDPAction",
+            "XDPFlags",
+        ),
+        "constants",
+    ),
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605 - as the mapping says
+from skep.bcc.version import __version__  # noqa: E402, F401 - scripts ask for it
+
+
+def __getattr__(name: str) -> Any:
+    import os
+    from importlib import import_module
+
+    home = _HOMES.get(name)
+    if home is None:
+        # Whoever imports asks for a module in this way first.
+        if name.startswith("__") or os.path.exists(os.path.join(os.path.dirname(__file__), f"{name}.py")):
+            raise AttributeError(name)
+        from skep.base.errors import UnsupportedError
+
+        raise UnsupportedError(f"skep has no {name} of BCC's module")
+    return getattr(import_module(f"skep.bcc.{home}"), name)

@@ -64,7 +64,7 @@ def struct_of(category: str, event: str, tracefs: str) -> str:
     return f"struct tracepoint__{category}__{event} {{ {' '.join(members)} }} __attribute__((packed));"
 
 
-def _member(declaration: str, size: int, signed: bool) -> str:  # noqa: FBT001 - two forms of one thing
+def _member(declaration: str, size: int, signed: bool) -> str:
     type_, name, count = re.match(r"(.*?)(\w+)((?:\[\w*\])?)$", declaration).groups()  # type: ignore[union-attr]
     type_ = type_.strip()
     if type_.startswith(("__data_loc", "__rel_loc")):

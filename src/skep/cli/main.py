@@ -30,6 +30,7 @@ VERBS = {
     "info": "tell what a kernel file is, without loading it",
     "new": "start a kernel file that runs at once",
     "tools": "list the tools that come with skep, or show the page of one",
+    "bcc": "run a BCC script as it is, without BCC and without kernel headers",
     "guard": "learn how a program behaves, and tell when it behaves otherwise",
     "doctor": "tell what skep needs of this machine, and what of it is there",
     "completion": "print what makes a shell complete all this",

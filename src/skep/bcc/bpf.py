@@ -1,0 +1,376 @@
+"""`BPF`: a text of BCC's dialect in the kernel, as scripts drive it.
+
+It stands on the rooms to the left: `skep.bcc.module` loads, `skep.bcc.attaching` attaches, tables and buffers read.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import select
+import sys
+
+from skep.base.errors import UnsupportedError, UsageError
+from skep.bcc.attaching import Attaching
+from skep.bcc.constants import DEBUG_PREPROCESSOR, DEBUG_SOURCE, BPFProgType
+from skep.bcc.function import Function
+from skep.bcc.kinds import KINDS
+from skep.bcc.module import Module, read_text
+from skep.bcc.packets import Packets
+from skep.bcc.printing import Printing
+from skep.bcc.symbols import kernel_names
+from skep.bcc.utils import as_bytes, as_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from types import TracebackType
+    from typing import Any, Self
+
+    from skep.kernel.program import Program
+
+    Name = str | bytes
+
+__all__ = ["BPF"]
+
+# enum bpf_prog_type -> a section that means it; of tracing and LSM, the function's name says which.
+_SECTIONS = {
+    BPFProgType.SOCKET_FILTER: "socket",
+    BPFProgType.KPROBE: "kprobe",
+    BPFProgType.SCHED_CLS: "tc",
+    BPFProgType.SCHED_ACT: "action",
+    BPFProgType.TRACEPOINT: "tp",
+    BPFProgType.XDP: "xdp",
+    BPFProgType.PERF_EVENT: "perf_event",
+    BPFProgType.CGROUP_SKB: "cgroup/skb",
+    BPFProgType.CGROUP_SOCK: "cgroup/sock",
+    BPFProgType.LWT_IN: "lwt_in",
+    BPFProgType.LWT_OUT: "lwt_out",
+    BPFProgType.LWT_XMIT: "lwt_xmit",
+    BPFProgType.SOCK_OPS: "sockops",
+    BPFProgType.SK_SKB: "sk_skb",
+    BPFProgType.CGROUP_DEVICE: "cgroup/dev",
+    BPFProgType.SK_MSG: "sk_msg",
+    BPFProgType.RAW_TRACEPOINT: "raw_tp",
+    BPFProgType.TRACING: "",
+    BPFProgType.LSM: "",
+}
+_STREAMS = {"perf_output", "perf_array", "ringbuf"}
+_USDT = """
+static inline long skep_usdt_argument(struct pt_regs *ctx)
+{
+    long value = 0;
+    return bpf_usdt_arg(ctx, 0, &value);
+}
+"""
+# Where a text that is no file is said to be.
+_TEXT = "BPF-text"
+
+
+class BPF(Attaching, Packets, Printing):
+    """A text, loaded, with what a script attaches of it: a context manager.
+
+    Args:
+        src_file: path of a file with the text; beside the script, if it is not here.
+        hdr_file: path of a file that comes before it.
+        text: the text itself.
+        debug: of ``DEBUG_*``: 4 or 8 show on stderr the C that the text became.
+        cflags: for the compiler: ``-DNAME=1``.
+        usdt_contexts: probes of `USDT` that are attached at once.
+        allow_rlimit: no longer needed: memory for eBPF is counted otherwise since Linux 5.11.
+        device: not provided: offloading to a network card.
+        attach_usdt_ignore_pid: attaches these probes in all processes.
+
+    Raises:
+        CompileError: the text is wrong; the places are its own.
+        VerifierError: the verifier rejects a program that is attached at once.
+        PrivilegeError: a capability is missing.
+    """
+
+    SOCKET_FILTER, KPROBE, SCHED_CLS, SCHED_ACT = 1, 2, 3, 4
+    TRACEPOINT, XDP, PERF_EVENT, CGROUP_SKB = 5, 6, 7, 8
+    CGROUP_SOCK, LWT_IN, LWT_OUT, LWT_XMIT, SOCK_OPS, SK_SKB, CGROUP_DEVICE = range(9, 16)
+    SK_MSG, RAW_TRACEPOINT, CGROUP_SOCK_ADDR = 16, 17, 18
+    CGROUP_SOCKOPT, TRACING, LSM = 25, 26, 29
+    XDP_ABORTED, XDP_DROP, XDP_PASS, XDP_TX, XDP_REDIRECT = range(5)
+    XDP_FLAGS_UPDATE_IF_NOEXIST, XDP_FLAGS_SKB_MODE, XDP_FLAGS_DRV_MODE, XDP_FLAGS_HW_MODE = 1, 2, 4, 8
+    XDP_FLAGS_REPLACE = 16
+
+    def __init__(
+        self,
+        src_file: Name = b"",
+        hdr_file: Name = b"",
+        text: Name | None = None,
+        debug: int = 0,
+        cflags: Sequence[Name] = (),
+        usdt_contexts: Sequence[Any] = (),
+        allow_rlimit: bool = True,  # noqa: ARG002 - as scripts give it
+        device: Name | None = None,
+        attach_usdt_ignore_pid: bool = False,
+    ) -> None:
+        Attaching.__init__(self)
+        Printing.__init__(self)
+        self.tables: dict[str, Any] = {}
+        self.funcs: dict[bytes, Function] = {}
+        self.debug = debug
+        if device is not None:
+            raise UnsupportedError("skep does not offload programs to network cards (device=)")
+        given, file, flags = self._given(src_file, hdr_file, text, cflags=cflags)
+        # Probes without arguments need the maps, too, of the function that reads arguments.
+        self.module = Module(given + _USDT if usdt_contexts else given, file, flags)
+        atexit.register(self.cleanup)
+        try:
+            if debug & (DEBUG_PREPROCESSOR | DEBUG_SOURCE):
+                sys.stderr.write(self.module.source)
+            # What is printed before anybody reads it is read later.
+            if self.module.spec.prints:
+                self._open_pipe()
+            for usdt in usdt_contexts:
+                usdt.attach_uprobes(self, attach_usdt_ignore_pid)
+            self._trace_autoload()
+        except BaseException:
+            self.cleanup()
+            raise
+
+    @staticmethod
+    def _given(
+        src_file: Name = b"",
+        hdr_file: Name = b"",
+        text: Name | None = None,
+        *_: object,
+        cflags: Sequence[Name] = (),
+        **__: object,
+    ) -> tuple[str, str, list[str]]:
+        """The whole text, where it is from, and what the compiler is told, of the arguments of a `BPF`."""
+        flags = [as_text(flag) for flag in cflags]
+        header = read_text(os.fsdecode(hdr_file)) if hdr_file else ""
+        if text is not None:
+            return header + as_text(text), _TEXT, flags
+        if not src_file:
+            raise UsageError("BPF() takes a text, or a file with one", remedy="BPF(text=...) or BPF(src_file=...)")
+        path = os.fsdecode(src_file)
+        return header + read_text(path), path, flags
+
+    def _trace_autoload(self) -> None:
+        """Attaches the programs whose names say what to."""
+        for name in self.module.programs:
+            prefix, _, rest = name.partition("__")
+            match prefix:
+                case "kprobe":
+                    self.attach_kprobe(event=self.fix_syscall_fnname(rest), fn_name=name)
+                case "kretprobe":
+                    self.attach_kretprobe(event=self.fix_syscall_fnname(rest), fn_name=name)
+                case "tracepoint":
+                    self.attach_tracepoint(tp=rest.replace("__", ":", 1), fn_name=name)
+                case "raw_tracepoint":
+                    self.attach_raw_tracepoint(tp=rest, fn_name=name)
+                case "kfunc":
+                    self.attach_kfunc(fn_name=name)
+                case "kretfunc":
+                    self.attach_kretfunc(fn_name=name)
+                case "lsm":
+                    self.attach_lsm(fn_name=name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.cleanup()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise UnsupportedError(f"skep has no BPF.{name}() of BCC's")
+
+    def cleanup(self) -> None:
+        """Detaches and unloads all. To do it twice is fine."""
+        atexit.unregister(self.cleanup)
+        self._detach_all()
+        for function in self.funcs.values():
+            function.close()
+        for each in self.tables.values():
+            each.close()
+        self._close_pipe()
+        self.module.close()
+
+    close = cleanup
+
+    def _program(self, name: str, section: str) -> Program:
+        return self.module.program(name, section)
+
+    def load_func(self, func_name: Name, prog_type: int, device: Name | None = None, attach_type: int = -1) -> Function:
+        """Loads a program.
+
+        Args:
+            func_name: of the text.
+            prog_type: of `BPFProgType`; also ``BPF.KPROBE`` and the like.
+            device: not provided.
+            attach_type: of `BPFAttachType`, for types that need it.
+
+        Raises:
+            UsageError: there is no such function.
+            UnsupportedError: skep loads no programs of this type.
+            VerifierError: the verifier rejects it.
+        """
+        name = as_bytes(func_name)
+        if name in self.funcs:
+            return self.funcs[name]
+        if device is not None:
+            raise UnsupportedError("skep does not offload programs to network cards (device=)")
+        section = _SECTIONS.get(prog_type) if attach_type < 0 else _of_place(prog_type, attach_type)
+        if section is None:
+            raise UnsupportedError(f"skep loads no programs of type {prog_type} for BCC's scripts")
+        function = self.funcs[name] = Function(self, self.module.program(name.decode(), section))
+        return function
+
+    def load_funcs(self, prog_type: int = BPFProgType.KPROBE) -> list[Function]:
+        """Loads all programs as one type."""
+        return [self.load_func(name, prog_type) for name in self.module.programs]
+
+    def get_table(self, name: Name, keytype: Any = None, leaftype: Any = None, reducer: Any = None) -> Any:
+        """A table.
+
+        Args:
+            name: of the text.
+            keytype: the ctypes type of its keys; None: as the text says.
+            leaftype: that of its values.
+            reducer: makes one of the values of two CPUs.
+
+        Raises:
+            UsageError: there is no such table (KeyError).
+        """
+        found = self._table(name, keytype, leaftype)
+        if reducer is not None:
+            found.reducer = reducer
+        return found
+
+    def _table(self, name: Name, keytype: Any = None, leaftype: Any = None) -> Any:
+        text = as_text(name)
+        kind = self.module.tables.get(text)
+        if kind is None:
+            raise KeyError(name)
+        if text not in self.tables or keytype is not None or leaftype is not None:
+            map_ = self.module.maps[text]
+            if kind in _STREAMS:
+                from skep.bcc import buffers
+
+                streams = buffers.RingBuf if kind == "ringbuf" else buffers.PerfEventArray
+                self.tables[text] = streams(map_, kind, keytype, leaftype, self.module)
+            else:
+                # A histogram is an array or a hash, by its key.
+                made = KINDS.get(map_.kind if kind == "histogram" else kind)
+                if made is None:
+                    raise UnsupportedError(f"skep has no tables of kind {kind} for Python: programs alone use {text}")
+                self.tables[text] = made(map_, kind, keytype, leaftype)
+        return self.tables[text]
+
+    def __getitem__(self, key: Name) -> Any:
+        return self._table(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.module.tables)
+
+    def __len__(self) -> int:
+        return len(self.module.tables)
+
+    def __contains__(self, key: Name) -> bool:
+        return as_text(key) in self.module.tables
+
+    def _streams(self, kinds: Iterable[str]) -> list[Any]:
+        tables = (each for each in self.tables.values() if each.kind in kinds)
+        return [each.stream for each in tables if each.stream is not None]
+
+    def perf_buffer_poll(self, timeout: int = -1) -> None:
+        """Waits for records of perf buffers, and calls for all that are there.
+
+        Args:
+            timeout: in milliseconds; -1 for ever.
+        """
+        self._poll(("perf_output", "perf_array"), timeout)
+
+    kprobe_poll = perf_buffer_poll
+
+    def perf_buffer_consume(self) -> None:
+        """Calls for the records of perf buffers that are there."""
+        self._poll(("perf_output", "perf_array"), 0)
+
+    def ring_buffer_poll(self, timeout: int = -1) -> None:
+        """Waits for records of ring buffers, and calls for all that are there.
+
+        Args:
+            timeout: in milliseconds; -1 for ever.
+
+        Raises:
+            UsageError: no ring buffer is open.
+        """
+        if not self._streams(("ringbuf",)):
+            raise UsageError("No ring buffers to poll", remedy='Open one: b["events"].open_ring_buffer(callback).')
+        self._poll(("ringbuf",), timeout)
+
+    def ring_buffer_consume(self) -> None:
+        """Calls for the records of ring buffers that are there.
+
+        Raises:
+            UsageError: no ring buffer is open.
+        """
+        self.ring_buffer_poll(0)
+
+    def _poll(self, kinds: Iterable[str], timeout: int) -> None:
+        streams = self._streams(kinds)
+        poll = select.poll()
+        for stream in streams:
+            poll.register(stream.fileno(), select.POLLIN)
+        poll.poll(timeout if timeout >= 0 else None)
+        for stream in streams:
+            stream.deliver()
+
+    @staticmethod
+    def ksym(addr: int, show_module: bool = False, show_offset: bool = False) -> bytes:
+        """The function of the kernel at an address.
+
+        Args:
+            addr: the address.
+            show_module: with its module behind it, ``[kernel]`` for none.
+            show_offset: with how far behind its begin the address is.
+        """
+        found = kernel_names().at(addr)
+        name = b"[unknown]" if found is None else found[0]
+        if show_offset and found is not None:
+            name += b"+0x%x" % found[1]
+        return name + b" [%s]" % ((found[2] if found else b"") or b"kernel") if show_module else name
+
+    @staticmethod
+    def sym(addr: int, pid: int, show_module: bool = False, show_offset: bool = False, demangle: bool = True) -> bytes:  # noqa: ARG004
+        """The function at an address.
+
+        Args:
+            addr: the address.
+            pid: the process that it is of; -1 for the kernel.
+            show_module: with the file behind it.
+            show_offset: with how far behind its begin the address is.
+            demangle: names of C++ as they are written.
+        """
+        if pid < 0:
+            return BPF.ksym(addr, show_module, show_offset)
+        raise UnsupportedError("skep has no BPF.sym() for processes yet")
+
+    def donothing(self) -> None:
+        """Nothing: a program that is measured by a uprobe on it."""
+
+    def free_bcc_memory(self) -> int:
+        """Nothing is left to free: the compiler is another process."""
+        return 0
+
+
+def _of_place(prog_type: int, attach_type: int) -> str | None:
+    """The section of a program whose type does not tell its place."""
+    places = {0: "cgroup_skb/ingress", 1: "cgroup_skb/egress", 2: "cgroup/sock", 3: "sockops"}
+    places |= {4: "sk_skb/stream_parser", 5: "sk_skb/stream_verdict", 6: "cgroup/dev", 7: "sk_msg"}
+    places |= {8: "cgroup/bind4", 9: "cgroup/bind6", 10: "cgroup/connect4", 11: "cgroup/connect6"}
+    return places.get(attach_type, _SECTIONS.get(prog_type))
+
+
+# As scripts know it: BPF.Function.
+BPF.Function = Function  # type: ignore[attr-defined]

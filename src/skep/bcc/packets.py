@@ -1,0 +1,109 @@
+"""Attaching to packets and sockets, as scripts say it: the part of `BPF` that needs a loaded function."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from skep.base.errors import AttachError
+from skep.bcc.utils import as_text
+from skep.kernel.link import attach
+from skep.kernel.link.common import link_create
+from skep.spec.sections import parse
+from skep.spec.targets import Targets
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar
+
+    from skep.bcc.function import Function
+    from skep.kernel.link import Links
+
+    Name = str | bytes
+
+__all__ = ["Packets"]
+
+_ALL = 3  # ETH_P_ALL, include/uapi/linux/if_ether.h
+_SO_ATTACH_BPF = 50  # include/uapi/asm-generic/socket.h
+_GENERIC, _NATIVE = 2, 4  # XDP_FLAGS_*, include/uapi/linux/if_link.h
+
+
+class Packets:
+    """What functions are attached to."""
+
+    # An interface has one program, and scripts take it off by the interface alone.
+    _of_interfaces: ClassVar[dict[str, Links]] = {}
+
+    @classmethod
+    def attach_xdp(cls, dev: Name, fn: Function, flags: int = 0) -> None:
+        """Attaches a program to an interface, in front of the network stack. It stays as long as the script.
+
+        Args:
+            dev: the interface.
+            fn: the program, from `load_func`.
+            flags: of `XDPFlags`.
+
+        Raises:
+            AttachError: there is another program, or the driver refuses it.
+        """
+        mode = {_GENERIC: "generic", _NATIVE: "native"}.get(flags & (_GENERIC | _NATIVE))
+        name = as_text(dev)
+        hooks = {fn.program.name: parse("xdp").complete(name)}
+        cls._of_interfaces[name] = attach([fn.program], hooks, Targets(xdp_mode=mode))
+
+    @classmethod
+    def remove_xdp(cls, dev: Name, flags: int = 0) -> None:  # noqa: ARG003 - the link knows
+        """Takes a script's program off an interface; nothing happens where there is none.
+
+        Args:
+            dev: the interface.
+            flags: as for `attach_xdp`.
+        """
+        found = cls._of_interfaces.pop(as_text(dev), None)
+        if found is not None:
+            found.close()
+
+    @staticmethod
+    def attach_raw_socket(fn: Function, dev: Name) -> None:
+        """Opens a socket that gets the packets of an interface that a program lets through; `fn.sock` is its number.
+
+        Args:
+            fn: the program, from `load_func`.
+            dev: the interface; "" for all.
+
+        Raises:
+            AttachError: it cannot be opened.
+        """
+        try:
+            packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
+            packets.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_BPF, fn.fd)
+            packets.bind((as_text(dev), _ALL))
+        except OSError as error:
+            raise AttachError(f"packets of {as_text(dev)}: {error.strerror}", error.errno or 0) from error
+        fn.keep(packets)
+
+    @staticmethod
+    def attach_func(fn: Function, attachable_fd: int, attach_type: int, flags: int = 0) -> None:
+        """Attaches a program to what a file descriptor stands for: a cgroup, a map of sockets.
+
+        Args:
+            fn: the program, from `load_func`.
+            attachable_fd: a file descriptor.
+            attach_type: of `BPFAttachType`.
+            flags: of the link.
+
+        Raises:
+            AttachError: the kernel refuses it.
+
+        Minimum kernel: 5.7; 6.10 for maps of sockets. Source: kernel/bpf/syscall.c (link_create).
+        """
+        try:
+            link = link_create(fn.fd, attachable_fd, attach_type, flags=flags)
+        except OSError as error:
+            raise AttachError(f"{fn.program.name} cannot be attached: {error.strerror}", error.errno or 0) from error
+        fn.keep(os.fdopen(link, "rb", buffering=0), (attachable_fd, attach_type))
+
+    @staticmethod
+    def detach_func(fn: Function, attachable_fd: int, attach_type: int) -> None:
+        """Detaches what `attach_func` has attached."""
+        fn.drop((attachable_fd, attach_type))

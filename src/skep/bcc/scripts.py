@@ -1,0 +1,86 @@
+"""Runs BCC's scripts as they are: `import bcc` in them is answered by `skep.bcc`, whatever else is installed."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+from skep.base.errors import SkepError, SourceNotFoundError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+__all__ = ["run_script"]
+
+_NAME, _OURS = "bcc", "skep.bcc"
+_HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class _Answers(MetaPathFinder, Loader):
+    """Finds skep's modules under BCC's names: the same modules, not copies."""
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:  # noqa: ARG002
+        if fullname.partition(".")[0] != _NAME:
+            return None
+        file = fullname.partition(".")[2]
+        if file and not os.path.exists(os.path.join(_HERE, f"{file}.py")):
+            raise ImportError(f"skep has no module {fullname} of BCC's", name=fullname)
+        return ModuleSpec(fullname, self, is_package=not file)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = import_module(_OURS + spec.name.removeprefix(_NAME))
+        self._own = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        # It has been executed; what the import has made of its spec is undone.
+        module.__spec__ = self._own
+
+
+def run_script(path: str, arguments: Sequence[str], *, show: bool = False) -> int:
+    """Runs a script in this process, as ``python script.py`` would.
+
+    Args:
+        path: of the script.
+        arguments: its own.
+        show: prints the C that its first text becomes, and ends there: nothing is loaded.
+
+    Returns:
+        Its exit code.
+
+    Raises:
+        SourceNotFoundError: it cannot be read.
+        SkepError: what it raises of skep's errors.
+        SystemExit: it ends so.
+    """
+    try:
+        with open(path, "rb") as file:
+            source = file.read()
+    except OSError as error:
+        raise SourceNotFoundError(f"{path} cannot be read: {error.strerror}") from error
+    sys.meta_path.insert(0, _Answers())
+    if show:
+        from skep.bcc.shown import Shown
+
+        import_module(_OURS).BPF = Shown  # type: ignore[attr-defined]
+    main = ModuleType("__main__")
+    main.__file__ = path
+    sys.modules["__main__"] = main
+    sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
+    sys.argv = [path, *arguments]
+    try:
+        exec(compile(source, path, "exec"), main.__dict__)  # noqa: S102 - what it is for
+    except SkepError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever the script does
+        # Its own frames; those that run it are of no interest.
+        traceback.print_exception(type(error), error, error.__traceback__ and error.__traceback__.tb_next)
+        return 1
+    return 0

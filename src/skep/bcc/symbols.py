@@ -1,0 +1,61 @@
+"""Names of the kernel's functions by their addresses, and the other way round (/proc/kallsyms), and of processes'.
+
+Source: kernel/kallsyms.c.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from functools import cache
+
+__all__ = ["KernelNames", "kernel_names"]
+
+_LINE = re.compile(rb"^([0-9a-f]+) (\w) ([^\t\n]+)(?:\t\[(\S+)\])?$", re.MULTILINE)
+_FUNCTIONS = b"tTwW"
+
+
+class KernelNames:
+    """The kernel's symbols, read once."""
+
+    def __init__(self) -> None:
+        with open("/proc/kallsyms", "rb") as file:
+            self._text = file.read()
+        self._sorted: tuple[list[int], list[tuple[bytes, bytes]]] | None = None
+
+    def address(self, name: bytes) -> int | None:
+        """Where a symbol lies; None if there is none.
+
+        Args:
+            name: of it.
+        """
+        found = re.search(rb"^([0-9a-f]+) \w " + re.escape(name) + rb"(?:\t|$)", self._text, re.MULTILINE)
+        return int(found[1], 16) if found else None
+
+    def functions(self) -> list[bytes]:
+        """The names of all functions."""
+        return [name for _, kind, name, _ in _LINE.findall(self._text) if kind in _FUNCTIONS]
+
+    def at(self, address: int) -> tuple[bytes, int, bytes] | None:
+        """The function at an address, how far behind its begin that is, and its module; None if there is none.
+
+        Args:
+            address: in the kernel.
+        """
+        if self._sorted is None:
+            lines = _LINE.findall(self._text)
+            found = sorted((int(at, 16), name, module) for at, kind, name, module in lines if kind in _FUNCTIONS)
+            self._sorted = [at for at, _, _ in found], [(name, module) for _, name, module in found]
+        starts, names = self._sorted
+        index = bisect_right(starts, address) - 1
+        # Where addresses are hidden, all are 0.
+        if index < 0 or not starts[index]:
+            return None
+        name, module = names[index]
+        return name, address - starts[index], module
+
+
+@cache
+def kernel_names() -> KernelNames:
+    """The symbols of the running kernel."""
+    return KernelNames()
