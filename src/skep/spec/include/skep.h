@@ -6,12 +6,16 @@
  *   skep_reserve(&ring, T)     bpf_ringbuf_reserve() for one T, and a count of those that found the ring full.
  *   skep_lost()                counts one event that could not be sent, or one entry for which a map had no room.
  *   skep_log2(number)          the place of its highest bit: the slot of a histogram whose ranges double.
+<<<<<<< HEAD
  *   skep_entry(&map, &key, &initial)
  *                              the value of a key in a hash map, which is made where there is none; NULL, and counted as
  *                              lost, where the map is full.
  *   skep_read_socket(record, socket)
  *                              the two ends of a struct sock, of either family. It needs <bpf/bpf_core_read.h> and
  *                              <bpf/bpf_endian.h>.
+=======
+ *   skep_task_state(task)      0 while a task runs or waits for a CPU; <bpf/bpf_core_read.h> has to be included, too.
+>>>>>>> 47d5687 (stream, view: stacks of calls and the names of their functions; tools: profile, offcputime)
  *   struct skep_sys_enter, struct skep_sys_exit
  *                              the context of a system call's tracepoints, on any kernel, without relocation.
  */
@@ -78,6 +82,19 @@ struct skep_sys_exit {
 	__u64 head[2];
 	__s64 ret;
 };
+
+/*
+ * What a task is about: 0 runs or waits for a CPU, else it sleeps. Before Linux 5.14 (commit 2f064a59a11f) the member was
+ * called state.
+ */
+#define skep_task_state(task)                                                                            \
+	({                                                                                               \
+		struct task_struct___old {                                                               \
+			long state;                                                                      \
+		} __attribute__((preserve_access_index));                                                \
+		bpf_core_field_exists((task)->__state) ? BPF_CORE_READ(task, __state) :                  \
+							 BPF_CORE_READ((struct task_struct___old *)(task), state); \
+	})
 
 #define skep_reserve(ring, type)                                          \
 	({                                                                \

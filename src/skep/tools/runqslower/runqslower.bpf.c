@@ -42,18 +42,6 @@ struct {
 	__type(value, u64);
 } ready SEC(".maps");
 
-/* Before Linux 5.14 (commit 2f064a59a11f) the member was called state. */
-struct task_struct___old {
-	long state;
-} __attribute__((preserve_access_index));
-
-static long state_of(struct task_struct *task)
-{
-	if (bpf_core_field_exists(task->__state))
-		return BPF_CORE_READ(task, __state);
-	return BPF_CORE_READ((struct task_struct___old *)task, state);
-}
-
 static int enqueue(struct task_struct *task)
 {
 	u32 tid = BPF_CORE_READ(task, pid), pid = BPF_CORE_READ(task, tgid);
@@ -74,7 +62,7 @@ static int run(void *ctx, bool preempt, struct task_struct *previous, struct tas
 	u64 *since;
 
 	/* What leaves the CPU and is still ready waits from now; so does what is pushed off it on its way to sleep. */
-	if (preempt || state_of(previous) == TASK_RUNNING)
+	if (preempt || skep_task_state(previous) == TASK_RUNNING)
 		enqueue(previous);
 	since = bpf_map_lookup_elem(&ready, &tid);
 	if (!since)
