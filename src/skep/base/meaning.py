@@ -80,6 +80,13 @@ MEANINGS = {
         Meaning("port_be", "", "address", "uint16", "A port in network byte order (__be16)."),
         Meaning("bytes", "bytes", "count", "uint64", "An amount of data."),
         Meaning("pointer", "", "address", "uint64", "An address in memory."),
+        Meaning(
+            "stack",
+            "",
+            "address",
+            "uint64",
+            "A stack of calls: its number in a map of stacks (bpf_get_stackid), or its addresses (bpf_get_stack).",
+        ),
     )
 }
 

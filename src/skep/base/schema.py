@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-__all__ = ["Field", "Schema", "Type", "decoder", "dtype_of", "format_code"]
+__all__ = ["IN_FILES", "Field", "Schema", "Type", "decoder", "dtype_of", "format_code"]
 
 _INTEGERS = {(1, True): "b", (1, False): "B", (2, True): "h", (2, False): "H"}
 _INTEGERS |= {(4, True): "i", (4, False): "I", (8, True): "q", (8, False): "Q"}
 _FLOATS = {2: "e", 4: "f", 8: "d"}
+IN_FILES = "struct bpf_stack_build_id"
+"""What the kernel tells of a function by its file (include/uapi/linux/bpf.h)."""
+
 # So many texts are kept at most, and none that has more bytes.
 _KNOWN_TEXTS = 4096
 _SHORT_TEXT = 64
@@ -111,6 +114,16 @@ class Field:
     def enum(self) -> Mapping[int, str] | None:
         """Value -> name, for an enum."""
         return self.type.enum
+
+    @property
+    def is_stack(self) -> bool:
+        """Whether it is a stack of calls: its number, its addresses, or places in files (struct bpf_stack_build_id)."""
+        element = self.type.element
+        if self.meaning != "stack" or self.bits is not None:
+            return False
+        if self.type.kind != "array" or element is None:
+            return self.type.kind == "int"
+        return (element.kind in {"int", "pointer"} and element.size == 8) or element.name == IN_FILES
 
     def __repr__(self) -> str:
         return f"<Field {self.name}: {self.type.name} at {self.offset}>"

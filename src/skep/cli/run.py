@@ -114,6 +114,7 @@ def _run(
             stop=stop,
         ) as run,
     ):
+        stacks = run.stacks(names)
         # A folder that is not root's may be written to at the end, too.
         run.drop_privileges(["CAP_DAC_OVERRIDE"] if options.to else [])
         for notice in run.notices:
@@ -127,6 +128,8 @@ def _run(
             count = None if options.count == COUNTED else options.count
             for batch in run.batches(duration=options.duration, count=count, passed=output.passed):
                 follow_clock(names)
+                for line in stacks.add(batch) if stacks is not None else ():
+                    _say(options, line)
                 output.write(batch)
                 for line in losses.lines():
                     _say(options, line)

@@ -15,6 +15,7 @@ from skep.kernel.instances import remove_leftovers
 from skep.kernel.privileges import drop
 from skep.kernel.scope import Tree
 from skep.session.loaded import Object
+from skep.session.summary import Summary
 from skep.spec.objectspec import NO_PROGRAM, SCOPED, TREE
 from skep.spec.targets import Targets
 from skep.stream.reader import Reader
@@ -30,73 +31,20 @@ if TYPE_CHECKING:
     from skep.session.stop import Stop
     from skep.spec.fills import Fill
     from skep.stream.batch import Batch
+    from skep.stream.names import Names
     from skep.stream.printk import Printk
+    from skep.stream.stacks import Stacks
 
-__all__ = ["Run", "Summary"]
+__all__ = ["Run"]
 
 # Where files that include skep.h count what could not be sent (src/skep/spec/include/skep.h).
 _LOST = "skep_lost_count"
+# Seconds between two looks at what processes have mapped, the first two and later ones.
+_FIRST_LOOK, _LOOK = 0.002, 0.2
+# The same where all processes are traced.
+_WIDE_LOOK = 1.0
 # Seconds that a command may take to end by itself after SIGTERM.
 _PATIENCE = 10.0
-
-
-class Summary:
-    """The account of a run.
-
-    Args:
-        events: records shown, by the source that they came from.
-        lost: records that the kernel dropped; None where neither it nor the kernel file counts them.
-        out_of_scope: records of tasks outside of the tree.
-        runs: how often each program ran; None where the kernel does not tell.
-        streams: how many sources of records the kernel file has.
-        command: the traced command and its exit status (negative: a signal), or None.
-        living: processes of the command's tree that have not ended.
-        missed: tasks that could not be followed.
-        not_attached: why programs were not attached, by name.
-        unheard: CPUs that came online during the run, whose records in perf buffers are lost.
-        unheard_missed: whether there may be more of these.
-    """
-
-    __slots__ = (
-        "command",
-        "events",
-        "living",
-        "lost",
-        "missed",
-        "not_attached",
-        "out_of_scope",
-        "runs",
-        "streams",
-        "unheard",
-        "unheard_missed",
-    )
-
-    def __init__(
-        self,
-        *,
-        events: Mapping[str, int],
-        lost: int | None,
-        out_of_scope: int,
-        runs: Mapping[str, int] | None,
-        streams: int,
-        command: tuple[str, int] | None,
-        living: Sequence[int],
-        missed: int,
-        not_attached: Mapping[str, str],
-        unheard: Sequence[int],
-        unheard_missed: bool,
-    ) -> None:
-        self.events = events
-        self.lost = lost
-        self.out_of_scope = out_of_scope
-        self.runs = runs
-        self.streams = streams
-        self.command = command
-        self.living = living
-        self.missed = missed
-        self.not_attached = not_attached
-        self.unheard = unheard
-        self.unheard_missed = unheard_missed
 
 
 class Run(Held):
@@ -184,6 +132,8 @@ class Run(Held):
         self._reader: Reader | None = None
         self._printk: Printk | None = None
         self._links: Links | None = None
+        self._stacks: Stacks | None = None
+        self._pause = _FIRST_LOOK
 
     def __enter__(self) -> Self:
         try:
@@ -287,17 +237,18 @@ class Run(Held):
 
     def _release(self) -> None:
         """Ends the command, detaches, unloads."""
-        for part in (self._command, self._links, self._printk, self._reader, self._object, self._tree):
+        parts = (self._command, self._links, self._printk, self._reader, self._stacks, self._object, self._tree)
+        for part in parts:
             if part is not None:
                 part.close()
         for fd in self._targets:
             os.close(fd)
-        self._command = self._links = self._printk = self._reader = self._object = self._tree = None
+        self._command = self._links = self._printk = self._reader = self._stacks = self._object = self._tree = None
         self._targets = []
 
     def _abandon(self) -> None:
         # In a fork, the command and what is attached are the parent's to end.
-        self._command = self._links = self._printk = self._reader = self._object = self._tree = None
+        self._command = self._links = self._printk = self._reader = self._stacks = self._object = self._tree = None
 
     @property
     def attached(self) -> list[str]:
@@ -307,13 +258,16 @@ class Run(Held):
     def drop_privileges(self, also: Sequence[str] = ()) -> None:
         """Gives up, for the whole process and for good, the capabilities that this run needs no more.
 
-        What stays: to read maps, and what lazy imports and names are read from; to end the command, which may have
-        become another user; to take filters from interfaces; to remove the trace instance.
+        What stays: to read maps, and what lazy imports and names are read from; what processes have mapped, where their
+        stacks are shown; to end the command, which may have become another user; to take filters from interfaces; to
+        remove the trace instance.
 
         Args:
             also: capabilities that are needed for something else.
         """
         keep = ["CAP_BPF", "CAP_DAC_READ_SEARCH", *also]
+        if self._stacks is not None:
+            keep.append("CAP_SYS_PTRACE")
         if self._command is not None:
             keep.append("CAP_KILL")
         if any(self.spec.programs[name].hook.on_network for name in self.attached):
@@ -322,6 +276,25 @@ class Run(Held):
         if self._printk is not None and os.geteuid() != 0:
             keep.append("CAP_DAC_OVERRIDE")
         drop(keep)
+
+    def stacks(self, names: Names) -> Stacks | None:
+        """What finds the names of functions in stacks; None where no record holds one. To be asked for once.
+
+        Args:
+            names: where they go.
+        """
+        events = (schema for event in self.spec.events.values() for schema in event.schemas)
+        schemas = [schema for schema in chain(events, self.tables.values()) if any(f.is_stack for f in schema.fields)]
+        if not schemas:
+            return None
+        from skep.stream.stacks import Stacks, stack_maps
+
+        assert self._object is not None
+        maps = {name: table for name, table in self._object.maps.items() if table.kind == "stack_trace"}
+        found, questions = stack_maps(schemas, maps)
+        self.notices += questions
+        self._stacks = Stacks(names, {field: maps[name] for field, name in found.items()})
+        return self._stacks
 
     def batches(
         self,
@@ -400,11 +373,38 @@ class Run(Held):
         while True:
             left = [] if end is None else [max(end - time.monotonic(), 0)]
             timeout = min([*left, *([] if self._interval is None else [self._interval])], default=None)
-            yield from self._shown(reader.batches(timeout, self._ended))
+            yield from self._shown(self._waited(reader, timeout))
             if self._interval is None or self._ended() or (end is not None and time.monotonic() >= end):
                 return
             yield from self._walk()
             passed()
+
+    def _waited(self, reader: Reader, timeout: float | None) -> Iterator[Batch]:
+        """What comes until time is up. Meanwhile processes are looked at whose stacks may have to be told."""
+        if self._stacks is None:
+            yield from reader.batches(timeout, self._ended)
+            return
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            # What a process has mapped changes most at its start.
+            pause = self._pause = min(self._pause * 2, _WIDE_LOOK if self._tree is None else _LOOK)
+            left = pause if end is None else max(min(end - time.monotonic(), pause), 0)
+            yield from reader.batches(left, self._ended)
+            self._stacks.look(self._counted_processes() if self._tree is None else self._tree.living())
+            if self._ended() or (end is not None and time.monotonic() >= end):
+                return
+
+    def _counted_processes(self) -> set[int]:
+        """The processes that maps have stacks of, of those maps that reading leaves as they are."""
+        from skep.stream.tables import is_taken, read_table
+
+        assert self._object is not None
+        found: set[int] = set()
+        for name, schema in self.tables.items():
+            process, table = schema.process, self._object.maps[name]
+            if process is not None and any(field.is_stack for field in schema.fields) and not is_taken(table):
+                found.update(read_table(table, schema).numbers(process))
+        return found
 
     def _last_words(self, reader: Reader) -> Iterator[Batch]:
         """Ends the command, and gives what it does on its way out."""

@@ -7,7 +7,7 @@ two things: an `exit_code` may be the kernel's, with the status shifted and the 
 
 from __future__ import annotations
 
-from skep.base.schema import Field, Schema, Type
+from skep.base.schema import IN_FILES, Field, Schema, Type
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,15 @@ CLOCKS = {5: "time_monotonic", 160: "time_monotonic", 125: "time_boot", 208: "ti
 
 def _int(*sizes: int, signed: bool | None = None) -> Callable[[Type], bool]:
     return lambda type_: type_.kind == "int" and type_.size in sizes and signed in {None, type_.signed}
+
+
+def _is_stack(type_: Type) -> bool:
+    """Whether a type holds a stack: its number, its addresses, or places in files (struct bpf_stack_build_id)."""
+    element = type_.element
+    if type_.kind != "array" or element is None:
+        # A number without a sign in eight bytes is rather an address.
+        return type_.kind == "int" and (type_.size == 4 or (type_.size == 8 and type_.signed))
+    return (element.kind == "int" and element.size == 8) or element.name == IN_FILES
 
 
 def _is_mac(type_: Type) -> bool:
@@ -56,6 +65,7 @@ _ENDINGS = (
     ("gid", _int(4), "gid"),
     ("port sport dport lport rport nport srcport dstport", _int(2), "port"),
     ("bytes", _int(4, 8, signed=False), "bytes"),
+    ("stack_id stackid stkid stack kstack ustack kstack_id ustack_id", _is_stack, "stack"),
 )
 # The same for whole names only.
 _WHOLE = (
@@ -66,6 +76,7 @@ _WHOLE = (
     ("protocol proto l4proto ip_proto ipproto", _int(1), "protocol"),
     ("oldstate newstate tcp_state", _int(1, 2, 4), "tcp_state"),
     ("cgroup", _int(8, signed=False), "cgroup"),
+    ("ips addrs callchain backtrace stacktrace", lambda type_: type_.kind == "array" and _is_stack(type_), "stack"),
     ("dev", lambda type_: type_.name in {"dev_t", "u32", "__u32"}, "device"),
 )
 _BY_ENDING: dict[str, list[tuple[Callable[[Type], bool], str]]] = {}

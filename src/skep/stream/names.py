@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Names"]
 
+# Digits of a process id; build ids have more.
+_LONGEST_PROCESS = 10
+
 
 class Names:
     """Resolved names and offsets.
@@ -26,6 +29,9 @@ class Names:
         cgroups: number of a cgroup -> its path, from the root of the hierarchy.
         namespaces: number of a namespace -> whose it is.
         devices: number of a block device -> its name.
+        stacks: field and number of a stack -> its addresses, innermost first; for fields that hold such numbers.
+        frames: process, or build id of a file, and an address in it -> the function there, printable or not. 0 is the
+            kernel, and a process that nobody tells.
         architecture: of the machine, as ``uname -m`` says; or ``i386`` for its 32-bit callers.
     """
 
@@ -34,9 +40,11 @@ class Names:
         "boot",
         "cgroups",
         "devices",
+        "frames",
         "groups",
         "monotonic",
         "namespaces",
+        "stacks",
         "tai",
         "users",
         "utc_offset",
@@ -54,6 +62,8 @@ class Names:
         cgroups: Mapping[int, str] | None = None,
         namespaces: Mapping[int, str] | None = None,
         devices: Mapping[int, str] | None = None,
+        stacks: dict[tuple[str, int], tuple[int, ...]] | None = None,
+        frames: dict[tuple[int | str, int], str] | None = None,
         architecture: str = "x86_64",
     ) -> None:
         self.monotonic = monotonic
@@ -66,6 +76,8 @@ class Names:
         self.cgroups = {} if cgroups is None else cgroups
         self.namespaces = {} if namespaces is None else namespaces
         self.devices = devices or {}
+        self.stacks = {} if stacks is None else stacks
+        self.frames = {} if frames is None else frames
         self.architecture = architecture
 
     @property
@@ -80,7 +92,14 @@ class Names:
 
     def plain(self) -> dict[str, Any]:
         """What is known, as JSON takes it."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        data = {name: getattr(self, name) for name in self.__slots__}
+        # The keys of objects are text.
+        data["stacks"], data["frames"] = {}, {}
+        for (field, number), addresses in self.stacks.items():
+            data["stacks"].setdefault(field, {})[str(number)] = addresses
+        for (place, address), name in self.frames.items():
+            data["frames"].setdefault(str(place), {})[str(address)] = name
+        return data
 
     @classmethod
     def from_plain(cls, data: Mapping[str, Any]) -> Names:
@@ -101,4 +120,10 @@ class Names:
             setattr(names, table, {int(key): str(name) for key, name in data[table].items()})
         # What was recorded before these were known has none.
         names.namespaces = {int(key): str(name) for key, name in data.get("namespaces", {}).items()}
+        for field, stacks in data.get("stacks", {}).items():
+            for number, addresses in stacks.items():
+                names.stacks[field, int(number)] = tuple(map(int, addresses))
+        for place, frames in data.get("frames", {}).items():
+            known = int(place) if len(place) <= _LONGEST_PROCESS else place
+            names.frames.update({(known, int(address)): str(name) for address, name in frames.items()})
         return names

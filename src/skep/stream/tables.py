@@ -9,6 +9,7 @@ from __future__ import annotations
 from skep.base.abi.maps import MAP_TYPES
 from skep.base.schema import Field, Schema, Type
 from skep.spec.meanings import with_meanings
+from skep.spec.objectspec import TREE
 from skep.stream.batch import Batch
 
 TYPE_CHECKING = False
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from skep.spec.objectspec import MapSpec, ObjectSpec
 
-__all__ = ["read_table", "stated_interval", "table_schemas"]
+__all__ = ["is_taken", "read_table", "stated_interval", "table_schemas"]
 
 _KINDS = frozenset({"hash", "lru_hash", "array", "percpu_hash", "lru_percpu_hash", "percpu_array", "lpm_trie"})
 _NUMBER = Type("int", 4, "u32")
@@ -50,6 +51,17 @@ def stated_interval(spec: ObjectSpec, tables: Collection[str]) -> float | None:
     return min((interval for interval in stated if interval), default=0) / 1000 or None
 
 
+def is_taken(table: Any) -> bool:
+    """Whether the entries of a map are taken out of it as they are read: its annotation says ``clear_map``.
+
+    Args:
+        table: the map, one of `skep.kernel.maps`.
+    """
+    if "array" in table.kind or table.kind == "lpm_trie":
+        return False
+    return bool(table.spec.note.object("sample").get("clear_map"))
+
+
 def read_table(table: Any, schema: Schema) -> Batch:
     """The entries of a map as they are now. Imports NumPy.
 
@@ -64,8 +76,7 @@ def read_table(table: Any, schema: Schema) -> Batch:
     import numpy as np
 
     is_array = "array" in table.kind
-    take = not is_array and table.kind != "lpm_trie" and bool(table.spec.note.object("sample").get("clear_map"))
-    keys, values = table.to_array(take=take, cpus="sum")
+    keys, values = table.to_array(take=is_taken(table), cpus="sum")
     parts = [np.ascontiguousarray(each).view(np.uint8).reshape(len(keys), -1) for each in (keys, values) if len(keys)]
     entries = np.hstack(parts) if parts else np.empty((0, schema.size), np.uint8)
     if is_array:
@@ -84,8 +95,14 @@ def read_table(table: Any, schema: Schema) -> Batch:
 
 def _is_table(declared: MapSpec) -> bool:
     kind = MAP_TYPES.get(declared.type, "")
-    # A name with a dot is that of a section of the object, in which variables live.
-    if kind not in _KINDS or "." in declared.name or not declared.value or not declared.value.size:
+    # A name with a dot is that of a section of the object, in which variables live; the tree is skep's own.
+    if (
+        kind not in _KINDS
+        or "." in declared.name
+        or declared.name == TREE
+        or not declared.value
+        or not declared.value.size
+    ):
         return False
     return not kind.startswith(("percpu", "lru_percpu")) or _adds_up(declared.value)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from skep.kernel.program import TestRun
     from skep.session.api import Spec
     from skep.session.loaded import Object
-    from skep.session.run import Summary
+    from skep.session.summary import Summary
 
 __all__ = ["CommandRun", "assert_event", "load", "run_command", "test_run"]
 

@@ -64,6 +64,7 @@ _WIDTHS = {
     "port_be": 5,
     "bytes": 9,
     "pointer": 18,
+    "stack": 8,
 }
 _RIGHT = frozenset({"pid", "tid", "ppid", "result", "errno", "exit_code", "port", "port_be", "bytes", "pointer"})
 _RIGHT |= {"duration_ns", "duration_us", "duration_ms"}
@@ -90,12 +91,13 @@ class Column:
         self.right = right
 
 
-def columns_of(fields: tuple[Field, ...], names: Names) -> list[Column]:
+def columns_of(fields: tuple[Field, ...], names: Names, *, stacks: bool = True) -> list[Column]:
     """The columns of a schema, in the order of its fields.
 
     Args:
         fields: the schema's.
         names: looked into at each event, so that what becomes known later is used.
+        stacks: whether stacks of calls have one.
     """
     return [
         Column(
@@ -105,7 +107,7 @@ def columns_of(fields: tuple[Field, ...], names: Names) -> list[Column]:
             right=_right(field.type, field.meaning),
         )
         for index, field in enumerate(fields)
-        if not hidden(field)
+        if not hidden(field) and (stacks or not field.is_stack)
     ]
 
 
@@ -123,6 +125,11 @@ def cell_of(fields: tuple[Field, ...], index: int, names: Names) -> Cell:
     call = syscall_of(fields, index, names)
     if call is not None:
         return call
+    if fields[index].is_stack:
+        from skep.view.stacks import frames_of
+
+        frames = frames_of(fields, index, names)
+        return lambda row: ";".join(reversed(frames(row)))
     show = _show(fields[index].type, fields[index].meaning, names)
     return lambda row: show(row[index])
 

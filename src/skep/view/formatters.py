@@ -247,5 +247,7 @@ FORMATTERS: dict[str, Callable[[Any, Names], str]] = {
     "port_be": lambda value, _: str(int.from_bytes(_octets(value, 2), "big")),
     "bytes": _bytes,
     "pointer": lambda value, _: hex(value & 0xFFFF_FFFF_FFFF_FFFF),
+    # Alone: the number of a stack, or one address of it. Of whole ones `skep.view.stacks` knows the frames.
+    "stack": lambda value, _: str(value) if value < 1 << 32 else hex(value),
 }
 """Meaning -> its formatter, ``(value, names) -> text``."""

@@ -9,6 +9,7 @@ One rule holds for every schema, so that a consumer needs to know nothing else:
     <field>_iso    a moment, ISO 8601 with the offset of local time    "ts_iso": "2027-01-31T14:02:07.123456+01:00"
     <field>_ip     an address of the network                           "daddr": 16777343, "daddr_ip": "127.0.0.1"
     <field>_mac    an address of Ethernet                              "from": [2, ...], "from_mac": "02:00:00:00:00:01"
+    <field>_frames a stack of calls, the innermost first       "stack": 12, "stack_frames": ["do_idle", "cpu_startup"]
     <field>_port   a port that is stored in network byte order         "dport": 47873, "dport_port": 443
 
 Which keys a schema's objects have never depends on values. A struct is an object; an array is a list, and so is its
@@ -211,6 +212,11 @@ def _second(fields: tuple[Field, ...], index: int, names: Names) -> tuple[str, C
     call = syscall_of(fields, index, names)
     if call is not None:
         return "name", lambda row: _name(call(row), row[index]), True
+    if field.is_stack:
+        from skep.view.stacks import frames_of
+
+        frames = frames_of(fields, index, names)
+        return "frames", lambda row: f"[{', '.join(map(_quote, frames(row)))}]", True
     named = _named(field.type, field.meaning, names)
     return named and (*named, False)
 

@@ -3,6 +3,8 @@
 A schema's header is written before its first line. When a run has several schemas, a first column EVENT tells each
 line's: a header at every change of schema would double the lines where events alternate, and grep would lose them.
 
+A stack of calls stands below the line of its record, a function a line, the innermost first.
+
 Lines of text, which iterators print, are laid out already: they stand as they are, without a header.
 
 Columns keep the widths that their types suggest, widened for the first batch. A longer value shifts what follows it on
@@ -16,11 +18,12 @@ from skep.view.formatters import escape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from skep.base.schema import Schema
     from skep.stream.names import Names
+    from skep.view.stacks import Frame
 
 __all__ = ["Table"]
 
@@ -45,6 +48,7 @@ class Table:
         self._labelled = labelled
         self._columns: dict[Schema, list[Column]] = {}
         self._layouts: dict[Schema, _Layout] = {}
+        self._below: dict[Schema, Callable[[Any], list[Frame]]] = {}
 
     def render(self, schema: Schema, rows: Iterable[Any]) -> str:
         """The lines of some rows, each ended by a newline; before a schema's first, its header.
@@ -57,19 +61,33 @@ class Table:
             return "".join([f"{_line(row[0])}\n" for row in rows])
         columns = self._columns.get(schema)
         if columns is None:
-            columns = self._columns[schema] = columns_of(schema.fields, self._names)
+            columns = columns_of(schema.fields, self._names, stacks=False)
+            self._columns[schema] = columns
+            if any(field.is_stack for field in schema.fields):
+                from skep.view.stacks import stack_of
+
+                self._below[schema] = stack_of(schema.fields, self._names)
             if self._labelled:
                 label = escape(schema.name)
                 columns.insert(0, Column("event", lambda _: label, _LABEL_WIDTH, right=False))
         cells = [column.cell for column in columns]
+        below = self._below.get(schema)
+        stacks: list[str] = []
+        if below is not None:
+            rows = list(rows)
+            stacks = ["".join([f"    {frame}\n" for frame in below(row)]) for row in rows]
         lines = [[cell(row) for cell in cells] for row in rows]
         if not lines or not columns:
-            return ""
+            return "\n".join(stacks)
         layout = self._layouts.get(schema)
         if layout is None:
             layout = self._layouts[schema] = _Layout(columns, lines, self._width)
             lines.insert(0, [column.name.upper() for column in columns])
-        return "".join([layout.line(texts) for texts in lines])
+        shown = [layout.line(texts) for texts in lines]
+        if stacks:
+            stacks[:0] = [""] * (len(shown) - len(stacks))  # below the header stands none
+            shown = [text for pair in zip(shown, stacks, strict=True) for text in pair]
+        return "".join(shown)
 
     def finish(self) -> str:
         """Nothing: all rows are written as they come."""

@@ -1,0 +1,157 @@
+"""Finds the names of the functions of stacks as they come: once an address, before records are shown.
+
+The names go into `Names`, which a recording carries along. What a process has mapped is read when it is first seen, and
+whenever it is looked at (`Stacks.look`), since it is gone with the process.
+"""
+
+from __future__ import annotations
+
+import os
+
+from skep.stream.places import error_of, in_kernel, places_of, process_of
+from skep.stream.symbols.kernel import HIDDEN, KernelSymbols
+from skep.stream.symbols.process import Files, Process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from skep.base.schema import Field, Schema
+    from skep.stream.batch import Batch
+    from skep.stream.names import Names
+    from skep.stream.places import Place
+
+__all__ = ["Stacks", "stack_maps"]
+
+# So many processes are remembered at most, and stacks that have names already.
+_PROCESSES = 4096
+_STACKS = 4096
+
+
+def stack_maps(schemas: Iterable[Schema], maps: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """Which map holds the stacks that fields have the numbers of.
+
+    Args:
+        schemas: of the run's records.
+        maps: the names of the maps of stacks.
+
+    Returns:
+        Field -> map; and what cannot be told, where there are several.
+    """
+    known = list(maps)
+    fields = {field.name for schema in schemas for field in schema.fields if field.is_stack and not field.type.element}
+    found, questions = {}, []
+    for name in sorted(fields if known else ()):
+        # `user_stack_id` is of `user_stacks`.
+        alike = [each for each in known if each.partition("_")[0] == name.partition("_")[0]]
+        fitting = known if len(known) == 1 else alike
+        if len(fitting) == 1:
+            found[name] = fitting[0]
+        else:
+            questions.append(f"{name}: its stacks may be in {' or '.join(known)}; their numbers are shown")
+    return found, questions
+
+
+class Stacks:
+    """Finds names, and puts them into `names`: a context manager.
+
+    Args:
+        names: of the run.
+        maps: field -> the map of stacks (`skep.kernel.maps.stack_trace`) that it has the numbers of.
+
+    Make it before privileges are dropped: the kernel shows its addresses to whoever had CAP_SYSLOG then.
+    """
+
+    def __init__(self, names: Names, maps: Mapping[str, Any]) -> None:
+        self._names = names
+        self._maps = maps
+        self._kernel = KernelSymbols()
+        self._notices: list[str] = []
+        self._files = Files(self._notices.append)
+        self._processes: dict[int, Process] = {}
+        self._asks_kernel = True
+        self._seen: set[tuple[str, Any, int | None]] = set()
+
+    def close(self) -> None:
+        """Closes what is open."""
+        self._kernel.close()
+
+    def look(self, pids: Iterable[int]) -> None:
+        """Reads what processes have mapped now.
+
+        Args:
+            pids: of the processes.
+        """
+        for pid in pids:
+            self._process(pid).look()
+
+    def add(self, batch: Batch) -> list[str]:
+        """Finds the names of the functions in some records.
+
+        Args:
+            batch: the records.
+
+        Returns:
+            What is to be said, each line once a run: of symbols that cannot be read.
+        """
+        fields = batch.schema.fields
+        process = process_of(fields)
+        for index, field in enumerate(fields):
+            if field.is_stack:
+                self._add(fields, index, process, batch)
+        told = self._notices[:]
+        self._notices.clear()
+        return told
+
+    def _add(self, fields: tuple[Field, ...], index: int, process: int | None, batch: Batch) -> None:
+        field, frames = fields[index], self._names.frames
+        places = places_of(fields, index, self._names)
+        for row in batch.values():
+            pid = None if process is None else row[process]
+            key = (field.name, row[index], pid)
+            if key in self._seen:
+                continue
+            if len(self._seen) >= _STACKS:
+                self._seen.clear()
+            self._seen.add(key)
+            if pid is not None and pid not in self._processes:
+                self._process(pid).look()
+            if field.name in self._maps:
+                self._fetch(field.name, row[index])
+            for place in places(row):
+                if place not in frames:
+                    frames[place] = name = self._name(place, pid)
+                    # Where records are put together, nobody tells the process.
+                    frames.setdefault((0, place[1]), name)
+
+    def _fetch(self, field: str, number: int) -> None:
+        if (field, number) not in self._names.stacks and not error_of(number):
+            addresses = self._maps[field].get(number)
+            if addresses is not None:
+                self._names.stacks[field, number] = addresses
+
+    def _name(self, place: Place, pid: int | None) -> str:
+        where, address = place
+        if isinstance(where, str):
+            file, path = self._files.by_build_id(where)
+            name = file.function(address) if file is not None else None
+            return name or f"[unknown {os.path.basename(path) or where}+{address:#x}]"
+        if in_kernel(place):
+            return self._of_kernel(address)
+        return f"[unknown {address:#x}]" if pid is None else self._process(where).function(address)
+
+    def _of_kernel(self, address: int) -> str:
+        name = self._kernel.function(address)
+        if name is None and self._asks_kernel and self._kernel.hidden:
+            self._notices.append(HIDDEN)
+            self._asks_kernel = False
+        return name or f"[unknown {address:#x}]"
+
+    def _process(self, pid: int) -> Process:
+        process = self._processes.get(pid)
+        if process is None:
+            if len(self._processes) >= _PROCESSES:
+                self._processes.clear()
+            process = self._processes[pid] = Process(pid, self._files)
+        return process

@@ -1,0 +1,227 @@
+"""The functions of processes: where their files are mapped, and what compilers at run time have told.
+
+What a process has mapped is gone with it, so it is read when the process is first seen, and again while it lives.
+
+Source: proc(5) (/proc/PID/maps, /proc/PID/root); tools/perf/Documentation/jit-interface.txt (/tmp/perf-PID.map).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from bisect import bisect_right
+
+from skep.stream.symbols.demangling import demangled
+from skep.stream.symbols.executable import Executable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Files", "Process"]
+
+# A process that maps more is none that people look at.
+_LARGEST_MAPS = 1 << 24
+_LARGEST_PERF_MAP = 1 << 26
+
+
+class Mapping:
+    """A file, or memory without one, that a process can execute.
+
+    Args:
+        start: its first address.
+        end: that behind its last.
+        offset: of the first address in the file.
+        inode: of the file; 0 for none.
+        path: of the file, as the process sees it; or ``[vdso]`` and the like, or "".
+    """
+
+    __slots__ = ("end", "inode", "offset", "path", "start")
+
+    def __init__(self, start: int, end: int, offset: int, inode: int, path: str) -> None:
+        self.start = start
+        self.end = end
+        self.offset = offset
+        self.inode = inode
+        self.path = path
+
+
+class Files:
+    """The executables and libraries that processes have mapped, each read once.
+
+    Args:
+        complain: is told, once a file, why a file cannot be read.
+    """
+
+    def __init__(self, complain: Callable[[str], None]) -> None:
+        self._complain = complain
+        # None: it cannot be read.
+        self._by_path: dict[tuple[str, int], Executable | None] = {}
+        self._by_build_id: dict[str, Executable] = {}
+        self._paths: dict[str, str] = {}
+
+    def of(self, mapping: Mapping, root: str) -> Executable | None:
+        """The file of a mapping; None if it is gone, another one by now, or no executable.
+
+        Args:
+            mapping: of a process.
+            root: the folder that the process sees as /, where it can be reached.
+        """
+        key = (mapping.path, mapping.inode)
+        if key not in self._by_path:
+            self._by_path[key] = self._read(mapping, root)
+        return self._by_path[key]
+
+    def by_build_id(self, build_id: str) -> tuple[Executable | None, str]:
+        """The file with a build id, if a process that was seen has it mapped, and its path.
+
+        Args:
+            build_id: in hexadecimal digits.
+        """
+        return self._by_build_id.get(build_id), self._paths.get(build_id, "")
+
+    def _read(self, mapping: Mapping, root: str) -> Executable | None:
+        for path in dict.fromkeys((f"{root}{mapping.path}", mapping.path)):
+            try:
+                # Not one that waits for a writer, as a named pipe does.
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            except (OSError, ValueError):
+                continue
+            try:
+                told = os.fstat(fd)
+                if told.st_ino != mapping.inode or not stat.S_ISREG(told.st_mode):
+                    continue
+                found = Executable(fd)
+            except (OSError, ValueError) as error:
+                self._complain(f"{mapping.path}: its functions have no names: {error}")
+                return None
+            finally:
+                os.close(fd)
+            if not found.build_id:
+                return found
+            self._paths.setdefault(found.build_id, mapping.path)
+            return self._by_build_id.setdefault(found.build_id, found)
+        return None
+
+
+class Process:
+    """What one process has mapped. It may have ended since.
+
+    Args:
+        pid: of the process, or of one of its threads.
+        files: those that are known.
+    """
+
+    def __init__(self, pid: int, files: Files) -> None:
+        self._folder = f"/proc/{pid}"
+        self._files = files
+        self._told = b""
+        self._mappings: list[Mapping] = []
+        self._starts: list[int] = []
+        self._own_pid = pid
+        self._compiled: _Compiled | None = None
+
+    def look(self) -> bool:
+        """Reads what it has mapped now; False if that is what it had before, or it has ended."""
+        try:
+            with open(f"{self._folder}/maps", "rb") as file:
+                told = file.read(_LARGEST_MAPS)
+        except OSError:
+            return False
+        if not told or told == self._told:
+            return False
+        if not self._told:
+            self._own_pid = self._inner_pid()
+        self._told = told
+        self._mappings = list(filter(None, map(_mapping, told.splitlines())))
+        self._starts = [mapping.start for mapping in self._mappings]
+        # Now, while its files can be reached.
+        for mapping in self._mappings:
+            if mapping.inode:
+                self._files.of(mapping, f"{self._folder}/root")
+        return True
+
+    def function(self, address: int) -> str:
+        """The function at an address; where it is, if none is known.
+
+        Args:
+            address: in the process.
+        """
+        mapping = self._at(address)
+        if mapping is None and self.look():
+            mapping = self._at(address)
+        if mapping is None:
+            return f"[unknown {address:#x}]"
+        offset = address - mapping.start + mapping.offset
+        file = self._files.of(mapping, f"{self._folder}/root") if mapping.inode else None
+        if file is not None:
+            name = file.function(offset)
+            return demangled(name) if name else f"[unknown {os.path.basename(mapping.path)}+{offset:#x}]"
+        # Memory of its own, or shared by way of a file that is none.
+        if self._compiled is None:
+            self._compiled = _Compiled(self._folder, self._own_pid)
+        where = os.path.basename(mapping.path).strip("[]") or "memory"
+        return self._compiled.function(address) or f"[unknown {where}+{offset:#x}]"
+
+    def _at(self, address: int) -> Mapping | None:
+        index = bisect_right(self._starts, address) - 1
+        return self._mappings[index] if index >= 0 and address < self._mappings[index].end else None
+
+    def _inner_pid(self) -> int:
+        """The process id that it has for itself, which a container makes another."""
+        try:
+            with open(f"{self._folder}/status", "rb") as file:
+                return next((int(line.split()[-1]) for line in file if line.startswith(b"NStgid:")), self._own_pid)
+        except OSError:
+            return self._own_pid
+
+
+def _mapping(line: bytes) -> Mapping | None:
+    """What a line of /proc/PID/maps tells; None for what cannot be executed."""
+    parts = line.split(None, 5)
+    if len(parts) < 5 or b"x" not in parts[1]:
+        return None
+    start, _, end = parts[0].partition(b"-")
+    path = os.fsdecode(parts[5]) if len(parts) > 5 else ""
+    # The kernel writes a line break in a name so.
+    path = path.replace("\\012", "\n")
+    return Mapping(int(start, 16), int(end, 16), int(parts[2], 16), int(parts[4]), path)
+
+
+class _Compiled:
+    """What a compiler at run time (Java, Node.js, Python) has told of the functions that it made."""
+
+    def __init__(self, folder: str, pid: int) -> None:
+        self._functions: list[tuple[int, int, str]] = []
+        name = f"/tmp/perf-{pid}.map"  # noqa: S108 - where they write it
+        for path in (f"{folder}/root{name}", name):
+            try:
+                self._functions = sorted(_read_perf_map(path))
+            except OSError:
+                continue
+            return
+
+    def function(self, address: int) -> str | None:
+        index = bisect_right(self._functions, address, key=lambda each: each[0]) - 1
+        if index < 0 or address >= self._functions[index][0] + self._functions[index][1]:
+            return None
+        return self._functions[index][2]
+
+
+def _read_perf_map(path: str) -> list[tuple[int, int, str]]:
+    """The lines of such a file: start, size, both hexadecimal, and name. Those that are none are left out."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with open(fd, "rb") as file:
+        # Anybody can put something there: a link, or what never ends.
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return []
+        data = file.read(_LARGEST_PERF_MAP)
+    found = []
+    for line in data.splitlines():
+        start, _, rest = line.partition(b" ")
+        size, _, name = rest.partition(b" ")
+        try:
+            found.append((int(start, 16), int(size, 16), name.decode("utf-8", "surrogateescape")))
+        except ValueError:
+            continue
+    return found

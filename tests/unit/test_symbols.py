@@ -1,0 +1,310 @@
+"""Names of functions: from executables, processes, compilers at run time and the kernel; and their demangling."""
+
+import ctypes
+import mmap
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from skep.base.schema import Field, Schema, Type
+from skep.spec.meanings import with_meanings
+from skep.stream.batch import Batch
+from skep.stream.names import Names
+from skep.stream.stacks import Stacks, stack_maps
+from skep.stream.symbols.demangling import demangled
+from skep.stream.symbols.executable import Executable
+from skep.stream.symbols.kernel import KernelSymbols
+from skep.stream.symbols.process import Files, Process
+
+SOURCE = """
+void plain(void) {}
+static void hidden(void) { plain(); }
+void mangled(void) __asm__("_ZN5hives5swarmEi");
+void mangled(void) { hidden(); }
+int main(void) { mangled(); for (;;) __asm__("pause"); }
+"""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A folder with a program: as it is (`whole`), without its full table of symbols (`bare`), and for 32 bits."""
+    folder = tmp_path_factory.mktemp("built")
+    source = folder / "hive.c"
+    source.write_text(SOURCE)
+    for name, flags in (("whole", ["-Wl,--build-id=0xabcdef"]), ("bare", ["-s", "-rdynamic", "-Wl,--build-id=none"])):
+        subprocess.run(["gcc", "-O0", "-o", folder / name, source, *flags], check=True)
+    subprocess.run(
+        ["gcc", "-m32", "-O0", "-nostdlib", "-static", "-e", "main", "-o", folder / "small", source], check=True
+    )
+    return folder
+
+
+def executable(path):
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return Executable(fd)
+    finally:
+        os.close(fd)
+
+
+def offsets(path):
+    """Function -> its place in the file, as nm(1) tells its address."""
+    told = subprocess.run(
+        ["nm", *(["-D"] if path.name == "bare" else []), path], capture_output=True, text=True, check=True
+    )
+    return {line.split()[2]: int(line.split()[0], 16) for line in told.stdout.splitlines() if len(line.split()) == 3}
+
+
+@pytest.mark.parametrize("name", ["whole", "bare", "small"])
+def test_functions_are_found_by_their_place_in_the_file(built, name):
+    found, places = executable(built / name), offsets(built / name)
+    # Code lies in the file where it lies in memory, less a whole number of pages.
+    base = 0x8048000 if name == "small" else 0
+
+    for function in ("plain", "_ZN5hives5swarmEi", "main", *(["hidden"] if name != "bare" else [])):
+        assert found.function(places[function] - base + 1) == function
+    assert found.function(0) is None
+    assert found.function(1 << 40) is None
+    assert found.build_id == ("abcdef" if name == "whole" else found.build_id if name == "small" else "")
+
+
+def test_a_place_behind_a_function_is_not_in_it(built):
+    found, places = executable(built / "whole"), offsets(built / "whole")
+
+    # Behind the last of its section.
+    assert found.function(places["_fini"] + 0x100) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda data: b"#!" + data[2:], id="a script"),
+        pytest.param(lambda data: data[:40], id="cut short"),
+        pytest.param(lambda data: data[:58] + b"\x10\x00" + data[60:], id="sections of another size"),
+        pytest.param(lambda data: data[:40] + b"\xff" * 8 + data[48:], id="sections where no file reaches"),
+        pytest.param(lambda data: data[:5] + b"\x02" + data[6:], id="the other byte order"),
+    ],
+)
+def test_a_damaged_file_has_no_functions_or_is_refused(built, tmp_path, change):
+    path = tmp_path / "damaged"
+    path.write_bytes(change((built / "whole").read_bytes()))
+
+    try:
+        found = executable(path)
+    except ValueError:
+        return
+    assert found.function(0x1000) is None
+
+
+def test_a_table_larger_than_any_program_has_is_refused(built, tmp_path):
+    data = bytearray((built / "whole").read_bytes())
+    start, count = int.from_bytes(data[40:48], "little"), int.from_bytes(data[60:62], "little")
+    for section in range(start, start + 64 * count, 64):
+        if int.from_bytes(data[section + 4 : section + 8], "little") == 2:
+            data[section + 32 : section + 40] = (1 << 40).to_bytes(8, "little")
+    path = tmp_path / "huge"
+    path.write_bytes(data)
+
+    with pytest.raises(ValueError, match="more than any program has"):
+        executable(path)
+
+
+def test_names_of_cpp_and_rust_are_written_as_they_were():
+    assert demangled("_ZN5hives5swarmEi") == "hives::swarm(int)"
+    assert demangled("_ZN4core3fmt9Formatter3pad17h0123456789abcdefE") == "core::fmt::Formatter::pad"
+    assert demangled("_RNvCskwGfYPst2Cb_3foo16example_function") == "foo::example_function"
+    for name in ("main", "_Zn", "_ZN", "_Z" + "N" * 10_000, "_R\udcff"):
+        assert demangled(name) == name
+
+
+def test_without_the_package_names_stay_as_they_are(monkeypatch):
+    from skep.stream.symbols import demangling
+
+    demangling._demangler.cache_clear()
+    monkeypatch.setitem(sys.modules, "demangle", None)
+    try:
+        assert demangled("_ZN5hives5swarmEi") == "_ZN5hives5swarmEi"
+    finally:
+        demangling._demangler.cache_clear()
+
+
+@pytest.fixture
+def running(built):
+    """The program `whole`, which runs until the test is over."""
+    with subprocess.Popen([built / "whole"]) as program:
+        # Once it maps its own file, and not any more that of Python.
+        while os.readlink(f"/proc/{program.pid}/exe") != str(built / "whole"):
+            pass
+        yield program
+        program.kill()
+
+
+def start_of(pid, path):
+    lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    line = next(line for line in lines if line.endswith(str(path)) and line.split()[2] == "00000000")
+    return int(line.partition("-")[0], 16)
+
+
+def test_functions_of_a_process_are_known_even_once_it_has_ended(running, built):
+    complaints: list[str] = []
+    process = Process(running.pid, Files(complaints.append))
+    assert process.look()
+    start, places = start_of(running.pid, built / "whole"), offsets(built / "whole")
+    process.look()
+    running.kill()
+    running.wait()
+
+    assert process.function(start + places["_ZN5hives5swarmEi"] + 4) == "hives::swarm(int)"
+    assert process.function(start + places["main"]) == "main"
+    assert process.function(0x10) == "[unknown 0x10]"
+    assert complaints == []
+
+
+def test_of_a_file_that_cannot_be_read_the_place_is_shown_and_it_is_said_once(running, built, tmp_path):
+    complaints: list[str] = []
+    files = Files(complaints.append)
+    process = Process(running.pid, files)
+    process.look()
+    for mapping in process._mappings:
+        mapping.path, mapping.inode = str(tmp_path / "damaged"), 0
+    (tmp_path / "damaged").write_bytes(b"\x7fELF" + b"\xff" * 100)
+    inode = (tmp_path / "damaged").stat().st_ino
+    for mapping in process._mappings:
+        mapping.inode = inode
+    at = process._mappings[0].start
+
+    for _ in range(2):
+        assert process.function(at).startswith("[unknown damaged+0x")
+    assert len(complaints) == 1
+    assert complaints[0].startswith(f"{tmp_path}/damaged: its functions have no names: ")
+
+
+def test_another_file_of_the_same_path_is_not_taken(running, built, tmp_path):
+    process = Process(running.pid, Files(pytest.fail))
+    process.look()
+    for mapping in process._mappings:
+        mapping.path = str(built / "bare")
+
+    assert process.function(process._mappings[0].start).startswith("[unknown bare+0x")
+
+
+@pytest.fixture
+def compiled():
+    """The address of memory that this process may execute, and the file in which its functions are named."""
+    memory = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    view = ctypes.c_char.from_buffer(memory)
+    path = Path(f"/tmp/perf-{os.getpid()}.map")
+    yield ctypes.addressof(view), path
+    del view
+    memory.close()
+    path.unlink(missing_ok=True)
+
+
+def test_functions_of_a_compiler_at_run_time_are_found_in_its_map(compiled):
+    address, path = compiled
+    path.write_text(f"nonsense\n{address + 16:x} 20 LInterpreter;::run\n{address + 0x40:x} zz broken\n")
+    process = Process(os.getpid(), Files(lambda _: None))
+    process.look()
+
+    assert process.function(address + 16) == "LInterpreter;::run"
+    assert process.function(address + 47) == "LInterpreter;::run"
+    assert process.function(address + 48).startswith("[unknown zero")
+    assert process.function(address).startswith("[unknown zero")
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_what_only_looks_like_such_a_map_is_not_read(compiled, tmp_path, kind):
+    address, path = compiled
+    if kind == "link":
+        (tmp_path / "secret").write_text(f"{address:x} 20 secret\n")
+        path.symlink_to(tmp_path / "secret")
+    else:
+        os.mkfifo(path)
+    process = Process(os.getpid(), Files(lambda _: None))
+    process.look()
+
+    assert process.function(address).startswith("[unknown zero")
+
+
+def test_functions_of_this_process_are_found_in_its_libraries():
+    process = Process(os.getpid(), Files(lambda _: None))
+    process.look()
+    getpid = ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p).value
+    assert getpid is not None
+
+    assert process.function(getpid).strip("_") == "getpid"
+
+
+def kallsyms(tmp_path, monkeypatch, text):
+    path = tmp_path / "kallsyms"
+    path.write_text(text)
+    monkeypatch.setattr("skep.stream.symbols.kernel._PATH", str(path))
+
+
+SYMBOLS = "ffffffff81000000 T _stext\nffffffff81000100 D jiffies\nffffffff81000200 t schedule\n"
+MODULE = "ffffffffc0000000 t nft_do_chain\t[nf_tables]\n"
+
+
+def test_functions_of_the_kernel_and_its_modules(tmp_path, monkeypatch):
+    kallsyms(tmp_path, monkeypatch, MODULE + SYMBOLS)
+    symbols = KernelSymbols()
+
+    assert symbols.function(0xFFFFFFFF81000150) == "_stext"
+    assert symbols.function(0xFFFFFFFF81000200) == "schedule"
+    assert symbols.function(0xFFFFFFFFC0000001) == "nft_do_chain [nf_tables]"
+    assert symbols.function(1 << 63) is None
+    assert not symbols.hidden
+
+
+FIELDS = (Field("pid", 0, 4, Type("int", 4, "u32")), Field("kernel_stack", 4, 4, Type("int", 4, "u32")))
+RECORDS = with_meanings(Schema("record", 8, FIELDS), ())
+
+
+def batch(*rows):
+    data = b"".join(number.to_bytes(4, "little") for row in rows for number in row)
+    return Batch(memoryview(data), len(rows), stride=8, offsets=None, schema=RECORDS, lost=0, source="", cpu=None)
+
+
+def test_stacks_get_their_names_once(tmp_path, monkeypatch):
+    kallsyms(tmp_path, monkeypatch, SYMBOLS)
+    names = Names()
+    asked = []
+
+    class Map:
+        def get(self, number):
+            asked.append(number)
+            return (0xFFFFFFFF81000201,) if number == 1 else None
+
+    stacks = Stacks(names, {"kernel_stack": Map()})
+    records = batch((7, 1), (7, 1), (7, 2), (7, (1 << 32) - 14))
+
+    assert stacks.add(records) == []
+    assert stacks.add(records) == []
+    assert asked == [1, 2]
+    assert names.stacks == {("kernel_stack", 1): (0xFFFFFFFF81000201,)}
+    assert names.frames == {(0, 0xFFFFFFFF81000201): "schedule"}
+    stacks.close()
+
+
+def test_that_the_kernel_hides_its_addresses_is_said_once(tmp_path, monkeypatch):
+    kallsyms(tmp_path, monkeypatch, "0000000000000000 T _stext\n0000000000000000 t schedule\n")
+    stacks = Stacks(Names(), {"kernel_stack": {1: (1 << 63,), 2: ((1 << 63) + 5,)}})
+
+    assert len(stacks.add(batch((7, 1), (7, 2)))) == 1
+    assert stacks.add(batch((8, 1))) == []
+
+
+def test_which_map_holds_the_stacks_of_a_field():
+    user = with_meanings(Schema("x", 4, (Field("user_stack", 0, 4, FIELDS[0].type),)), ())
+
+    assert stack_maps([RECORDS, user], ["stacks"]) == ({"kernel_stack": "stacks", "user_stack": "stacks"}, [])
+    assert stack_maps([RECORDS, user], ["user_stacks", "kernel_map"])[0] == {
+        "kernel_stack": "kernel_map",
+        "user_stack": "user_stacks",
+    }
+    found, questions = stack_maps([RECORDS], ["one", "other"])
+    assert (found, len(questions)) == ({}, 1)
+    assert stack_maps([RECORDS], []) == ({}, [])
