@@ -11,7 +11,7 @@ import sys
 from skep.base.errors import UnsupportedError, UsageError
 from skep.base.progress import erase
 from skep.cli.parser import positive
-from skep.view.outputs import OUTPUTS
+from skep.view.outputs import OUTPUTS, STACKED
 from skep.view.selection import selected
 
 TYPE_CHECKING = False
@@ -33,7 +33,7 @@ COLUMNS = ("arrow", "parquet")
 """The outputs that keep records whole, in columns: `skep replay` reads them."""
 
 _SUFFIXES = {"parquet": "parquet", "arrow": "arrow", "arrows": "arrow", "csv": "csv", "json": "json", "ndjson": "json"}
-_SUFFIXES |= {"jsonl": "json", "txt": "table"}
+_SUFFIXES |= {"jsonl": "json", "txt": "table", "folded": "folded", "html": "flame"}
 
 
 def add_options(add: Callable[..., Action]) -> list[Action]:
@@ -44,7 +44,10 @@ def add_options(add: Callable[..., Action]) -> list[Action]:
     """
     return [
         add(
-            "-o", "--output", choices=[*OUTPUTS, *COLUMNS], help="how to show events (default: table, or as FILE ends)"
+            "-o",
+            "--output",
+            choices=[*OUTPUTS, *STACKED, *COLUMNS],
+            help="how to show events (default: table, or as FILE ends)",
         ),
         add("--to", metavar="FILE", help="put them into a file, which is there once it is whole; FILE.part until then"),
         add(
@@ -115,6 +118,8 @@ def output_of(
         return _Columns(
             kind, _destination(options.to, kind), options.filter, options.limit, (names, schemas, about, samples)
         )
+    if kind in STACKED:
+        return _stacks(kind, options, names, [schema for _, schema in schemas], samples, count=count)
     width = os.get_terminal_size(1).columns if os.isatty(1) and not options.to else None
     known = [schema for _, schema in schemas]
 
@@ -148,6 +153,29 @@ def output_of(
         width=width,
     )
     return _Text(view, _destination(options.to, kind))
+
+
+def _stacks(
+    kind: str,
+    options: Namespace,
+    names: Names,
+    schemas: Sequence[Schema],
+    samples: Mapping[Schema, Mapping[str, Any]],
+    *,
+    count: bool,
+) -> Output:
+    """What shows the stacks of a run, all together, at its end."""
+    if any((options.fields, options.sort, options.group_by, options.hist, options.hist_linear, options.raw, count)):
+        raise UsageError(
+            f"-o {kind} shows whole stacks: of what chooses and counts it takes --filter, --limit and --sum",
+            remedy="--sum FIELD says what they weigh; else each record weighs 1, an entry of a map its value.",
+        )
+    from skep.view.weights import Weights
+
+    weights = Weights(names, schemas, samples, options.sum, STACKED[kind])
+    view = selected(lambda: weights, names, schemas, filter=options.filter, limit=options.limit)
+    cleared = {schema for schema, sample in samples.items() if sample.get("clear_map")}
+    return _Whole(view, _destination(options.to, kind), lambda: weights.passed(cleared=cleared))
 
 
 def _kind(path: str | None) -> str:
@@ -229,9 +257,20 @@ class _Text(Output):
         self._put(self._view.finish())
 
     def finish(self, account: Mapping[str, Any]) -> None:  # noqa: ARG002 - text has no place for it
-        self.passed()
+        self._put(self._view.finish())
         if self._destination is not None:
             self._destination.commit()
+
+
+class _Whole(_Text):
+    """Records that a view shows all together, once the run is over."""
+
+    def __init__(self, view: View, destination: Destination | None, passed: Callable[[], None]) -> None:
+        super().__init__(view, destination)
+        self._passed = passed
+
+    def passed(self) -> None:
+        self._passed()
 
 
 class _Columns(Output):

@@ -52,7 +52,7 @@ class Csv:
         lines = writer(text)
         if self._schema is None:
             self._schema = schema
-            keys = Keys(schema.fields, self._names, self._own, lambda write: lambda value: loads(write(value)))
+            keys = Keys(schema.fields, self._names, self._own, _second)
             self._cells = keys.compiled(f"({''.join(f'{cell}, ' for cell in keys.cells.values())})", {})
             lines.writerow(map(escape, keys.cells))
         elif schema is not self._schema:
@@ -76,3 +76,11 @@ class Csv:
     def finish(self) -> str:
         """Nothing: all rows are written as they come."""
         return ""
+
+
+def _second(write: Callable[[Any], str]) -> Callable[[Any], Any]:
+    def cell(value: Any) -> Any:
+        written = write(value)
+        return written if written.startswith("[") else loads(written)
+
+    return cell

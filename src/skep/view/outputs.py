@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from skep.base.schema import Schema
     from skep.stream.names import Names
+    from skep.view.weights import Weights
 
     class View(Protocol):
         """What every view can do."""
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
             """The text of what was held back."""
 
 
-__all__ = ["OUTPUTS"]
+__all__ = ["OUTPUTS", "STACKED"]
 
 
 def _table(names: Names, width: int | None, labelled: bool) -> View:  # noqa: FBT001 - one call, of all of them
@@ -47,9 +48,34 @@ def _csv(names: Names, width: int | None, labelled: bool) -> View:  # noqa: ARG0
     return Csv(names)
 
 
+def _folded(weights: Weights) -> str:
+    from skep.view.folded import folded
+
+    return folded(weights)
+
+
+def _flame(weights: Weights) -> str:
+    from skep.view.flame import flame
+
+    return flame(weights)
+
+
+def _speedscope(weights: Weights) -> str:
+    from skep.view.speedscope import speedscope
+
+    return speedscope(weights)
+
+
 OUTPUTS: dict[str, Callable[[Names, int | None, bool], View]] = {
     "table": _table,
     "json": _json,
     "csv": _csv,
 }
 """Word -> what makes the view: of the run's names, the terminal's width, and whether the run has several schemas."""
+
+STACKED: dict[str, Callable[[Weights], str]] = {
+    "folded": _folded,
+    "flame": _flame,
+    "speedscope": _speedscope,
+}
+"""Word -> what makes the text of all stacks of a run, once it is over: of what each weighs (`skep.view.weights`)."""
