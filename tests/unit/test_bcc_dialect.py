@@ -296,6 +296,25 @@ int probe(struct pt_regs *ctx) {
     assert f"return {os.cpu_count()};" in written
 
 
+def test_functions_of_the_kernel_and_their_arguments(translated):
+    found, _, _ = translated(
+        """
+KFUNC_PROBE(vfs_open) { return 0; }
+KRETFUNC_PROBE(vfs_read, struct sock *sk, size_t count, long ret) { return ret + sk->ports[0]; }
+LSM_PROBE(socket_connect, struct sock *sk) { return 0; }
+""",
+        sections={
+            "kfunc__vmlinux__vfs_open": "fentry/vfs_open",
+            "kretfunc__vmlinux__vfs_read": "fexit/vfs_read",
+            "lsm__socket_connect": "lsm/socket_connect",
+        },
+    )
+
+    assert sorted(found.programs) == ["kfunc__vmlinux__vfs_open", "kretfunc__vmlinux__vfs_read", "lsm__socket_connect"]
+    # The kernel knows what these pointers are, and lets programs read through them.
+    assert "skep_read(" not in found.source.partition('"script.py"')[2]
+
+
 def test_a_struct_of_the_kernel_that_a_text_declares_gets_a_name_beside_it(translated):
     _, written, _ = translated("""
 struct mount { int padding; int mnt_id; };

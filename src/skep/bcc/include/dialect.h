@@ -108,11 +108,12 @@
 #define TRACEPOINT_PROBE(category, event) \
 	int tracepoint__##category##__##event(struct tracepoint__##category##__##event *args)
 #define RAW_TRACEPOINT_PROBE(event) int raw_tracepoint__##event(struct bpf_raw_tracepoint_args *ctx)
-#define KFUNC_PROBE(event, ...) BPF_PROG(kfunc__vmlinux__##event, ##__VA_ARGS__)
-#define KRETFUNC_PROBE(event, ...) BPF_PROG(kretfunc__vmlinux__##event, ##__VA_ARGS__)
-#define MODULE_KFUNC_PROBE(module, event, ...) BPF_PROG(kfunc__##module##__##event, ##__VA_ARGS__)
-#define MODULE_KRETFUNC_PROBE(module, event, ...) BPF_PROG(kretfunc__##module##__##event, ##__VA_ARGS__)
-#define LSM_PROBE(event, ...) BPF_PROG(lsm__##event, ##__VA_ARGS__)
+#define KFUNC_PROBE(event, ...) int BPF_PROG(kfunc__vmlinux__##event, ##__VA_ARGS__)
+#define KRETFUNC_PROBE(event, ...) int BPF_PROG(kretfunc__vmlinux__##event, ##__VA_ARGS__)
+#define MODULE_KFUNC_PROBE(module, event, ...) int BPF_PROG(kfunc__##module##__##event, ##__VA_ARGS__)
+#define MODULE_KRETFUNC_PROBE(module, event, ...) int BPF_PROG(kretfunc__##module##__##event, ##__VA_ARGS__)
+#define KMOD_RET(event, ...) int BPF_PROG(kmod_ret__##event, ##__VA_ARGS__)
+#define LSM_PROBE(event, ...) int BPF_PROG(lsm__##event, ##__VA_ARGS__)
 
 /* Of the source, a macro of its own name is expanded once. */
 #define bpf_trace_printk(format, ...) \
