@@ -1,4 +1,4 @@
-"""startup, memory, compile: one run of skep from its start to its first event, beside bpftrace.
+"""startup, memory, compile: one run of skep from its start to its first event, beside bpftrace and libbpf-tools.
 
 startup   seconds from the start of the process to "attached", and to the first event on standard output
 memory    largest resident size of the process, in MB, over the same run; and of a program that reads NumPy batches
@@ -6,7 +6,8 @@ compile   a source that nobody has compiled before, from start to attached; besi
 
 All trace the opens of one process of ours, which opens /dev/null a thousand times a second. skep runs its opensnoop,
 which comes built. bpftrace runs two one-liners: the shortest, which prints the name at the entry of openat(2), and one
-that does what opensnoop does (three system calls, entry and exit, the result).
+that does what opensnoop does (three system calls, entry and exit, the result). libbpf-tools' opensnoop is a program in
+C with its kernel part built in: what a start costs without an interpreter.
 """
 
 from __future__ import annotations
@@ -82,13 +83,16 @@ def commands(pid: int) -> list[tuple[str, list[str], bytes | None]]:
         (OURS, [str(SKEP), "run", "opensnoop", "--pid-target", str(pid)], b"attached"),
         ("bpftrace, shortest one-liner", ["bpftrace", "-B", "none", "-e", shortest], None),
         ("bpftrace, one-liner of equal work", ["bpftrace", "-B", "none", "-e", equal], None),
+        # To a pipe it would write 4 KiB at a time.
+        ("libbpf-tools", ["stdbuf", "-oL", "opensnoop", "-p", str(pid)], None),
     ]
 
 
 def _samples(runs: int, more: list[tuple[str, list[str]]] | None = None) -> dict[str, list[Sample]]:
     """The runs of each command, in turn; the first round, which warms the caches, is left out."""
-    if shutil.which("bpftrace") is None:
-        sys.exit("bench/run compares with bpftrace: sudo apt install bpftrace")
+    for program, package in (("bpftrace", "bpftrace"), ("opensnoop", "libbpf-tools")):
+        if shutil.which(program) is None:
+            sys.exit(f"bench/run compares with {package}: sudo apt install {package}")
     opener = subprocess.Popen([sys.executable, "-c", OPENER])
     try:
         tools = commands(opener.pid)
