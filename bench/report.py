@@ -46,9 +46,11 @@ BARS = (
     ("views", "1,000,000 records to a table of the first 20", "<=", 5),
     ("views", "1,000,000 records to a table of the 20 largest", "<=", 5),
     ("views", "1,000,000 records to a histogram", "<=", 5),
+    ("views", "1,000,000 records to folded stacks", "<=", 5),
     ("views", "1,000,000 records to Parquet", "<=", 5),
     ("views", "the same, largest: a table of the 20 largest", "<=", 300),
     ("views", "the same, largest: a histogram", "<=", 300),
+    ("views", "the same, largest: folded stacks", "<=", 300),
     ("views", "the same, largest: Parquet", "<=", 300),
     ("views", "live groups: CPU time", "<=", 25),
 )

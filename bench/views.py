@@ -1,7 +1,7 @@
 """views: what people look at, as whole commands: processes of skep, from their start to their end.
 
 One million records, which a run has recorded, are replayed: to a table of twenty, to a table of the twenty largest, to
-a histogram, to groups and to Parquet. Then a live run counts and adds up 50,000 records a second in groups, and shows
+a histogram, to groups, to folded stacks and to Parquet. Then a live run counts and adds up 50,000 records a second in groups, and shows
 them every second.
 
 Seconds are CPU time, of all threads: what it would take on a machine with nothing else to do, or less.
@@ -43,6 +43,7 @@ VIEWS = {
     "a table of the 20 largest": ["--sort", "-latency_ns", "--limit", "20"],
     "a histogram": ["--hist", "latency_ns"],
     "groups": ["--group-by", "comm,kind", "--sum", "bytes", "--count"],
+    "folded stacks": ["-o", "folded"],
     "Parquet": ["--to", "views.parquet"],
 }
 

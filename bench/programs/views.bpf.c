@@ -14,7 +14,14 @@ struct timed {
 	__s32 ret;
 	__u64 latency_ns;
 	__u64 bytes;
+	__s32 user_stack;
 };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_STACK_TRACE);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+} stacks SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -46,6 +53,7 @@ int send(void *ctx)
 	timed->ret = turn & 7 ? 4096 : -11;
 	timed->latency_ns = (__u64)(turn * 2654435761u) >> (turn & 15);
 	timed->bytes = 4096;
+	timed->user_stack = bpf_get_stackid(ctx, &stacks, BPF_F_USER_STACK);
 	bpf_ringbuf_submit(timed, 0);
 	return 0;
 }

@@ -107,7 +107,7 @@ class Stacks:
     def _add(self, fields: tuple[Field, ...], index: int, process: int | None, batch: Batch) -> None:
         field, frames = fields[index], self._names.frames
         places = places_of(fields, index, self._names)
-        for row in batch.values():
+        for row in self._new(batch, index, process).values():
             pid = None if process is None else row[process]
             key = (field.name, row[index], pid)
             if key in self._seen:
@@ -124,6 +124,16 @@ class Stacks:
                     frames[place] = name = self._name(place, pid)
                     # Where records are put together, nobody tells the process.
                     frames.setdefault((0, place[1]), name)
+
+    def _new(self, batch: Batch, index: int, process: int | None) -> Batch:
+        """The records among which those with new stacks are: where these are numbers, without decoding the others."""
+        field = batch.schema.fields[index]
+        if field.type.element is not None:
+            return batch
+        numbers = batch.numbers(field)
+        pids = [0] * len(numbers) if process is None else batch.numbers(batch.schema.fields[process])
+        first = {key: position for position, key in enumerate(zip(numbers, pids, strict=True))}
+        return batch.select(sorted(first.values()))
 
     def _fetch(self, field: str, number: int) -> None:
         if (field, number) not in self._names.stacks and not error_of(number):
