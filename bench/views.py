@@ -1,8 +1,8 @@
 """views: what people look at, as whole commands: processes of skep, from their start to their end.
 
 One million records, which a run has recorded, are replayed: to a table of twenty, to a table of the twenty largest, to
-a histogram, to groups, to folded stacks and to Parquet. Then a live run counts and adds up 50,000 records a second in groups, and shows
-them every second.
+a histogram, to groups, to folded stacks and to Parquet. Then a live run counts and adds up 50,000 records a second in
+groups, and shows them every second.
 
 Seconds are CPU time, of all threads: what it would take on a machine with nothing else to do, or less.
 """
