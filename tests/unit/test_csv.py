@@ -9,6 +9,7 @@ from skep.base.errors import UsageError
 from skep.base.schema import Field, Schema, Type
 from skep.stream.names import Names
 from skep.view.outputs import OUTPUTS
+from skep.view.selection import selected
 
 U32 = Type("int", 4, "u32")
 SCHEMA = Schema(
@@ -49,3 +50,12 @@ def test_records_of_another_kind_are_refused():
     with pytest.raises(UsageError, match="records of other") as caught:
         view.render(Schema("other", 4, (Field("pid", 0, 4, U32),)), [(1,)])
     assert "-o json" in str(caught.value.remedy)
+
+
+@pytest.mark.parametrize("options", [{"rounds": True}, {"sort": "pid"}, {"group_by": "comm"}])
+def test_a_header_stands_once_whatever_the_rounds(options):
+    view = selected(lambda: OUTPUTS["csv"](Names(), None, False), Names(), [SCHEMA], drawn=False, **options)
+
+    rounds = [view.render(SCHEMA, [row("cat")]) + view.finish() for _ in range(3)]
+
+    assert [len(text.splitlines()) for text in rounds] == [2, 1, 1]

@@ -107,7 +107,7 @@ def test_a_family_decides_how_an_address_is_written_though_it_is_not_shown():
 def test_names_with_control_characters_are_escaped_and_a_narrow_terminal_is_respected():
     shown = table([(1, "a\x1b[2Jb\n", 1, 0)], fields="pid,comm", width=20)
 
-    assert shown == "    PID  COMM\n      1  a\\x1b[2Jb\\n\n"
+    assert shown == "PID  COMM\n  1  a\\x1b[2Jb\\n\n"
     assert all(len(line) <= 20 for line in shown.splitlines())
 
 

@@ -273,17 +273,36 @@ def test_the_last_column_is_not_cut_where_there_is_no_terminal() -> None:
 @pytest.mark.parametrize(
     ("path", "shown"),
     [
-        pytest.param("x" * 20, "x" * 20, id="fits"),
-        pytest.param("x" * 21, "x" * 19 + "…", id="one too many"),
-        pytest.param("日" * 11, "日" * 9 + "…", id="wide characters"),
-        pytest.param("\x1b" * 6, r"\x1b\x1b\x1b\x1b\x1" + "…", id="escaped"),
+        pytest.param("x" * 24, "x" * 24, id="fits"),
+        pytest.param("x" * 25, "x" * 23 + "…", id="one too many"),
+        pytest.param("日" * 13, "日" * 11 + "…", id="wide characters"),
+        pytest.param("\x1b" * 7, r"\x1b\x1b\x1b\x1b\x1b\x1" + "…", id="escaped"),
     ],
 )
 def test_the_last_column_is_cut_to_the_terminal(path: str, shown: str) -> None:
-    header, line = Table(NAMES, width=72).render(OPEN, [opened(path=path)]).splitlines()
+    header, line = Table(NAMES, width=76).render(OPEN, [opened(path=path)]).splitlines()
 
     assert header.endswith("PATH")
     assert line == "13:46:45.000000        1  bash                   3  " + shown
+
+
+def test_on_a_narrow_terminal_columns_share_what_is_left() -> None:
+    schema = packed("slow", ("comm", text(16), "comm"), ("took", U64, "duration_ns"), ("size", U64, "bytes"))
+    row = schema.row("cat", 1500, 4096)
+
+    def lines(width: int) -> list[str]:
+        return Table(NAMES, width=width).render(schema, [row]).splitlines()
+
+    assert lines(80) == [
+        "COMM                   TOOK       SIZE",
+        "cat                1.500 us    4.0 KiB",
+    ]
+    assert lines(32) == [
+        "COMM             TOOK      SIZE",
+        "cat          1.500 us   4.0 KiB",
+    ]
+    # No value is cut, and what has no room runs over.
+    assert lines(20) == lines(5) == ["COMM      TOOK     SIZE", "cat   1.500 us  4.0 KiB"]
 
 
 def test_a_number_is_never_cut() -> None:

@@ -50,7 +50,8 @@ def selected(
         hist: a field whose distribution is shown, in ranges that double.
         hist_linear: ``FIELD:STEP``: the same, in ranges that are STEP wide: a number, or ``10ms`` of a
             span of time.
-        drawn: whether histograms are drawn. Else their ranges are records.
+        drawn: whether it is for people: histograms are drawn, and a header stands above each round. Else ranges are
+            records.
         rounds: whether what is shown after each interval is a whole of its own, with its header.
         width: of the terminal; None: nothing is made to fit.
 
@@ -67,7 +68,7 @@ def selected(
 
     def shown(found: Sequence[Schema]) -> View:
         # The last of them first: each is made with the one that it hands on to.
-        view: View = _Renewed(make) if sort or counted or rounds else make()
+        view: View = _Renewed(make) if drawn and (sort or counted or rounds) else make()
         if fields:
             from skep.view.order import Chosen
 

@@ -7,8 +7,9 @@ A stack of calls stands below the line of its record, a function a line, the inn
 
 Lines of text, which iterators print, are laid out already: they stand as they are, without a header.
 
-Columns keep the widths that their types suggest, widened for the first batch. A longer value shifts what follows it on
-its own line only, and only as far as the slack of later columns does not absorb.
+Columns keep the widths that their types suggest, widened for the first batch, and narrowed where the terminal is.
+A longer value shifts what follows it on its own line only, and only as far as the slack of later columns does not
+absorb.
 """
 
 from __future__ import annotations
@@ -100,10 +101,16 @@ class _Layout:
 
     def __init__(self, columns: Sequence[Column], first: Sequence[Sequence[str]], width: int | None) -> None:
         self.terminal = width
-        widths = [
-            max(column.width, len(column.name), *(min(_cells(texts[index]), _WIDEST) for texts in first))
+        needed = [
+            max(len(column.name), *(min(_cells(texts[index]), _WIDEST) for texts in first))
             for index, column in enumerate(columns)
         ]
+        widths = [max(column.width, cells) for column, cells in zip(columns, needed, strict=True)]
+        if width is not None:
+            if not columns[-1].right:
+                # It is cut to fit, and gets no more than is usual for it.
+                widths[-1] = needed[-1] = columns[-1].width
+            widths = _narrowed(widths, needed, width - len(_GAP) * (len(widths) - 1))
         # The last column needs no width, unless it is aligned to the right.
         count = len(columns) if columns[-1].right else len(columns) - 1
         self.fixed = list(zip(widths, (column.right for column in columns), strict=True))[:count]
@@ -132,6 +139,15 @@ class _Layout:
             used += len(padding) + cells + len(_GAP)
             end += len(_GAP)
         return line, used
+
+
+def _narrowed(widths: list[int], needed: list[int], room: int) -> list[int]:
+    # Where there is no room for the widths, the columns share what is left beside what the first records need.
+    spare = sum(widths) - sum(needed)
+    if sum(widths) <= room or not spare:
+        return widths
+    left = max(room - sum(needed), 0)
+    return [cells + (width - cells) * left // spare for width, cells in zip(widths, needed, strict=True)]
 
 
 def _line(text: str) -> str:
