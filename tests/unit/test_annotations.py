@@ -129,7 +129,7 @@ def test_annotations_that_are_right(kind: str, comment: str) -> None:
         ("program", "@tc_hook {}", "there is no annotation @tc_hook", "Did you mean @tchook?"),
         ("program", "@desciption x", "there is no annotation @desciption", "Did you mean @description?"),
         ("program", "@quux", "there is no annotation @quux", "Those of a program are: @tchook, "),
-        ("variable", "@quux", "there is no annotation @quux", "Those of a variable are: @cmdarg, @format."),
+        ("variable", "@quux", "there is no annotation @quux", "Those of a variable are: @cmdarg, @format, @required."),
         ("map", '@interpreter {"stack_trace": {}}', "there is no annotation @interpreter", "Did you mean @intepreter?"),
         ("map", "@tchook {}", "@tchook says nothing of a map", "It belongs before a program."),
         ("variable", '@sample {"interval": 1}', "@sample says nothing of a variable", "It belongs before a map."),

@@ -386,3 +386,62 @@ def test_the_name_of_an_enum_in_the_other_case_is_told() -> None:
         variable(MODE).parse("busy")
 
     assert raised.value.remedy == "Did you mean BUSY?"
+
+
+NUMBERS = Type("array", 16, "s32[4]", element=S32, count=4)
+UNSET = b"\xff" * 16
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        pytest.param("5", [5, -1, -1, -1], id="one"),
+        pytest.param("1,0x10", [1, 16, -1, -1], id="two"),
+        pytest.param("1,2,3,4", [1, 2, 3, 4], id="all"),
+    ],
+)
+def test_an_array_takes_numbers_and_keeps_the_rest(text: str, value: list[int]) -> None:
+    numbers = variable(NUMBERS, data=UNSET, note="Which.")
+    numbers.parse("9,9,9")
+    numbers.parse(text)
+
+    assert numbers.is_option
+    assert numbers.value == value
+    assert numbers.data[:4] == value[0].to_bytes(4, "little")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param("1,2,3,4,5", "limit takes at most 4 of them", id="too many"),
+        pytest.param("1,", r"limit takes a number \(int\), not ''", id="none behind the comma"),
+        pytest.param("one", r"limit takes a number \(int\), not 'one'", id="a word"),
+    ],
+)
+def test_an_array_refuses_what_it_does_not_take(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        variable(NUMBERS, note="Which.").parse(text)
+
+
+def test_an_array_of_which_nothing_is_said_is_no_option() -> None:
+    assert not variable(NUMBERS).is_option
+
+
+def test_system_calls_are_given_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.uname", lambda: type("uname", (), {"machine": "x86_64"}))
+    calls = variable(NUMBERS, data=UNSET, note="@format syscall")
+    calls.parse("openat,3,close_range")
+
+    assert calls.value == [257, 3, 436, -1]
+    with pytest.raises(UsageError, match=r"limit takes a system call, by name or number, not 'opeat'") as caught:
+        calls.parse("opeat")
+    assert caught.value.remedy == "Did you mean openat?"
+
+
+def test_what_is_required_is_missing_until_it_is_set() -> None:
+    target = variable(U32, note="@required")
+
+    assert target.is_missing
+    assert not variable(U32).is_missing
+    target.parse("7")
+    assert not target.is_missing

@@ -39,6 +39,7 @@ _METAVARS = {
     "float": "NUMBER",
     "enum": "NAME",
     "text": "TEXT",
+    "array": "A,B",
 }
 _MOST_NAMES = 8  # of an enum
 
@@ -167,13 +168,15 @@ def _add_variables(parser: Parser, spec: ObjectSpec, names: Mapping[str, str], a
         variable = spec.variables[name]
         options = [option] if not variable.short or variable.short in letters else [variable.short, option]
         letters |= set(options)
-        text = f"{variable.help} ({_type(variable)}, default: {_default(variable)})".lstrip()
+        default = "" if variable.type.kind == "array" else f", default: {_default(variable)}"
+        text = f"{variable.help} ({_type(variable)}{default})".lstrip()
         text = _escaped(text)
         destination = f"variable {name}"
         if variable.type.kind == "bool":
             group.add_argument(*options, action=BooleanOptionalAction, default=SUPPRESS, dest=destination, help=text)
         else:
-            metavar = _METAVARS.get(variable.meaning or "") or _METAVARS[variable.type.kind]
+            meaning = "" if variable.codec.each else variable.meaning or ""
+            metavar = _METAVARS.get(meaning) or _METAVARS[variable.type.kind]
             group.add_argument(*options, default=SUPPRESS, dest=destination, metavar=metavar, help=text)
 
 

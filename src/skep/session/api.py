@@ -69,7 +69,7 @@ class Spec(ObjectSpec):
 
         Raises:
             UsageError: there is no such map or program, or what is given in place of a map is none; a map has no room
-                for what it is to hold, or its types do not take it.
+                for what it is to hold, or its types do not take it; a variable has to be set (@required).
             PrivilegeError: a capability is missing.
             UnsupportedError: the kernel lacks something that the programs need.
             VerifierError: the verifier rejects a program.
@@ -82,6 +82,7 @@ class Spec(ObjectSpec):
         """
         from skep.session.loaded import Object
 
+        self.check_variables()
         return Object(
             self,
             btf=btf,

@@ -184,7 +184,12 @@ class Run(Held):
             self._object.pin(self._pin)
         self.notices += self._links.notices
         self.not_attached.update(self._links.left_out)
-        self.notices += [f"left out: {name}: {why}" for name, why in self.not_attached.items()]
+        # What its file says itself is no news.
+        self.notices += [
+            f"left out: {name}: {why}"
+            for name, why in self.not_attached.items()
+            if self.spec.programs[name].note.value("link") is not False
+        ]
         self.notices += [event.question for event in self.spec.events.values() if event.question]
 
     def _follow(self, roots: Sequence[int]) -> dict[str, int]:
@@ -217,6 +222,7 @@ class Run(Held):
         if TREE in maps:
             self.spec.variables[SCOPED].value = True
         try:
+            self.spec.check_variables()
             return Object(
                 self.spec,
                 btf=self._btf,

@@ -19,6 +19,7 @@ skep's own:
     map       @event TYPE     the type of the records that it carries; several for several types
     field     @format WORD    what its values mean: a word of `skep.base.meaning`
     variable  @format WORD    the same
+              @required       has to be set, or the file is not loaded; a command or a process to trace will do as well
 
 A word stands at the start of a line; its argument is the rest of the line. A JSON object may reach further, and so may
 TEXT, which ends where the next word stands and may be a JSON string. In a comment of `///` lines an unknown word is an
@@ -44,7 +45,7 @@ __all__ = ["Note", "known_words", "mistake", "read_note"]
 _OBJECT, _NUMBER, _NAME, _BOOLEAN = "a JSON object", "a number", "a name", "true or false"
 _NOTHING, _TEXT, _MEANING, _LETTER, _VALUE = "nothing", "text", "a meaning", "a letter", "a value"
 _MAP = {"event": _TEXT, "sample": _OBJECT, "intepreter": _OBJECT}
-_VARIABLE = {"cmdarg": _OBJECT, "format": _MEANING}
+_VARIABLE = {"cmdarg": _OBJECT, "format": _MEANING, "required": _NOTHING}
 _KNOWN: Mapping[str, Mapping[str, str]] = {
     "program": {
         "tchook": _OBJECT,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 
 from skep.base.abi.maps import MAP_TYPES
-from skep.base.errors import ObjectFormatError
+from skep.base.errors import ObjectFormatError, UsageError
 from skep.base.schema import Type
 from skep.spec.annotations import Note, read_note
 from skep.spec.btf import ARRAY, POINTER, STRUCT, Btf
@@ -212,6 +212,21 @@ class ObjectSpec:
         """
         senders = [program for program in self.programs.values() if program.helpers & RING_SENDERS]
         return all(counter in program.symbols for program in senders)
+
+    def check_variables(self) -> None:
+        """Refuses to go on while a variable has to be set (@required), unless there is a tree to be in.
+
+        Raises:
+            UsageError: one has.
+        """
+        if SCOPED in self.variables and self.variables[SCOPED].value:
+            return
+        missing = [variable for variable in self.variables.values() if variable.is_missing]
+        if missing:
+            which = " or ".join(variable.name for variable in missing)
+            options = " or ".join(variable.long or f"--{variable.name.replace('_', '-')}" for variable in missing)
+            also = ", a running process with -p PID, or a command after --" if SCOPED in self.variables else ""
+            raise UsageError(f"{self.name} is not run without {which}", remedy=f"Give {options}{also}.")
 
     @classmethod
     def read(cls, data: bytes, file: str, *, document: Document | None = None) -> Self:

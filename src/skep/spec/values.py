@@ -1,12 +1,13 @@
 """One value of a C type, to and from bytes and text: a variable's, or a key's or value's of a map.
 
-A value keeps its type: what does not fit is refused with the range that does. Three meanings change how it is written:
-an address of the network and a port in network byte order are given as people write them, and a span of time in any
-unit.
+A value keeps its type: what does not fit is refused with the range that does. Four meanings change how it is written:
+an address of the network and a port in network byte order are given as people write them, a span of time in any unit,
+and a system call by its name. Numbers of an array are joined by commas.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 import sys
@@ -79,7 +80,17 @@ class Value:
     def takes_text(self) -> bool:
         """Whether it can be given as text at all. Any other value is bytes."""
         kind, size = self.type.kind, self.type.size
-        return kind in _NUMBERS | {"text"} or self._is_address or (kind == "float" and size in _FLOATS)
+        is_float = kind == "float" and size in _FLOATS
+        return kind in _NUMBERS | {"text"} or self._is_address or is_float or self.each is not None
+
+    @property
+    def each(self) -> Value | None:
+        """How each number of an array is written; None for what is no array of numbers. Single bytes are bytes."""
+        element = self.type.element
+        is_list = self.type.kind == "array" and not self._is_address
+        if not is_list or element is None or element.kind not in {"int", "enum"} or element.size == 1:
+            return None
+        return Value(self.name, element, self.meaning)
 
     @property
     def _is_address(self) -> bool:
@@ -87,7 +98,7 @@ class Value:
             self.meaning in {"ipv6", "ip"} and self.type.size == 16
         )
 
-    def read(self, data: bytes) -> int | bool | float | str | bytes:
+    def read(self, data: bytes) -> int | bool | float | str | bytes | list[Any]:
         """The value that the bytes hold; they themselves, for a type that no text can give."""
         kind = self.type.kind
         if self._is_address:
@@ -99,6 +110,9 @@ class Value:
             return bool(number) if kind == "bool" else number
         if kind == "float" and self.takes_text:
             return float(struct.unpack(_FLOATS[self.type.size], data)[0])
+        if self.each is not None:
+            size = self.each.type.size
+            return [self.each.read(data[start : start + size]) for start in range(0, len(data), size)]
         return data
 
     def write(self, value: object) -> bytes:
@@ -126,7 +140,8 @@ class Value:
 
         Args:
             text: a number (decimal, 0x, 0o, 0b), true or false, an enum's name, an address, a duration such as
-                ``10ms``, or the text itself.
+                ``10ms``, the name of a system call, or the text itself; of an array, the first of its numbers, joined
+                by commas: there the bytes are as many as are given.
 
         Raises:
             UsageError: it is none of those that the type takes, or out of its range.
@@ -134,6 +149,11 @@ class Value:
         kind = self.type.kind
         if not self.takes_text:
             raise UsageError(f"{self.name} is a {self.type.name}, which cannot be given as text")
+        if (each := self.each) is not None:
+            parts = text.split(",", self.type.count)
+            if len(parts) > self.type.count:
+                raise UsageError(f"{self.name} takes at most {self.type.count} of them")
+            return b"".join(each.parse(part) for part in parts)
         if kind == "bool":
             if text.lower() not in _WORDS:
                 raise UsageError(f"{self.name} takes true or false, not {text!r}")
@@ -142,6 +162,8 @@ class Value:
             return self._number(int(text, 0))
         if kind in {"text", "enum"} or self._is_address:
             return self.write(text)
+        if self.meaning == "syscall":
+            return self._number(self._syscall(text))
         if kind == "float":
             if len(text) > _LONGEST_NUMBER or not re.fullmatch(_FRACTION, text):
                 raise UsageError(f"{self.name} takes a number ({self.type.name}), not {text!r}")
@@ -176,6 +198,16 @@ class Value:
         if rest:
             raise UsageError(f"{self.name} counts whole {unit}, and {text} is none")
         return number
+
+    def _syscall(self, text: str) -> int:
+        from skep.base.abi.syscalls import syscalls
+        from skep.base.nearest import nearest
+
+        known = {name: number for number, name in syscalls(os.uname().machine).items()}
+        if text not in known:
+            remedy = nearest(text, known, "system calls")
+            raise UsageError(f"{self.name} takes a system call, by name or number, not {text!r}", remedy=remedy)
+        return known[text]
 
     def _text(self, value: object) -> bytes:
         if not isinstance(value, str):

@@ -68,7 +68,7 @@ class VariableSpec(GlobalSpec):
         ProgramError: @cmdarg asks for what the variable does not take.
     """
 
-    __slots__ = ("data",)
+    __slots__ = ("data", "default")
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class VariableSpec(GlobalSpec):
         note: Note | None = None,
     ) -> None:
         super().__init__(name, section, offset, type, note)
-        self.data = data
+        self.data = self.default = data
         default = self._cmdarg("default")
         if default is not None and not any(data):
             try:
@@ -90,6 +90,7 @@ class VariableSpec(GlobalSpec):
                     self.value = default
             except UsageError as error:
                 raise ProgramError(f"the default that @cmdarg states does not fit: {error}") from error
+        self.default = self.data
 
     def _cmdarg(self, key: str) -> Any:
         return self.note.object("cmdarg").get(key)
@@ -120,8 +121,18 @@ class VariableSpec(GlobalSpec):
         return f"-{letter}"
 
     @property
+    def is_missing(self) -> bool:
+        """Whether it has to be set (@required), and holds what the file says."""
+        return "required" in self.note.marks and self.data == self.default
+
+    @property
     def is_option(self) -> bool:
-        """Whether it can be given as text, and is not skep's own to set (`skep_...`)."""
+        """Whether it can be given as text, and is not skep's own to set (`skep_...`).
+
+        An array of numbers may also be a table that nobody is to touch: it is one where a doc comment says what for.
+        """
+        if self.codec.each is not None and not (self.note.text or self.note.marks):
+            return False
         return self.codec.takes_text and not self.name.startswith("skep_")
 
     @property
@@ -145,9 +156,11 @@ class VariableSpec(GlobalSpec):
 
         Args:
             text: a number (decimal, 0x, 0o, 0b), true or false, an enum's name, an address, a duration such as ``10ms``
-                where the name ends in _ns, _us or _ms, or the text itself.
+                where the name ends in _ns, _us or _ms, or the text itself; of an array, numbers joined by commas: what
+                stands behind them is what the file says.
 
         Raises:
             UsageError: it is none of those that the type takes, or out of its range.
         """
-        self.data = self.codec.parse(text)
+        data = self.codec.parse(text)
+        self.data = data + self.default[len(data) :]

@@ -3,19 +3,23 @@
  * What a kernel file may share with skep. Including it is optional; it goes after vmlinux.h and <bpf/bpf_helpers.h>.
  *
  *   skep_in_scope()            is this task one of `-- COMMAND`, or of `-p PID`? Filters in the kernel, before any work.
+ *   skep_task_in_scope(thread, process)
+ *                              the same of another task.
  *   skep_reserve(&ring, T)     bpf_ringbuf_reserve() for one T, and a count of those that found the ring full.
  *   skep_lost()                counts one event that could not be sent, or one entry for which a map had no room.
  *   skep_log2(number)          the place of its highest bit: the slot of a histogram whose ranges double.
-<<<<<<< HEAD
  *   skep_entry(&map, &key, &initial)
  *                              the value of a key in a hash map, which is made where there is none; NULL, and counted as
  *                              lost, where the map is full.
  *   skep_read_socket(record, socket)
  *                              the two ends of a struct sock, of either family. It needs <bpf/bpf_core_read.h> and
  *                              <bpf/bpf_endian.h>.
-=======
  *   skep_task_state(task)      0 while a task runs or waits for a CPU; <bpf/bpf_core_read.h> has to be included, too.
->>>>>>> 47d5687 (stream, view: stacks of calls and the names of their functions; tools: profile, offcputime)
+ *   skep_is_compat()           does this task call the kernel as a 32-bit program does? Its system calls have other
+ *                              numbers: beside a field `compat` that is true, skep gives `syscall` their names.
+ *   skep_syscall_args(registers, args)
+ *                              the six arguments of the system call that this task is in (needs <bpf/bpf_core_read.h>
+ *                              and <bpf/bpf_tracing.h> before skep.h).
  *   struct skep_sys_enter, struct skep_sys_exit
  *                              the context of a system call's tracepoints, on any kernel, without relocation.
  */
@@ -34,14 +38,18 @@ struct {
 	__type(value, __u32);
 } skep_tree SEC(".maps") __attribute__((weak));
 
-static __always_inline bool skep_in_scope(void)
+static __always_inline bool skep_task_in_scope(__u32 thread, __u32 process)
 {
-	__u64 id = bpf_get_current_pid_tgid();
-	__u32 thread = id, process = id >> 32;
-
 	if (!skep_scoped)
 		return true;
 	return bpf_map_lookup_elem(&skep_tree, &thread) || bpf_map_lookup_elem(&skep_tree, &process);
+}
+
+static __always_inline bool skep_in_scope(void)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+
+	return skep_task_in_scope(id, id >> 32);
 }
 
 static __always_inline void skep_lost(void)
@@ -95,6 +103,59 @@ struct skep_sys_exit {
 		bpf_core_field_exists((task)->__state) ? BPF_CORE_READ(task, __state) :                  \
 							 BPF_CORE_READ((struct task_struct___old *)(task), state); \
 	})
+
+/* thread_info.status of x86 (TS_COMPAT of arch/x86/include/asm/thread_info.h), thread_info.flags of arm64 (TIF_32BIT). */
+struct thread_info___skep {
+	__u32 status;
+	unsigned long flags;
+} __attribute__((preserve_access_index));
+
+struct task_struct___skep {
+	struct thread_info___skep thread_info;
+} __attribute__((preserve_access_index));
+
+static __always_inline bool skep_is_compat(void)
+{
+	struct task_struct___skep *task = (void *)bpf_get_current_task();
+#if defined(__TARGET_ARCH_x86)
+	__u32 status = 0;
+
+	bpf_probe_read_kernel(&status, sizeof(status), &task->thread_info.status);
+	return status & 2;
+#elif defined(__TARGET_ARCH_arm64)
+	unsigned long flags = 0;
+
+	bpf_probe_read_kernel(&flags, sizeof(flags), &task->thread_info.flags);
+	return flags & (1 << 22);
+#else
+	return false;
+#endif
+}
+
+#if defined(__BPF_TRACING_H__) && defined(__BPF_CORE_READ_H__)
+static __always_inline void skep_syscall_args(struct pt_regs *registers, __u64 args[6])
+{
+#if defined(__TARGET_ARCH_x86)
+	if (skep_is_compat()) {
+		args[0] = BPF_CORE_READ(registers, bx);
+		args[1] = BPF_CORE_READ(registers, cx);
+		args[2] = BPF_CORE_READ(registers, dx);
+		args[3] = BPF_CORE_READ(registers, si);
+		args[4] = BPF_CORE_READ(registers, di);
+		args[5] = BPF_CORE_READ(registers, bp);
+		return;
+	}
+	args[5] = BPF_CORE_READ(registers, r9);
+#elif defined(__TARGET_ARCH_arm64)
+	args[5] = BPF_CORE_READ((struct user_pt_regs *)registers, regs[5]);
+#endif
+	args[0] = PT_REGS_PARM1_CORE_SYSCALL(registers);
+	args[1] = PT_REGS_PARM2_CORE_SYSCALL(registers);
+	args[2] = PT_REGS_PARM3_CORE_SYSCALL(registers);
+	args[3] = PT_REGS_PARM4_CORE_SYSCALL(registers);
+	args[4] = PT_REGS_PARM5_CORE_SYSCALL(registers);
+}
+#endif
 
 #define skep_reserve(ring, type)                                          \
 	({                                                                \
