@@ -69,7 +69,7 @@ wheel: .venv/.wheel ## dist/: a wheel that brings all it needs, and the source d
 clean: ## removes all that was built
 	rm -rf .venv build dist $(RESULTS) src/*.egg-info src/skep/_native/_libbpf*.so src/skep/_native/_libbpf.c $(OBJECTS) $(PROBED)
 
-$(PROBED): $(PROBED).c
+$(PROBED): $(PROBED).c tests/programs/sdt.h
 	$(CC) -O1 -o $@ $<
 
 %.bpf.o: %.bpf.c src/skep/spec/include/skep.h src/skep/tools/behaviour/behaviour.h | .venv/.run

@@ -1,34 +1,11 @@
 /*
- * What test_probes.py probes: functions, and USDT probes as <sys/sdt.h> makes them, which Debian keeps in a package of its
- * own. With an argument it waits for a line first.
+ * What test_probes.py probes: functions, and USDT probes. With an argument it waits for a line first.
  */
 #include <stdio.h>
 #include <string.h>
+#include "sdt.h"
 
-#define PROBE(name, semaphore, number)                                                                          \
-	__asm__ volatile("990: nop\n"                                                                           \
-			 ".pushsection .note.stapsdt,\"\",\"note\"\n"                                           \
-			 ".balign 4\n"                                                                          \
-			 ".4byte 992f-991f, 994f-993f, 3\n"                                                     \
-			 "991: .asciz \"stapsdt\"\n"                                                            \
-			 "992: .balign 4\n"                                                                     \
-			 "993: .8byte 990b, _.stapsdt.base, " semaphore "\n"                                    \
-			 ".asciz \"skep\", \"" name "\", \"-4@%0\"\n"                                           \
-			 "994: .balign 4\n"                                                                     \
-			 ".popsection\n"                                                                        \
-			 ".ifndef _.stapsdt.base\n"                                                             \
-			 ".pushsection .stapsdt.base,\"aG\",\"progbits\",.stapsdt.base,comdat\n"                 \
-			 ".weak _.stapsdt.base\n"                                                               \
-			 ".hidden _.stapsdt.base\n"                                                             \
-			 "_.stapsdt.base: .space 1\n"                                                           \
-			 ".size _.stapsdt.base, 1\n"                                                            \
-			 ".popsection\n"                                                                        \
-			 ".endif\n"                                                                             \
-			 :                                                                                      \
-			 : "nr"(number))
-
-/* Counted up by the kernel for each that looks. */
-__attribute__((section(".probes"), used)) unsigned short guarded_semaphore;
+SEMAPHORE(guarded_semaphore);
 
 int probed_variable = 7;
 
@@ -73,8 +50,8 @@ int main(int count, char **arguments)
 	probed_two(2);
 	many_7(7);
 	many_700(700);
-	PROBE("plain", "0", count + 100);
+	PROBE("skep", "plain", "0", "-4@%0", count + 100);
 	if (*(volatile unsigned short *)&guarded_semaphore)
-		PROBE("guarded", "guarded_semaphore", count + 200);
+		PROBE("skep", "guarded", "guarded_semaphore", "-4@%0", count + 200);
 	return length(arguments[0]) == 0;
 }

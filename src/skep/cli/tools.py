@@ -1,4 +1,4 @@
-"""``skep tools [NAME]``: lists the tools that come with skep, or shows the page of one."""
+"""``skep tools [NAME]``: lists the tools that come with skep, area by area, or shows the page of one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["main"]
+__all__ = ["AREAS", "main"]
+
+AREAS = ("files and disks", "processes", "CPU", "network", "programs and libraries", "building blocks")
+"""What tools look at; the last are there to be built on."""
+_AREA = "**Area**: "
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -24,10 +28,20 @@ def main(arguments: Sequence[str]) -> int:
     if options.name is not None:
         sys.stdout.write(_page(options.name))
         return 0
+    areas: dict[str, list[str]] = {area: [] for area in AREAS}
     for name in tool_names():
+        page = _page(name).splitlines()
         # A page starts with the name as its title; its first sentence says what the tool is for.
-        sys.stdout.write(f"{name:16}{_page(name).split(chr(10), 3)[2]}\n")
+        areas[_area(page)].append(f"    {name:18}{page[2]}\n")
+    for area, lines in areas.items():
+        sys.stdout.write(f"{area}\n{''.join(lines)}")
     return 0
+
+
+def _area(page: Sequence[str]) -> str:
+    """What a tool looks at, as its page says."""
+    stated = next((line.removeprefix(_AREA) for line in page if line.startswith(_AREA)), "")
+    return stated if stated in AREAS else AREAS[-1]
 
 
 def _page(name: str) -> str:
