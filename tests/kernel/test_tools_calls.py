@@ -140,12 +140,14 @@ def test_syscalls_tells_32_bit_callers_apart(run):
         "ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(code)))()"
     )
 
-    events = run("syscalls", "--names", "getpid,i386:getpid", "--", sys.executable, "-c", script)
+    events = run("syscalls", "--filter", "syscall == getpid", "--", sys.executable, "-c", script)
+    counts = run("syscalls", "--counts-only", "--filter", "syscall == getpid", "--", sys.executable, "-c", script)
 
-    assert [(event["syscall_name"], event["ret"]) for event in events] == [
-        ("getpid", events[0]["pid"]),
-        ("i386:getpid", events[0]["pid"]),
+    assert [(event["syscall"], event["compat"], event["ret"]) for event in events] == [
+        (39, 0, events[0]["pid"]),
+        (20, 1, events[0]["pid"]),
     ]
+    assert sorted((count["compat"], count["calls"]) for count in counts) == [(0, 1), (1, 1)]
 
 
 @pytest.mark.parametrize(

@@ -98,8 +98,8 @@ class Value:
             self.meaning in {"ipv6", "ip"} and self.type.size == 16
         )
 
-    def read(self, data: bytes) -> int | bool | float | str | bytes | list[Any]:
-        """The value that the bytes hold; they themselves, for a type that no text can give."""
+    def read(self, data: bytes) -> Any:
+        """The value that the bytes hold: a number, a boolean, text, a list of numbers; else the bytes themselves."""
         kind = self.type.kind
         if self._is_address:
             return _address_text(data, either=self.meaning == "ip")

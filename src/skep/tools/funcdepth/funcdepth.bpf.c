@@ -21,6 +21,7 @@ struct event {
 	char comm[16];
 	u32 depth; /* of the functions that are traced */
 	u32 syscall;
+	u32 compat; /* a 32-bit program called */
 	u64 function; /* the innermost: its address in the process */
 };
 
@@ -124,8 +125,7 @@ int BPF_PROG(called, struct pt_regs *registers, long number)
 	event->tid = tid;
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 	event->syscall = number;
-	if (skep_is_compat())
-		event->syscall |= SKEP_COMPAT;
+	event->compat = skep_is_compat();
 	event->depth = calls->depth;
 	event->function = innermost < DEEPEST ? calls->functions[innermost] : 0;
 	bpf_ringbuf_submit(event, 0);

@@ -12,7 +12,7 @@
 const volatile pid_t pid_target = 0;
 /// Only tasks of this name.
 const volatile char comm_target[16] = "";
-/// Only these system calls, up to 8: openat,close.
+/// Only these system calls, up to 8: openat,close. Those of 32-bit programs have other numbers, and are left out.
 /// @format syscall
 const volatile s32 names[MOST_NAMES] = { -1, -1, -1, -1, -1, -1, -1, -1 };
 /// Only calls that failed.
@@ -35,6 +35,7 @@ struct event {
 	u32 tid;
 	char comm[16];
 	u32 syscall;
+	u32 compat; /* a 32-bit program called */
 	s64 ret;
 	u64 duration_ns;
 	u64 args[6];
@@ -44,6 +45,11 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4 * 1024 * 1024);
 } events SEC(".maps");
+
+struct kind {
+	u32 syscall;
+	u32 compat;
+};
 
 struct count {
 	u64 calls;
@@ -55,7 +61,7 @@ struct count {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1024);
-	__type(key, struct { u32 syscall; });
+	__type(key, struct kind);
 	__type(value, struct count);
 } counts SEC(".maps");
 
@@ -64,7 +70,7 @@ static struct count none;
 /* What a task is doing. The key is the task itself: a thread that executes a program takes over the id of its process. */
 struct call {
 	u64 time;
-	u32 syscall;
+	struct kind kind;
 	u64 args[6];
 };
 
@@ -75,7 +81,7 @@ struct {
 	__type(value, struct call);
 } calls SEC(".maps");
 
-static bool is_wanted(u32 pid, u32 syscall)
+static bool is_wanted(u32 pid, struct kind kind)
 {
 	char comm[16];
 
@@ -95,7 +101,7 @@ static bool is_wanted(u32 pid, u32 syscall)
 	if (names[0] == -1)
 		return true;
 	for (u32 i = 0; i < MOST_NAMES; i++)
-		if (names[i] == syscall)
+		if (names[i] == kind.syscall && !kind.compat)
 			return true;
 	return false;
 }
@@ -104,11 +110,9 @@ SEC("raw_tp/sys_enter")
 int BPF_PROG(entered, struct pt_regs *registers, long number)
 {
 	u64 id = bpf_get_current_pid_tgid(), task = bpf_get_current_task();
-	struct call call = { .syscall = number };
+	struct call call = { .kind = { .syscall = number, .compat = skep_is_compat() } };
 
-	if (skep_is_compat())
-		call.syscall |= SKEP_COMPAT;
-	if (!is_wanted(id >> 32, call.syscall))
+	if (!is_wanted(id >> 32, call.kind))
 		return 0;
 	skep_syscall_args(registers, call.args);
 	call.time = bpf_ktime_get_ns();
@@ -119,11 +123,11 @@ int BPF_PROG(entered, struct pt_regs *registers, long number)
 
 static void count(struct call *call, s64 ret, u64 duration)
 {
-	struct count *count = bpf_map_lookup_elem(&counts, &call->syscall);
+	struct count *count = bpf_map_lookup_elem(&counts, &call->kind);
 
 	if (!count) {
-		bpf_map_update_elem(&counts, &call->syscall, &none, BPF_NOEXIST);
-		count = bpf_map_lookup_elem(&counts, &call->syscall);
+		bpf_map_update_elem(&counts, &call->kind, &none, BPF_NOEXIST);
+		count = bpf_map_lookup_elem(&counts, &call->kind);
 	}
 	if (!count) {
 		skep_lost();
@@ -146,7 +150,8 @@ static void send(struct call *call, s64 ret, u64 duration)
 	event->pid = id >> 32;
 	event->tid = id;
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
-	event->syscall = call->syscall;
+	event->syscall = call->kind.syscall;
+	event->compat = call->kind.compat;
 	event->ret = ret;
 	event->duration_ns = duration;
 	__builtin_memcpy(event->args, call->args, sizeof(event->args));
