@@ -54,15 +54,9 @@ int BPF_UPROBE(entered)
 
 	if (!skep_in_scope() || (pid_target && pid != pid_target))
 		return 0;
-	calls = bpf_map_lookup_elem(&threads, &tid);
-	if (!calls) {
-		bpf_map_update_elem(&threads, &tid, &none, BPF_NOEXIST);
-		calls = bpf_map_lookup_elem(&threads, &tid);
-	}
-	if (!calls) {
-		skep_lost();
+	calls = skep_entry(&threads, &tid, &none);
+	if (!calls)
 		return 0;
-	}
 	/* The probe is at the function's first instruction. */
 	if (calls->depth < DEEPEST)
 		calls->functions[calls->depth] = PT_REGS_IP(ctx);

@@ -26,19 +26,13 @@ int BPF_UPROBE(asked, const char *text)
 	u32 pid = bpf_get_current_pid_tgid() >> 32;
 	/* All zeros: what stands behind the end of a text belongs to the key, too. */
 	struct text key = {};
-	u64 one = 1, *count;
+	u64 none = 0, *count;
 
 	if (!skep_in_scope() || (pid_target && pid != pid_target))
 		return 0;
 	if (bpf_probe_read_user_str(key.text, sizeof(key.text), text) < 0)
 		return 0;
-	count = bpf_map_lookup_elem(&texts, &key);
-	/* Another CPU may have put it there meanwhile: then it is there to be added to. */
-	if (!count && bpf_map_update_elem(&texts, &key, &one, BPF_NOEXIST)) {
-		count = bpf_map_lookup_elem(&texts, &key);
-		if (!count)
-			skep_lost();
-	}
+	count = skep_entry(&texts, &key, &none);
 	if (count)
 		__sync_fetch_and_add(count, 1);
 	return 0;

@@ -123,16 +123,10 @@ int BPF_PROG(entered, struct pt_regs *registers, long number)
 
 static void count(struct call *call, s64 ret, u64 duration)
 {
-	struct count *count = bpf_map_lookup_elem(&counts, &call->kind);
+	struct count *count = skep_entry(&counts, &call->kind, &none);
 
-	if (!count) {
-		bpf_map_update_elem(&counts, &call->kind, &none, BPF_NOEXIST);
-		count = bpf_map_lookup_elem(&counts, &call->kind);
-	}
-	if (!count) {
-		skep_lost();
+	if (!count)
 		return;
-	}
 	__sync_fetch_and_add(&count->calls, 1);
 	if (ret < 0)
 		__sync_fetch_and_add(&count->failed, 1);

@@ -33,19 +33,13 @@ SEC("tp_btf/sched_switch")
 int BPF_PROG(change, bool preempt, struct task_struct *previous, struct task_struct *next)
 {
 	struct change change = { .previous_tid = previous->pid, .next_tid = next->pid };
-	u64 one = 1, *count;
+	u64 none = 0, *count;
 
 	if (!wanted(previous) && !wanted(next))
 		return 0;
 	__builtin_memcpy(change.previous, previous->comm, sizeof(change.previous));
 	__builtin_memcpy(change.next, next->comm, sizeof(change.next));
-	count = bpf_map_lookup_elem(&switches, &change);
-	/* Another CPU may have put it there meanwhile: then it is there to be added to. */
-	if (!count && bpf_map_update_elem(&switches, &change, &one, BPF_NOEXIST)) {
-		count = bpf_map_lookup_elem(&switches, &change);
-		if (!count)
-			skep_lost();
-	}
+	count = skep_entry(&switches, &change, &none);
 	if (count)
 		__sync_fetch_and_add(count, 1);
 	return 0;
