@@ -32,7 +32,7 @@ int main(int count, char **arguments)
     switch (arguments[1][0]) {
     case 's': spin(); break;
     case 'n': nap(); break;
-    case 'a': ask(); nap(); break;
+    case 'a': ask(); break;
     }
     return 0;
 }

@@ -7,8 +7,10 @@ whenever it is looked at (`Stacks.look`), since it is gone with the process.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from skep.stream.places import error_of, in_kernel, places_of, process_of
+from skep.stream.symbols.arrivals import Arrivals
 from skep.stream.symbols.kernel import HIDDEN, KernelSymbols
 from skep.stream.symbols.process import Files, Process
 
@@ -54,16 +56,17 @@ def stack_maps(schemas: Iterable[Schema], maps: Iterable[str]) -> tuple[dict[str
 
 
 class Stacks:
-    """Finds names, and puts them into `names`: a context manager.
+    """Finds names, and puts them into `names`. It is to be closed.
 
     Args:
         names: of the run.
         maps: field -> the map of stacks (`skep.kernel.maps.stack_trace`) that it has the numbers of.
+        root: a process that is about to begin: what it and its children map is known from then on; None for none.
 
     Make it before privileges are dropped: the kernel shows its addresses to whoever had CAP_SYSLOG then.
     """
 
-    def __init__(self, names: Names, maps: Mapping[str, Any]) -> None:
+    def __init__(self, names: Names, maps: Mapping[str, Any], root: int | None = None) -> None:
         self._names = names
         self._maps = maps
         self._kernel = KernelSymbols()
@@ -71,11 +74,30 @@ class Stacks:
         self._files = Files(self._notices.append)
         self._processes: dict[int, Process] = {}
         self._asks_kernel = True
+        self._arrivals: Arrivals | None = None
+        if root is not None:
+            # Where the kernel does not let us, /proc is what there is.
+            with suppress(OSError):
+                self._arrivals = Arrivals(root)
+            self._process(root).look()
         self._seen: set[tuple[str, Any, int | None]] = set()
 
     def close(self) -> None:
         """Closes what is open."""
         self._kernel.close()
+        if self._arrivals is not None:
+            self._arrivals.close()
+
+    def _arrive(self) -> None:
+        """Takes note of what was mapped since."""
+        for arrival in self._arrivals.drain() if self._arrivals is not None else ():
+            process = self._process(arrival.pid)
+            if arrival.mapped is not None:
+                process.map(arrival.mapped)
+            elif arrival.parent is not None:
+                process.inherit(self._process(arrival.parent))
+            else:
+                process.executed()
 
     def look(self, pids: Iterable[int]) -> None:
         """Reads what processes have mapped now.
@@ -83,6 +105,7 @@ class Stacks:
         Args:
             pids: of the processes.
         """
+        self._arrive()
         for pid in pids:
             self._process(pid).look()
 
@@ -95,6 +118,7 @@ class Stacks:
         Returns:
             What is to be said, each line once a run: of symbols that cannot be read.
         """
+        self._arrive()
         fields = batch.schema.fields
         process = process_of(fields)
         for index, field in enumerate(fields):

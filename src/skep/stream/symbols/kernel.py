@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from array import array
 from bisect import bisect_right
+from contextlib import suppress
 
 __all__ = ["HIDDEN", "KernelSymbols"]
 
@@ -27,7 +28,10 @@ class KernelSymbols:
     """The functions of the running kernel. The file is opened at once, while privileges last, and read when asked."""
 
     def __init__(self) -> None:
-        self._fd: int | None = os.open(_PATH, os.O_RDONLY | os.O_CLOEXEC)
+        self._fd: int | None = None
+        # A kernel may be built without it.
+        with suppress(OSError):
+            self._fd = os.open(_PATH, os.O_RDONLY | os.O_CLOEXEC)
         self._starts: array[int] = array("Q")
         self._names: list[bytes] = []
 

@@ -18,14 +18,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Files", "Process"]
+__all__ = ["Files", "Mapped", "Process"]
 
 # A process that maps more is none that people look at.
 _LARGEST_MAPS = 1 << 24
 _LARGEST_PERF_MAP = 1 << 26
 
 
-class Mapping:
+class Mapped:
     """A file, or memory without one, that a process can execute.
 
     Args:
@@ -60,7 +60,7 @@ class Files:
         self._by_build_id: dict[str, Executable] = {}
         self._paths: dict[str, str] = {}
 
-    def of(self, mapping: Mapping, root: str) -> Executable | None:
+    def of(self, mapping: Mapped, root: str) -> Executable | None:
         """The file of a mapping; None if it is gone, another one by now, or no executable.
 
         Args:
@@ -80,7 +80,7 @@ class Files:
         """
         return self._by_build_id.get(build_id), self._paths.get(build_id, "")
 
-    def _read(self, mapping: Mapping, root: str) -> Executable | None:
+    def _read(self, mapping: Mapped, root: str) -> Executable | None:
         for path in dict.fromkeys((f"{root}{mapping.path}", mapping.path)):
             try:
                 # Not one that waits for a writer, as a named pipe does.
@@ -116,7 +116,7 @@ class Process:
         self._folder = f"/proc/{pid}"
         self._files = files
         self._told = b""
-        self._mappings: list[Mapping] = []
+        self._mappings: list[Mapped] = []
         self._starts: list[int] = []
         self._own_pid = pid
         self._compiled: _Compiled | None = None
@@ -133,13 +133,38 @@ class Process:
         if not self._told:
             self._own_pid = self._inner_pid()
         self._told = told
-        self._mappings = list(filter(None, map(_mapping, told.splitlines())))
-        self._starts = [mapping.start for mapping in self._mappings]
+        self._set(list(filter(None, map(_mapping, told.splitlines()))))
         # Now, while its files can be reached.
         for mapping in self._mappings:
             if mapping.inode:
                 self._files.of(mapping, f"{self._folder}/root")
         return True
+
+    def _set(self, mappings: list[Mapped]) -> None:
+        self._mappings = mappings
+        self._starts = [mapping.start for mapping in mappings]
+
+    def executed(self) -> None:
+        """It has begun another program."""
+        self._told, self._compiled = b"", None
+        self._set([])
+
+    def inherit(self, parent: Process) -> None:
+        """It was forked.
+
+        Args:
+            parent: whose mappings it has, too.
+        """
+        self._set(parent._mappings)
+
+    def map(self, new: Mapped) -> None:
+        """It has mapped something.
+
+        Args:
+            new: that, which takes the place of what was there.
+        """
+        others = [each for each in self._mappings if each.end <= new.start or new.end <= each.start]
+        self._set(sorted([*others, new], key=lambda each: each.start))
 
     def function(self, address: int) -> str:
         """The function at an address; where it is, if none is known.
@@ -163,7 +188,7 @@ class Process:
         where = os.path.basename(mapping.path).strip("[]") or "memory"
         return self._compiled.function(address) or f"[unknown {where}+{offset:#x}]"
 
-    def _at(self, address: int) -> Mapping | None:
+    def _at(self, address: int) -> Mapped | None:
         index = bisect_right(self._starts, address) - 1
         return self._mappings[index] if index >= 0 and address < self._mappings[index].end else None
 
@@ -176,7 +201,7 @@ class Process:
             return self._own_pid
 
 
-def _mapping(line: bytes) -> Mapping | None:
+def _mapping(line: bytes) -> Mapped | None:
     """What a line of /proc/PID/maps tells; None for what cannot be executed."""
     parts = line.split(None, 5)
     if len(parts) < 5 or b"x" not in parts[1]:
@@ -185,7 +210,7 @@ def _mapping(line: bytes) -> Mapping | None:
     path = os.fsdecode(parts[5]) if len(parts) > 5 else ""
     # The kernel writes a line break in a name so.
     path = path.replace("\\012", "\n")
-    return Mapping(int(start, 16), int(end, 16), int(parts[2], 16), int(parts[4]), path)
+    return Mapped(int(start, 16), int(end, 16), int(parts[2], 16), int(parts[4]), path)
 
 
 class _Compiled:
