@@ -16,8 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from skep.base.errors import UnsupportedError
+from skep.session.run import Run
+
 ROOT = Path(__file__).parent.parent.parent
-DOCUMENTS = [ROOT / "README.md", ROOT / "docs/tutorial.md", *sorted((ROOT / "docs/how-to").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "docs/tutorial.md"]
+DOCUMENTS += [path for folder in ("learn", "how-to") for path in sorted((ROOT / "docs" / folder).glob("*.md"))]
 
 # What changes from run to run: a pattern, and what stands for it in the comparison.
 MASKS = (
@@ -160,6 +164,28 @@ def test_what_a_document_shows_is_what_happens(document, shell, tmp_path):
                 wrong.append(f"$ {command}\n{found}\n--- it printed\n{finished.stdout}{finished.stderr}")
 
     assert not wrong, "\n\n".join(wrong)
+
+
+# The virtual machines have no compiler: what the page shows was built on the host, as a file beside other programs.
+@pytest.mark.floors("6.12")
+def test_the_lesson_of_verdicts_refuses_the_tasks_of_one_cgroup(program, cgroup, tmp_path):
+    ((_, lines),) = [
+        block for block in blocks((ROOT / "docs/learn/9-a-verdict.md").read_text()) if block[0] != "console"
+    ]
+    kept, gone = tmp_path / "kept", tmp_path / "gone"
+    kept.touch()
+    gone.touch()
+    command = ["sh", "-c", f"rm {gone}; echo 0 >{cgroup}/cgroup.procs; rm {kept} 2>/dev/null; exit 0"]
+
+    assert "\n".join(lines) + "\n" == (ROOT / "tests/programs/verdict.bpf.c").read_text()
+    try:
+        with Run(program("verdict"), command=command, fill={"cgroups": {0: str(cgroup)}}) as run:
+            rows = [row for batch in run.batches(duration=60) for row in batch.rows()]
+    except UnsupportedError as error:
+        pytest.skip(str(error))
+    assert [(row.comm, row.ret, row.name) for row in rows] == [("rm", -1, "kept")]
+    assert kept.exists()
+    assert not gone.exists()
 
 
 def test_what_is_not_run_is_still_in_a_document():
