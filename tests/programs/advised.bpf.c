@@ -111,6 +111,21 @@ int cast_where_read(struct xdp_md *ctx)
 }
 
 SEC("?xdp")
+int copied_at_once(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
+	struct event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
+	if (!event)
+		return XDP_PASS;
+	/* fails: packet-bounds: if ((void *)data + 60 > data_end) */
+	__builtin_memcpy(event->path, data, 60);
+	event->length = data_end - data;
+	bpf_ringbuf_submit(event, 0);
+	return XDP_PASS;
+}
+
+SEC("?xdp")
 int from_the_end(struct xdp_md *ctx)
 {
 	u8 *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
@@ -332,6 +347,19 @@ int length_of_error(struct trace_event_raw_sys_enter *ctx)
 	length = bpf_probe_read_user_str(event->path, sizeof(event->path), (void *)ctx->args[1]);
 	/* fails: size-argument: if (length < 0 || length > 280) */
 	bpf_ringbuf_output(&events, event, length, 0);
+	return 0;
+}
+
+SEC("?tp/syscalls/sys_enter_openat")
+int sum_of_masks(struct trace_event_raw_sys_enter *ctx)
+{
+	u32 key = 0, place = bpf_get_prandom_u32() & 255;
+	char *bytes = bpf_map_lookup_elem(&heap, &key);
+
+	if (!bytes)
+		return 0;
+	/* fails: map-value-bounds: bound both so that the sum fits */
+	bpf_probe_read_user(&bytes[place], ctx->args[2] & 255, (void *)ctx->args[1]);
 	return 0;
 }
 

@@ -7,7 +7,7 @@
 - names: the user's own words, from source lines
 - categories: the kinds of reasons, and the words that each is known by
 - failure: one refusal, with all that can be asked about it
-- pointers, bounds, packets, lifetimes, maps, calls, advice, environment: what each kind means, what to write instead
+- pointers, bounds, limits, packets, lifetimes, maps, calls, advice, environment: each kind, and what to write instead
 - report: what Linux 7.3 says itself
 """
 

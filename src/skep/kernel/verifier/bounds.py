@@ -1,33 +1,32 @@
-"""Accesses that are not proven to stay inside: of a map value, the stack, a record, or of what a size is given for."""
+"""Accesses that are not proven to stay inside of a map value, the stack, or a record."""
 
 from __future__ import annotations
 
 import re
 
 from skep.kernel.verifier.failure import Finding, quoted
+from skep.kernel.verifier.limits import (
+    NOTHING,
+    idiom,
+    is_signed,
+    room_of,
+    shown_tests,
+    size_argument,
+    tests_of_copies,
+    too_large,
+)
 from skep.kernel.verifier.names import argument, assigned, indexed, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from skep.kernel.verifier.failure import Failure, Moment
+    from skep.kernel.verifier.failure import Failure
     from skep.kernel.verifier.flow import Origin
-    from skep.kernel.verifier.instruction import Instruction
-    from skep.kernel.verifier.registers import Value
 
-__all__ = ["added", "index_name", "memory_bounds", "size_argument"]
+__all__ = ["added", "index_name", "memory_bounds"]
 
 _ACCESS = re.compile(r"(?:value_size|mem_size|key_size)=(\d+) off=(-?\d+) size=(\d+)")
-_MOST_TESTS = 50
-# A size of 0, as kernels say it from 5.13 on, and before.
-_NOTHING = re.compile(r"zero-sized|size=0\b")
 # What a helper for maps takes in a register.
 _TAKES = {2: "key", 3: "value"}
-# A number at least as far below zero has no lower limit at all.
-_NO_LIMIT = 1 << 62
-# What a number of 32 bits is at most, without any comparison.
-_WIDEST = 0xFFFFFFFF
 _WHAT = {
     "map-value-bounds": "the map value",
     "memory-bounds": "the memory",
@@ -60,29 +59,42 @@ def memory_bounds(failure: Failure) -> Finding:
     spans = (
         [failure.at(origin.source.position, f"{shown} comes from here, and may be any value")] if origin.source else []
     )
-    spans += _shown_tests(failure, tests, shown)
-    copies = [] if tests else _tests_of_copies(failure, origin, adding)
+    spans += shown_tests(failure, tests, shown)
+    copies = [] if tests else tests_of_copies(failure, origin, adding)
     spans += [failure.at(position, f"this compares another copy of {shown}") for position, _ in copies]
     spans.append(failure.at(failure.position, f"{shown} is not proven to stay inside of {what}"))
     array = failure.element
-    room, element = _room(failure, pointer or 0, adding), _element(origin)
+    does = flow.instruction(adding)
+    base = does.target if does.source == register else does.source
+    room, element = room_of(failure, base or 0, adding), _element(origin)
     if array and (_is_array(failure, array[0], pointer) or not room):
         limit = f"sizeof({array[0]}) / sizeof({array[0]}[0])"
     else:
         limit = str(room // element) if room else "SIZE"
     length = _length(failure) if failure.call else 1
+    sizes = failure.value((failure.register or 0) + 1) if failure.call else None
+    together = sizes.number("umax", "umax_value") if sizes is not None and "value" not in sizes.facts else None
+    most = value.number("umax", "umax_value") if value is not None else None
+    if room and most is not None and most < room and together is not None:
+        size = argument(failure.text, failure.call, (failure.register or 0) + 1) or "the size"
+        return Finding(
+            f"{shown} may be up to {most} and {quoted(size)} up to {together}: together they may lie outside of {what}",
+            failure.path(*spans),
+            f"{what.capitalize()} has {room} bytes: bound both so that the sum fits, each to less than {room // 2};\n"
+            f"or make room for the largest sum, {most + together} bytes.",
+        )
     if length > element:
         # What a call writes from there on has to fit, too.
         limit = f"{limit.partition(' / ')[0]} - {length}"
     index = name or "index"
-    signed = _is_signed(value, [*tests, *copies]) or (value is None and _is_result(failure, origin))
+    signed = is_signed(value, [*tests, *copies]) or (value is None and _is_result(failure, origin))
     below, beyond = f"{index} < 0 || " if signed else "", ">" if length > element else ">="
     suggestion = f"Compare it before this line:\nif ({below}{index} {beyond} {limit})\n    return {failure.neutral};"
     if signed and index.isidentifier():
         suggestion += f"\nor declare {index} unsigned, so that one comparison bounds it on both sides."
     if copies and not signed:
-        suggestion += _idiom(index, limit)
-    reason = "may be negative" if signed else _too_large(value, room, compared=bool(tests))
+        suggestion += idiom(index, limit)
+    reason = "may be negative" if signed else too_large(value, room, compared=bool(tests))
     if copies and not signed:
         reason = "was compared in another register: the compiler kept two copies, and the limit is known of one only"
     return Finding(f"{shown} {reason}, so this may lie outside of {what}", failure.path(*spans), suggestion)
@@ -125,7 +137,7 @@ def _constant(failure: Failure, what: str, access: re.Match[str] | None) -> Find
         given = failure.value(failure.register + 1)
         if given is not None and given.type == "scalar" and "value" not in given.facts:
             return size_argument(failure, failure.register + 1)
-        if _NOTHING.search(failure.said):
+        if NOTHING.search(failure.said):
             found = size_argument(failure, failure.register + 1)
             found.category = "size-argument"
             return found
@@ -159,70 +171,6 @@ def _constant(failure: Failure, what: str, access: re.Match[str] | None) -> Find
     return Finding(f"this lies outside of {what}", failure.path(span), "Use an offset inside of it.")
 
 
-def size_argument(failure: Failure, register: int | None = None) -> Finding:
-    """A size that a helper is given is not proven to fit.
-
-    Args:
-        failure: what is refused.
-        register: that holds the size; None for the one that the verifier names.
-    """
-    register = register or failure.register or 2
-    origin = failure.origin(register)
-    call = failure.call or "the function"
-    name = argument(failure.text, call, register) or failure.assigned(origin.source)
-    shown = quoted(name) if name else "the size"
-    memory = argument(failure.text, call, register - 1)
-    room = _room(failure, register - 1)
-    value = failure.value(register)
-    tests = failure.flow.tests(origin)
-    copies = [] if tests else _tests_of_copies(failure, origin, failure.position)
-    signed = _is_signed(value, [*tests, *copies])
-    spans: list[Moment | None] = []
-    if origin.source is not None:
-        spans.append(failure.at(origin.source.position, f"{shown} comes from here, and may be any value"))
-    spans += _shown_tests(failure, tests, shown)
-    spans += [failure.at(position, f"this compares another copy of {shown}") for position, _ in copies]
-    spans.append(failure.at(failure.position, f"{call}() gets a size that is not bounded"))
-    index = name or "size"
-    limit = str(room) if room else (f"sizeof({memory})" if memory else "SIZE")
-    if _NOTHING.search(failure.said):
-        return Finding(
-            f"{shown} may be 0 here, and {call}() needs at least one byte",
-            failure.path(*spans),
-            f"Test it before this line:\nif ({index} == 0 || {index} > {limit})\n    return {failure.neutral};",
-        )
-    declared = ""
-    if not re.fullmatch(r"[A-Za-z_][\w>.-]*", index):
-        # What is computed in the call itself gets a name.
-        declared, index = f"__u64 size = {index};\n", "size"
-    if signed:
-        suggestion = (
-            f"Bound it on both sides before this line:\n{declared}if ({index} < 0 || {index} > {limit})\n"
-            f"    return {failure.neutral};\n"
-            f"or declare {index} unsigned (u32 or u64), so that one comparison bounds it."
-        )
-    else:
-        suggestion = f"Bound it before this line:\n{declared}if ({index} > {limit})\n    {index} = {limit};"
-    if copies and not signed:
-        suggestion += _idiom(index, limit)
-    if copies and not signed:
-        reason = "was compared in another register: the compiler kept two copies, and the limit is known of one only"
-    elif signed and not tests and origin.source is not None and origin.source.kind == "call":
-        reason = f"may be negative: that is how {origin.source.instruction.name}() tells of an error"
-    elif signed:
-        reason = "may be negative: it is compared as a signed number, on one side only"
-    else:
-        reason = _too_large(value, room, compared=bool(tests))
-    return Finding(f"{shown} {reason}, and {call}() takes it as a size", failure.path(*spans), suggestion)
-
-
-def _too_large(value: Value | None, room: int | None, *, compared: bool) -> str:
-    most = value.number("umax", "umax_value") if value is not None else None
-    if most is not None and room is not None and room < most < _WIDEST:
-        return f"may be up to {most}, which is too large"
-    return "may be too large" if compared else "is not compared with a limit"
-
-
 def _element(origin: Origin) -> int:
     """The size of the elements that an index counts, as it is scaled on its way."""
     for event in reversed(origin.events):
@@ -230,52 +178,6 @@ def _element(origin: Origin) -> int:
         if event.kind == "change" and does.constant and does.operator in {"<<", "*"}:
             return 1 << does.constant if does.operator == "<<" and does.constant < 16 else max(does.constant, 1)
     return 1
-
-
-def _room(failure: Failure, register: int, position: int | None = None) -> int | None:
-    """How many bytes are behind a pointer that is given."""
-    value = failure.flow.value(register, failure.position if position is None else position)
-    if value is None:
-        return None
-    if value.type == "fp":
-        return -(value.number("off") or 0) or None
-    size = value.number("vs", "sz", "mem_size")
-    return size - (value.number("off") or 0) if size is not None else None
-
-
-def _shown_tests(failure: Failure, tests: Sequence[tuple[int, Instruction]], shown: str) -> list[Moment]:
-    return [failure.at(position, f"{shown} is compared here") for position, _ in tests[-3:]]
-
-
-def _is_signed(value: Value | None, tests: Sequence[tuple[int, Instruction]]) -> bool:
-    """Whether it may be negative although it was compared."""
-    smallest = value.number("smin", "smin_value") if value is not None else None
-    if smallest is not None and smallest >= 1 << 63:
-        smallest -= 1 << 64
-    if smallest is not None and -_NO_LIMIT < smallest < 0:
-        return True
-    return any(does.operator.startswith("s") for _, does in tests) and (smallest is None or smallest < 0)
-
-
-def _tests_of_copies(failure: Failure, origin: Origin, last: int) -> list[tuple[int, Instruction]]:
-    """Comparisons of what has the same origin but is not what is used: the compiler made a copy before."""
-    if origin.source is None or origin.source.kind == "argument":
-        return []
-    found: list[tuple[int, Instruction]] = []
-    for position in range(last - 1, origin.source.position, -1):
-        does = failure.flow.instruction(position)
-        if does.kind == "test" and does.target is not None and len(found) < _MOST_TESTS:
-            other = failure.flow.origin(does.target, position).source
-            if other is not None and other.position == origin.source.position:
-                found.append((position, does))
-    return found
-
-
-def _idiom(index: str, limit: str) -> str:
-    return (
-        f"\nThe compiler is to blame, not the test: keep it from copying before the comparison,\n"
-        f'asm volatile("" : "+r"({index}));\nor bound it where it is used: {index} &= {limit} - 1 (for a power of two).'
-    )
 
 
 def added(failure: Failure, position: int) -> int:

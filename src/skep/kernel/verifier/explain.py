@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from skep.base.errors import Diagnostic
-from skep.kernel.verifier import advice, bounds, calls, lifetimes, maps, packets, pointers
+from skep.kernel.verifier import advice, bounds, calls, lifetimes, limits, maps, packets, pointers
 from skep.kernel.verifier.categories import CATEGORIES, UNKNOWN, find_category
 from skep.kernel.verifier.environment import core_relocation, missing_function, too_old
 from skep.kernel.verifier.failure import Failure, Finding
@@ -33,7 +33,7 @@ _EXPLAINERS: Mapping[str, Callable[[Failure], Finding]] = {
     "map-value-bounds": bounds.memory_bounds,
     "memory-bounds": bounds.memory_bounds,
     "stack-bounds": bounds.memory_bounds,
-    "size-argument": bounds.size_argument,
+    "size-argument": limits.size_argument,
     "reference-leak": lifetimes.reference_leak,
     "spin-lock": lifetimes.critical_section,
     "critical-section": lifetimes.critical_section,

@@ -6,7 +6,7 @@ import re
 
 from skep.base.errors import Span
 from skep.kernel.verifier.flow import Flow
-from skep.kernel.verifier.names import argument, assigned, dereferenced, indexed
+from skep.kernel.verifier.names import argument, assigned, copied, dereferenced, indexed, uncast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,6 +115,9 @@ class Failure:
     @property
     def pointers(self) -> list[str]:
         """The pointers that the line reads or writes through, those of the instruction's own side first."""
+        part = copied(self.text, written=bool(self._writes)) if self._writes is not None else None
+        if part is not None:
+            return [uncast(part[0]).lstrip("&").partition("->")[0]]
         return dereferenced(self.text, written=self._writes)
 
     @property

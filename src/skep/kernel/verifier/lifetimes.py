@@ -10,7 +10,6 @@ from skep.kernel.verifier.names import argument
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from skep.kernel.verifier.failure import Failure
-    from skep.spec.lines import SourceLine
 
 __all__ = ["RELEASERS", "critical_section", "reference_leak", "releases"]
 
@@ -95,7 +94,7 @@ def reference_leak(failure: Failure) -> Finding:
     what = quoted(name) if name else f"what {call}() gave"
     branch = _last_branch(failure, taken)
     spans = [failure.at(taken, f"{call}() hands it out")]
-    shared = branch is not None and _tests_for_null(failure, taken, failure.place(branch))
+    shared = branch is not None and _tests_for_null(failure, taken, branch)
     if branch is not None and not shared:
         spans.append(failure.at(branch, "the path that forgets it goes this way"))
     if failure.call == "bpf_tail_call":
@@ -118,17 +117,19 @@ def reference_leak(failure: Failure) -> Finding:
 
 def _is_near(failure: Failure, branch: int) -> bool:
     """Whether a branch leads to the end of the program at once, by a line of the program's own file."""
-    first, last = failure.place(0), failure.place(branch)
-    own = first is not None and last is not None and first.file == last.file
+    end, last = failure.place(failure.position), failure.place(branch)
+    own = end is not None and last is not None and end.file == last.file
     return own and failure.flow.last - branch <= _MOST_TO_EXIT
 
 
-def _tests_for_null(failure: Failure, taken: int, line: SourceLine | None) -> bool:
-    """Whether a line is the one that tests what was handed out for NULL."""
-    flow = failure.flow
-    return line is not None and any(
-        does.kind == "test" and does.target == 0 and does.constant == 0 and flow.steps[position].place == line
-        for position in range(taken + 1, failure.position)
+def _tests_for_null(failure: Failure, taken: int, branch: int) -> bool:
+    """Whether a branch has the line of the test for NULL of what was handed out, in the same file."""
+    flow, line, first = failure.flow, failure.place(branch), failure.place(taken)
+    if line is None or first is None or line.file != first.file:
+        return False
+    return any(
+        does.target == 0 and does.constant == 0 and flow.steps[position].place == line
+        for position in range(taken + 1, branch)
         if (does := flow.instruction(position)).kind == "test"
     )
 
@@ -136,13 +137,13 @@ def _tests_for_null(failure: Failure, taken: int, line: SourceLine | None) -> bo
 def _last_statement(failure: Failure) -> int | None:
     """The return before a closing brace, or what is before a macro's end: to these the compiler counts an exit."""
     steps = failure.flow.steps
-    first, end = steps[0].place, steps[failure.position].place
-    if first is None or end is None:
+    end = steps[failure.position].place
+    if end is None:
         return None
     in_macro = "BPF_PROG(" in end.text or "BPF_KPROBE(" in end.text
     for position in range(failure.position, -1, -1):
         place = steps[position].place
-        if place is not None and place.text.strip() != "}" and place.line != end.line and place.file == first.file:
+        if place is not None and place.text.strip() != "}" and place.line != end.line and place.file == end.file:
             return position if in_macro or "return" in place.text else None
     return None
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["argument", "assigned", "computed", "dereferenced", "indexed", "plain", "uncast"]
+__all__ = ["argument", "assigned", "computed", "copied", "dereferenced", "indexed", "plain", "uncast"]
 
 _PATH = r"[A-Za-z_]\w*(?:(?:->|\.)\w+|\[[^\][]*\])*"
 _ASSIGNED = re.compile(rf"(?<![\w.>])({_PATH})\s*(?:[-+*/|&^]|<<|>>)?=(?!=)")
@@ -87,6 +87,18 @@ def computed(text: str) -> tuple[str, str] | None:
     """
     match = _COMPUTED.search(plain(text))
     return (match[1].strip(), match[2]) if match else None
+
+
+def copied(text: str, *, written: bool) -> tuple[str, str] | None:
+    """What a line copies with memcpy(): the address that it writes to or reads from, and how many bytes.
+
+    Args:
+        text: the line.
+        written: whether the address is the one that is written to.
+    """
+    call = next((name for name in ("__builtin_memcpy", "memcpy") if f"{name}(" in text), None)
+    place, size = (argument(text, call, number) for number in (1 if written else 2, 3)) if call else (None, None)
+    return (place, size) if place and size else None
 
 
 def uncast(text: str) -> str:

@@ -7,7 +7,7 @@ from itertools import islice
 
 from skep.kernel.verifier.bounds import added, index_name, memory_bounds
 from skep.kernel.verifier.failure import Finding, quoted
-from skep.kernel.verifier.names import argument, computed, uncast
+from skep.kernel.verifier.names import argument, computed, copied, uncast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ def packet_bounds(failure: Failure) -> Finding:
         spans.append(_varying(failure, moved.position) if number else None)
     if not tests:
         message = f"{quoted(name)} is read without a comparison with {end} on this path"
+    elif number and proven:
+        message = f"more of {quoted(name)} is read than was compared with {end}"
     elif number:
         message = f"{quoted(name)} is not what was compared with {end}: a variable was added after, or to another copy"
     elif not proven:
@@ -116,6 +118,9 @@ def _needed(failure: Failure, register: int, name: str, size: int) -> str:
     """What has to be compared with the end: the first byte after what is read."""
     if failure.call:
         return f"(void *){uncast(argument(failure.text, failure.call, register) or name)} + {size}"
+    part = copied(failure.text, written=failure.instruction.kind == "store")
+    if part is not None:
+        return f"(void *){uncast(part[0])} + {part[1]}"
     cast = computed(failure.text)
     if cast is not None:
         return f"(void *){cast[1]} + sizeof({cast[0]})"
