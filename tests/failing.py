@@ -26,7 +26,7 @@ LOST = {
     ("core", "member_missing"): ("struct task_struct has no member state_of_old", "bpf_core_field_exists("),
     ("core", "type_missing"): ("removed_from_kernels", "bpf_core_"),
     ("kfuncs", "dynptr_kept"): ("`record`, which bpf_ringbuf_reserve_dynptr() handed out", "_dynptr(&record, 0)"),
-    ("kfuncs", "dynptr_not_set"): ("a dynptr that is not in the state", "bpf_ringbuf_reserve_dynptr()"),
+    ("kfuncs", "dynptr_not_set"): ("a dynptr that is not in the state", "Set record up before"),
     ("kfuncs", "parent_not_trusted"): ("does not know that it is valid", "bpf_rcu_read_lock()"),
     ("kfuncs", "rcu_kept"): ("ends inside of the RCU section", "bpf_rcu_read_unlock()"),
     ("kfuncs", "slice_after_submit"): ("bpf_ringbuf_submit_dynptr() takes it back", "Use `place` only before"),

@@ -98,6 +98,19 @@ def test_functions_are_those_of_the_program_type(found):
     assert state("functions of xdp", "bpf_iter_num_new") == "yes"
 
 
+@pytest.mark.floors("6.12", "6.1")
+def test_functions_that_a_kernel_does_not_name_are_not_said_to_be_missing(found):
+    groups = [features_ for group, features_ in found.items() if group.startswith("functions of ")]
+
+    assert len(groups) == sum(feature.state != "no" for feature in found["program types"])
+    for features_ in groups:
+        states = {feature.state for feature in features_}
+        assert states <= {"yes", "no"} or [feature.state for feature in features_ if "types" in feature.why] == [
+            "unknown"
+        ]
+        assert RELEASE >= (6, 10) or states == {"unknown"}
+
+
 def test_what_was_found_is_kept(skep, tmp_path):
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
     command = [*skep, "feature", "ringbuf", "-o", "json"]

@@ -37,6 +37,7 @@ def test_the_page_counts_what_programs_may_call():
         "  xdp                 2  ?",
         "  kprobe              1  ?",
         "  tracing             2  ?",
+        "  ?: could not be told: needs CAP_BPF",
     ]
 
 

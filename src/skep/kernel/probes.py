@@ -39,8 +39,9 @@ _NOT_SUPPORTED = 524  # ENOTSUPP: what is asked for is known, but not made so
 _MOST_FUNCTIONS = 4096
 # One type, int, to give a map's key and value.
 _INT = ((1, 1 << 24, 4, 0x20),)
+_UNTOLD = "this kernel's types do not tell which functions programs may call; those of Linux 6.10 and newer do"
 # What the cache holds: a change here makes what it holds stale.
-_FORMAT = 1
+_FORMAT = 2
 
 
 class Feature:
@@ -83,7 +84,8 @@ def features(*, fresh: bool = False) -> Mapping[str, Sequence[Feature]]:
     if not fresh and path is not None and (known := _read(path)) is not None:
         return known
     found = _probe()
-    if path is not None and not any(feature.state == "unknown" for group in found.values() for feature in group):
+    # What this process may not ask, another may.
+    if path is not None and not missing_capabilities("CAP_NET_ADMIN"):
         _write(path, found)
     return found
 
@@ -148,8 +150,9 @@ def _hooks_and_functions(prober: _Prober, programs: Mapping[str, ProgramTrial]) 
     opened: list[int] = []
     found = {"hooks": [prober.ask(kind, since, _attempted, kind, opened) for kind, since in HOOKS.items()]}
     functions = [(name, release_of_function(name) or "", number) for name, number in _functions().items()]
-    for name, trial in programs.items() if functions else ():
-        found[f"functions of {name}"] = prober.calls(trial, functions, are_functions=True)
+    untold = [Feature("functions of the kernel", "unknown", _UNTOLD, "")]
+    for name, trial in programs.items():
+        found[f"functions of {name}"] = prober.calls(trial, functions, are_functions=True) if functions else untold
     for fd in opened:
         os.close(fd)
     return found

@@ -75,7 +75,11 @@ def _how_many(found: Groups) -> list[str]:
             counts.setdefault(program, {})[what] = count
     rows = [(program, *(each.get(what, "?") for what in _CALLED), "") for program, each in counts.items()]
     title = "What programs may call (skep feature WORD tells which)"
-    return section(title, ("PROGRAM TYPE", "HELPERS", "FUNCTIONS", ""), rows)
+    unknown = [each.why for features in found.values() for each in features if each.state == "unknown"]
+    return [
+        *section(title, ("PROGRAM TYPE", "HELPERS", "FUNCTIONS", ""), rows),
+        *(f"  ?: could not be told: {why}" for why in dict.fromkeys(unknown)),
+    ]
 
 
 def _who_calls(found: Groups, word: str) -> list[str]:

@@ -31,7 +31,7 @@ def general(failure: Failure) -> Finding:
     said, advice = ADVICE.get(failure.category.id, ("", ""))
     call = failure.call or "the call"
     register = failure.register
-    given = argument(failure.text, call, register) if failure.call and register else None
+    given = _named(failure, register) if failure.call and register else None
     names = {"call": call, "given": given or "it", "neutral": failure.neutral}
     if call == "bpf_ringbuf_reserve" and failure.category.id == "constant-argument":
         advice += (
@@ -57,9 +57,8 @@ def _named(failure: Failure, register: int) -> str | None:
     given = argument(failure.text, failure.call, register)
     # Releases count the arguments in their messages from 0 or from 1: what is meant is no number.
     if given is not None and given.isdecimal():
-        before = argument(failure.text, failure.call, register - 1)
-        return before if before is not None and before.startswith("&") else None
-    return given
+        given = argument(failure.text, failure.call, register - 1)
+    return given.lstrip("&") if given is not None else None
 
 
 def _same_line(failure: Failure, event: Event) -> bool:

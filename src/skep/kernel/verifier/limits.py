@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 from skep.kernel.verifier.failure import Finding, quoted
 from skep.kernel.verifier.names import argument
@@ -143,13 +144,16 @@ def tests_of_copies(failure: Failure, origin: Origin, last: int) -> list[tuple[i
     """Comparisons of what has the same origin but is not what is used: the compiler made a copy before."""
     if origin.source is None or origin.source.kind == "argument":
         return []
+    tests = (
+        (position, does)
+        for position in range(last - 1, origin.source.position, -1)
+        if (does := failure.flow.instruction(position)).kind == "test" and does.target is not None
+    )
     found: list[tuple[int, Instruction]] = []
-    for position in range(last - 1, origin.source.position, -1):
-        does = failure.flow.instruction(position)
-        if does.kind == "test" and does.target is not None and len(found) < _MOST_TESTS:
-            other = failure.flow.origin(does.target, position).source
-            if other is not None and other.position == origin.source.position:
-                found.append((position, does))
+    for position, does in islice(tests, _MOST_TESTS):
+        other = failure.flow.origin(does.target or 0, position).source
+        if other is not None and other.position == origin.source.position:
+            found.append((position, does))
     return found
 
 
