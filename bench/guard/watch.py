@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 
 import skep
+from bench.guard.served import served
 from bench.report import Row
 from skep.base.abi.syscalls import syscalls
 from skep.guard.behaviour import Trace, encode
 from skep.guard.grams import pack
-from skep.guard.watcher import Subject, Watcher
+from skep.guard.live.watcher import Subject, Watcher
 
 PROGRAMS = Path(__file__).parents[1] / "programs"
 CALLS = ("getpid", "getppid", "getuid", "getgid", "geteuid", "getegid", "gettid", "getpgrp")
@@ -132,6 +133,7 @@ def guard(runs: int) -> list[Row]:
         Row("watched calls a second, on two CPUs", rates, "M/s"),
         Row("of these not accounted for", lost, "calls"),
         Row("CPU time of the guard at 500,000 calls a second", idle, "%"),
+        *served(runs),
     ]
 
 
@@ -156,7 +158,7 @@ def _idle(known: np.ndarray[Any, Any], producer: Producer) -> float:
         while time.monotonic() < end:
             started = time.monotonic()
             producer.start(slice_)
-            for _ in watcher.reports(0.1 - (time.monotonic() - started)):
+            for _ in watcher.batches(0.1 - (time.monotonic() - started)):
                 pass
             producer.took()
         return (time.process_time() - before) / SECONDS * 100

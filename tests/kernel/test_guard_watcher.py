@@ -15,7 +15,7 @@ import pytest
 from skep.base.abi.syscalls import syscalls
 from skep.guard.behaviour import call_name
 from skep.guard.grams import calls_of
-from skep.guard.watcher import Subject, Watcher
+from skep.guard.live.watcher import Subject, Watcher
 
 MACHINE = os.uname().machine
 NONE = np.zeros(0, np.uint64)
@@ -47,7 +47,7 @@ def shell():
 
 def told(watcher):
     """The texts that were reported, and the sequences as names of calls."""
-    reports = list(watcher.reports(0.3))
+    reports = [report for batch in watcher.batches(0.3) for report in batch.rows()]
     texts = [report for report in reports if not report.key]
     sequences = [[call_name(code, MACHINE) for code in calls_of(report.key)] for report in reports if report.key]
     return texts, sequences
@@ -74,7 +74,8 @@ def test_what_was_learned_is_not_told_and_others_are_not_watched(shell):
     with Watcher([NONE], [(Subject(pid=shell.pid), 0)]) as watcher:
         for _ in range(8):
             shell("true")
-        known = np.unique([report.key for report in watcher.reports(0.3) if report.key]).astype(np.uint64)
+        keys = [report.key for batch in watcher.batches(0.3) for report in batch.rows() if report.key]
+    known = np.unique(keys).astype(np.uint64)
     assert len(known)
 
     with Watcher([NONE, known], [(Subject(pid=shell.pid), 1)]) as watcher:

@@ -10,6 +10,7 @@ import pytest
 
 from skep.base.errors import UsageError
 from skep.guard.behaviour import Run, Trace, encode
+from skep.guard.grams import pack
 from skep.guard.judging import Judge
 from skep.guard.profile import learn
 from skep.guard.reading import read_folder
@@ -264,3 +265,23 @@ def test_recorded_runs_of_openssl_and_what_was_spliced_into_them():
     assert sum(bool(verdict.alarms) for verdict in normal) <= 1
     assert sum(bool(verdict.alarms) for verdict in attack) >= 0.8 * len(attack)
     assert min(verdict.rarity for verdict in attack) > np.median([verdict.rarity for verdict in normal])
+
+
+def test_a_window_is_judged_by_what_was_never_learned_of_it(profile):
+    judge = Judge(profile)
+    (role,) = profile.roles
+    foreign = pack([run([*range(1, 9), EXECVE, CONNECT, *range(60, 80)]).traces[0]])[0][8:].tolist()
+
+    assert judge.role("unheard of") == role
+    assert judge.window(role, foreign[:1]) < 0 <= judge.window(role, foreign)
+    assert judge.window(role, foreign[:1]) < judge.window(role, foreign[:3])
+    assert {one.kind for one in judge.explain(role, foreign)} == {"call"}
+
+
+def test_new_members_of_sets_are_counted_by_kind():
+    items = [[(0, "path", "/a"), (1, "peer", "b")], [(0, "path", "/a")], [(0, "path", "/c"), (2, "child", "/d")]]
+    learned = learn([run(usual(seed), items=tuple(each)) for seed, each in enumerate(items)], "x86_64")
+
+    assert learned.fresh_items == {"path": 1, "peer": 1, "child": 1}
+    assert learned.knows("path", "/c")
+    assert not learned.knows("path", "/d")

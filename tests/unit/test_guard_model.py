@@ -287,3 +287,13 @@ def test_of_very_many_runs_each_is_as_far_from_the_others_as_a_new_one_would_be(
             assert apart[number] == pytest.approx(kept.nearest(run)[0], abs=1e-6)
     # None is its own neighbour.
     assert apart.min() > 0.01
+
+
+def test_a_trace_that_goes_on_from_another_has_its_calls_before():
+    calls = np.arange(1, 21, dtype=np.uint64)
+    whole, _ = pack([Trace(calls)])
+    first, second = Trace(calls[:9]), Trace(calls[9:12], before=calls[:9].tolist())
+    third = Trace(calls[12:], before=[*second.before, *second.calls.tolist()])
+
+    assert pack([first, second, third])[0].tolist() == whole.tolist()
+    assert pack([Trace(calls[2:], before=[1, 2])])[0].tolist() == whole[2:].tolist()

@@ -1,4 +1,4 @@
-"""``skep guard learn|show|diff|merge|score|explain|evaluate``: how a program behaves, and what it does otherwise."""
+"""``skep guard learn|watch|status|show|diff|merge|score|explain|evaluate``: how programs behave, and what is new."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import sys
 
 from skep.base.errors import UnsupportedError, UsageError
+from skep.cli.guarding import add_live, add_watch, explain_alarm, is_live, learn_live, status, watch
 from skep.cli.parser import Parser
 
 TYPE_CHECKING = False
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _EXAMPLES = """\
+  skep guard learn nginx -p 812 --for 10m            learn what runs; again: it adds up
+  skep guard learn sort -- sort /etc/passwd          learn a command from five runs
+  skep guard watch nginx                             silent while all is as learned
+  skep guard explain nginx-3                         an alarm, with its evidence and processes
+  skep guard status                                  what is known, and how well
   skep guard learn runs/ -o nginx.profile            learn from recordings, one run a file
   skep guard show nginx.profile                      what was learned, and has it settled?
   skep guard score nginx.profile today.txt           is this run unusual?
@@ -32,7 +38,16 @@ def main(arguments: Sequence[str]) -> int:
         import numpy as np  # noqa: F401 - what all of the guard needs
     except ImportError:
         raise UnsupportedError("the guard needs NumPy", remedy="pip install 'skep[numpy]'") from None
-    options = _parse(arguments)
+    before, command = list(arguments), []
+    if "--" in before:
+        place = before.index("--")
+        before, command = before[:place], before[place + 1 :]
+        if not command:
+            raise UsageError("a command follows --")
+    options = _parse(before)
+    if command and options.verb not in {"learn", "watch"}:
+        raise UsageError(f"{options.verb} takes no command")
+    options.command = command
     run: Callable[[argparse.Namespace], int] = options.run
     return run(options)
 
@@ -59,12 +74,20 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "help": f"of the system calls (default: {default})",
     }
 
-    learn = verb("learn", _learn, "learn a program from recordings of its runs")
-    learn.add_argument("files", **files)
-    learn.add_argument("-o", "--output", required=True, metavar="PROFILE", help="where to")
+    learn = verb("learn", _learn, "learn a program from recordings of its runs, or while it runs")
+    learn.add_argument("files", **{**files, "metavar": "NAME|FILE", "help": "a name, or traces and folders of them"})
+    learn.add_argument("-o", "--output", metavar="PROFILE", help="where to")
+    add_live(learn)
     learn.add_argument("--arch", **architecture)
     learn.add_argument("--program", default="", metavar="PATH", help="the executable; its build id is kept")
-    learn.add_argument("--cgroup", default="", metavar="PATH", help="the cgroup that it runs in")
+    learn.add_argument(
+        "--cgroup", default="", metavar="PATH", help="the cgroup that it runs in; with --for, whoever is in it"
+    )
+
+    live = verb("watch", watch, "tell when programs do what they never did")
+    add_watch(live)
+    about = verb("status", status, "tell what is known of programs, how well, and what was found")
+    about.add_argument("names", nargs="*", metavar="NAME")
 
     show = verb("show", _show, "show what a profile holds")
     show.add_argument("profile")
@@ -78,19 +101,20 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     judging = []
     for name, text in (
         ("score", "tell how unusual runs are"),
-        ("explain", "tell what is unusual in runs, and what is usual"),
+        ("explain", "tell what is unusual in runs, or of an alarm all"),
     ):
         judging.append(verb(name, _judge, text))
-        judging[-1].add_argument("profile", metavar="PROFILE")
-        judging[-1].add_argument("files", **files)
-        judging[-1].add_argument(
+        judging[-1].add_argument("profile", metavar="PROFILE" if name == "score" else "PROFILE|ALARM")
+        judging[-1].add_argument("files", **{**files, "nargs": "+" if name == "score" else "*"})
+    for made in (*judging, live):
+        made.add_argument(
             "--false-alarms",
             type=_positive,
             default=1.0,
             metavar="N",
             help="acceptable false alarms a day (default: 1)",
         )
-        judging[-1].add_argument("--force", action="store_true", help="use a profile that has not settled")
+        made.add_argument("--force", action="store_true", help="use a profile that has not settled")
 
     evaluate = verb("evaluate", _evaluate, "learn from labelled traces, and measure what is found in others")
     for part in ("train", "normal", "attack"):
@@ -98,7 +122,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     evaluate.add_argument("--arch", **architecture)
     evaluate.add_argument("--by-instance", action="store_true", help="intervals over instances of attacks, not traces")
 
-    for made in (show, diff, *judging, evaluate):
+    for made in (show, diff, live, about, *judging, evaluate):
         made.add_argument(
             "-o", "--output", choices=["text", "json"], default="text", help="how to tell it (default: text)"
         )
@@ -136,6 +160,11 @@ def _learn(options: argparse.Namespace) -> int:
     from skep.guard.reading import read_runs
     from skep.guard.store import save
 
+    if is_live(options):
+        _say_learned(*learn_live(options))
+        return 0
+    if not options.output:
+        raise UsageError("-o says where the profile goes", remedy="To learn what runs: --for TIME, or -- COMMAND.")
     program = program_of(options.program, options.cgroup)
     profile = learn(read_runs(options.files, options.arch), options.arch, program)
     save(profile, options.output)
@@ -153,9 +182,10 @@ def _say_learned(profile: Any, path: str) -> None:
 
 def _show(options: argparse.Namespace) -> int:
     from skep.guard.report import profile_data, profile_lines
+    from skep.guard.state import place_of
     from skep.guard.store import load
 
-    profile = load(options.profile)
+    profile = load(place_of(options.profile))
     _tell(options, profile_data(profile), profile_lines(profile))
     return 0
 
@@ -186,9 +216,12 @@ def _judge(options: argparse.Namespace) -> int:
     from skep.guard.judging import Judge
     from skep.guard.reading import read_runs
     from skep.guard.report import verdict_data, verdict_lines
+    from skep.guard.state import place_of
     from skep.guard.store import load
 
-    profile = load(options.profile)
+    if not options.files:
+        return explain_alarm(options)
+    profile = load(place_of(options.profile))
     judge = Judge(profile, false_alarms=options.false_alarms, force=options.force)
     for run in read_runs(options.files, profile.architecture):
         verdict = judge.judge(run)

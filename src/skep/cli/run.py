@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from skep.session.api import Spec
     from skep.spec.fills import Fill
 
-__all__ = ["main"]
+__all__ = ["catch_signals", "invoking_user", "main"]
 
 # Seconds without a record after which it is told why.
 _SILENCE = 10
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str], verb: str = "run") -> int:
     parser, actions = run_parser(verb=verb)
     source, rest = _source(own, parser, actions)
     with Stop() as stop:
-        _catch_signals(stop)
+        catch_signals(stop)
         # --help waits for the second pass, which knows the kernel file's own options.
         known = [argument for argument in rest if argument not in {"-h", "--help"}]
         first = parser.parse_known_args(known)[0]
@@ -108,7 +108,7 @@ def _run(
             tables=tables,
             # A terminal shows both; a pipe or a file gets the events alone.
             stdout=1 if options.to or os.isatty(1) else 2,
-            user=None if options.as_root else _invoking_user(),
+            user=None if options.as_root else invoking_user(),
             # What skep itself does is nobody's question; and what it writes would be an event to write about.
             ignore=[] if os.getpid() in options.pid else [os.getpid()],
             stop=stop,
@@ -326,13 +326,13 @@ def _source(arguments: list[str], parser: Parser, actions: list[Action]) -> tupl
     )
 
 
-def _invoking_user() -> tuple[int, int] | None:
+def invoking_user() -> tuple[int, int] | None:
     """Who called sudo."""
     uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
     return (int(uid), int(gid)) if os.geteuid() == 0 and uid.isdecimal() and gid.isdecimal() else None
 
 
-def _catch_signals(stop: Stop) -> None:
+def catch_signals(stop: Stop) -> None:
     """The first Ctrl-C, SIGTERM or SIGHUP asks for an end; a second finds the default, and ends skep at once."""
 
     def end(number: int, _: object) -> None:

@@ -39,7 +39,7 @@ _FIELDS = (
     ("comm", Type("text", 16, "char[16]", count=16), "comm"),  # the thread's role, once its numbers are taken out
     ("arguments", Type("text", 32, "char[32]", count=32), "text"),  # the class of the arguments: flags, family, request
     ("path", Type("text", 256, "char[256]", count=256), "text"),
-    ("peer", Type("text", 64, "char[64]", count=64), "text"),  # address and port
+    ("peer", Type("text", 64, "char[64]", count=64), "text"),  # address and port, of bind(2) its own
     ("child", Type("text", 256, "char[256]", count=256), "text"),  # the executable that was started
 )
 
@@ -63,12 +63,13 @@ class Trace:
         role: what the thread is for: its name without numbers; "" where it has none.
         times: when each began, in nanoseconds; None where that is not known.
         lost: how many events are missing before each call; None for a whole trace.
-        items: what else was seen: (position, kind, value), by position. Kinds are ``path``, ``peer``, ``child``,
-            ``arguments`` and ``result``.
+        items: what else was seen: (position, kind, value), by position. Kinds are those of `skep.guard.items` and
+            ``result``.
         depth: of each call's process, or None.
+        before: the calls before its first one, where it goes on from another trace.
     """
 
-    __slots__ = ("calls", "depth", "items", "lost", "role", "times")
+    __slots__ = ("before", "calls", "depth", "items", "lost", "role", "times")
 
     def __init__(
         self,
@@ -79,7 +80,9 @@ class Trace:
         lost: Array | None = None,
         items: Sequence[tuple[int, str, str]] = (),
         depth: Array | None = None,
+        before: Sequence[int] = (),
     ) -> None:
+        self.before = before
         self.calls = calls
         self.role = role
         self.times = times

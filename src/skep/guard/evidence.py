@@ -30,9 +30,7 @@ class Evidence:
     """One thing that was unusual.
 
     Args:
-        kind: ``call`` (never made before), ``sequence``, or an item's kind: ``path``, ``peer``, ``child``,
-        ``arguments``,
-            ``result``.
+        kind: ``call`` (never made before), ``sequence``, or an item's kind (`skep.guard.items`).
         what: the call, the sequence, or the item.
         times: how often it happened in the episode.
         seen: how often it was seen in training.

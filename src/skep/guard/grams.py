@@ -52,8 +52,9 @@ def pack(traces: Sequence[Trace]) -> tuple[Array, Array]:
         One key a call, and whether nothing is missing in it: no event was lost among its seven calls.
     """
     lengths = np.array([len(trace.calls) for trace in traces], np.int64)
-    before = np.zeros(ORDER - 1, np.uint64)
-    padded = np.concatenate([part for trace in traces for part in (before, trace.calls)] or [before])
+    padded = np.concatenate(
+        [part for trace in traces for part in (_before(trace), trace.calls)] or [np.zeros(0, np.uint64)]
+    )
     keys = padded.copy()
     for back in range(1, ORDER):
         keys[back:] |= padded[:-back] << np.uint64(BITS * back)
@@ -66,6 +67,12 @@ def pack(traces: Sequence[Trace]) -> tuple[Array, Array]:
                 whole[start + hole : start + min(hole + ORDER - 1, length)] = False
         start += length
     return keys[place], whole
+
+
+def _before(trace: Trace) -> Array:
+    """The six calls before a trace's first one."""
+    known = np.array(trace.before[1 - ORDER :], np.uint64)
+    return np.append(np.zeros(ORDER - 1 - len(known), np.uint64), known)
 
 
 def sum_by_key(keys: Array, *columns: Array) -> tuple[Array, ...]:

@@ -15,7 +15,7 @@ from skep.guard.evidence import Evidence, gather
 from skep.guard.grams import pack
 from skep.guard.profile import SETTLED, Profile, Role
 from skep.guard.sequence import Sequences
-from skep.guard.voices import RUN_VOICES, STEP, WINDOW_VOICES, Windows, run_voices
+from skep.guard.voices import RUN_VOICES, STEP, WINDOW, WINDOW_VOICES, Windows, run_voices
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class Judge:
         told: dict[str, set[tuple[str, str]]] = {name: set() for name in self.profile.roles}
         for number, trace in enumerate(run.traces):
             if len(trace.calls):
-                known = trace.role if trace.role in self.profile.roles else self._largest
+                known = self.role(trace.role)
                 of_calls, of_windows, found = self._thread(number, trace, known, told[known])
                 calls.append(of_calls)
                 windows.append(of_windows)
@@ -157,6 +157,33 @@ class Judge:
         # With events lost, what was seen says less.
         kept = run.calls / (run.calls + run.lost)
         return Verdict(run, float(self.profile.runs.rarity(rare)[0]) * kept, by_voice, nearest, alarms)
+
+    def role(self, name: str) -> str:
+        """The role by which a thread is judged: its own, or where that was not learned, the busiest one."""
+        return name if name in self.profile.roles else self._largest
+
+    def window(self, role: str, unseen: Sequence[int]) -> float:
+        """How rare a window is of which only that is known which was never learned.
+
+        Args:
+            role: of the thread, one that was learned.
+            unseen: the keys of the calls whose sequences were never learned; the others are as surprising as usual.
+
+        Returns:
+            By how much its -log p exceeds that of an alarm: 0 or more is one.
+        """
+        model, learned = self._models[role], self.profile.roles[role]
+        surprise, novelty = model.judge(np.array(unseen, np.uint64))
+        usual = model.usual_surprise * (1 - len(unseen) / WINDOW)
+        voices = np.full((1, len(WINDOW_VOICES)), np.nan)
+        voices[0, :3] = surprise.sum() / WINDOW + usual, novelty.sum() / WINDOW, 0
+        rarity = learned.windows.rarity(learned.windows.rarities(voices))
+        return float(rarity[0]) - self._alarming[role]
+
+    def explain(self, role: str, unseen: Sequence[int]) -> list[Evidence]:
+        """What is unusual about the calls of these keys."""
+        model, keys = self._models[role], np.array(unseen, np.uint64)
+        return gather(model, keys, model.judge(keys)[0], [], self.profile.architecture)
 
     def _thread(
         self, number: int, trace: Trace, known: str, told: set[tuple[str, str]]

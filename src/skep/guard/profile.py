@@ -150,6 +150,19 @@ class Profile:
         """Whether it can be used: little new is to be expected, and enough runs say how runs differ."""
         return self.unsettled <= SETTLED and self.runs.fused.total >= _FEWEST_RUNS
 
+    def knows(self, kind: str, value: str) -> bool:
+        """Whether threads of any role were seen with an item."""
+        return any(role.knows(kind, value) for role in self.roles.values())
+
+    @property
+    def fresh_items(self) -> dict[str, int]:
+        """Of each kind how many items only one of the runs had: as much again has as many new ones."""
+        found: dict[str, int] = defaultdict(int)
+        for role in self.roles.values():
+            for (kind, _), item in role.items.items():
+                found[kind] += item.runs == 1
+        return found
+
     def __add__(self, other: Profile) -> Profile:
         for what, mine, theirs in (
             ("architecture", self.architecture, other.architecture),
@@ -273,7 +286,7 @@ def item_key(kind: str, value: str) -> tuple[str, str]:
     """The folder that a path lies in, as an item; any other item itself."""
     folder, slash, _ = value.rpartition("/")
     # A kind of its own: /tmp/* is a random name in /tmp, and says nothing of the others there.
-    return ("folder", folder + slash) if kind == "path" and slash else (kind, value)
+    return ("folder", folder + slash) if kind in {"path", "change"} and slash else (kind, value)
 
 
 def _by_folder(items: Items) -> Items:

@@ -15,19 +15,19 @@ from functools import cache
 
 import numpy as np
 
-from skep.base.abi.errnos import ERRNOS
 from skep.base.abi.syscalls import syscalls
 from skep.base.errors import SourceNotFoundError, UsageError
 from skep.base.nearest import nearest
 from skep.guard.behaviour import UNKNOWN, Run, Trace, call_name, encode
-from skep.guard.paths import general_path, role_of
+from skep.guard.items import items_of
+from skep.guard.paths import role_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
-__all__ = ["ARCHITECTURES", "read_folder", "read_run", "read_runs"]
+__all__ = ["ARCHITECTURES", "read_folder", "read_run", "read_runs", "read_thread"]
 
 ARCHITECTURES = ("x86_64", "i386", "aarch64")
 # What the recordings of `skep record` begin with: Parquet, and a stream of Arrow.
@@ -169,7 +169,7 @@ def _threads(events: Iterable[dict[str, Any]], architecture: str) -> list[Trace]
         thread = event.get("tid", 0)
         threads[thread].append((event, lost - missing.get(thread, 0) + event.get("lost", 0)))
         missing[thread] = lost
-    return [_thread(mine, architecture) for mine in threads.values()]
+    return [read_thread(mine, architecture) for mine in threads.values()]
 
 
 def _event(place: str, event: Any) -> dict[str, Any]:
@@ -199,19 +199,19 @@ def _fits(value: object, kind: type) -> bool:
     return type(value) is kind and (not isinstance(value, int) or abs(value) < _MOST)
 
 
-def _thread(events: list[tuple[dict[str, Any], int]], architecture: str) -> Trace:
+def read_thread(events: list[tuple[dict[str, Any], int]], architecture: str) -> Trace:
+    """The trace of a thread.
+
+    Args:
+        events: its events in order, and how many are missing before each.
+        architecture: of the calls.
+    """
     rows = [event for event, _ in events]
     codes = [_event_code(row, architecture) for row in rows]
     items = []
     for position, row in enumerate(rows):
         name = call_name(codes[position], architecture)
-        items += [(position, kind, general_path(row[kind])) for kind in ("path", "child") if row.get(kind)]
-        if row.get("peer"):
-            items.append((position, "peer", row["peer"]))
-        if row.get("arguments"):
-            items.append((position, "arguments", f"{name} {row['arguments']}"))
-        if row.get("ret", 0) < 0:
-            items.append((position, "result", f"{name} {ERRNOS.get(-row['ret'], row['ret'])}"))
+        items += [(position, kind, value) for kind, value in items_of(row, name)]
     timed = all("ts" in row for row in rows)
     deep = all("depth" in row for row in rows)
     return Trace(

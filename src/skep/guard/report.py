@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from skep.guard.evidence import Evidence
     from skep.guard.judging import Alarm, Verdict
     from skep.guard.profile import Profile
 
@@ -22,6 +23,7 @@ __all__ = [
     "difference",
     "difference_lines",
     "evaluation_lines",
+    "evidence_data",
     "profile_data",
     "profile_lines",
     "verdict_data",
@@ -146,11 +148,13 @@ def _alarm_data(alarm: Alarm) -> dict[str, Any]:
         "rarity": round(alarm.rarity, 2),
         "lost": alarm.lost,
         "voices": {name: round(rare, 2) for name, rare in alarm.voices.items() if rare > 0},
-        "evidence": [
-            {"kind": one.kind, "what": one.what, "times": one.times, "seen": one.seen, "usual": one.usual}
-            for one in alarm.evidence
-        ],
+        "evidence": [evidence_data(one) for one in alarm.evidence],
     }
+
+
+def evidence_data(one: Evidence) -> dict[str, Any]:
+    """One thing that was unusual."""
+    return {"kind": one.kind, "what": one.what, "times": one.times, "seen": one.seen, "usual": one.usual}
 
 
 def verdict_lines(verdict: Verdict, *, explain: bool) -> Iterator[str]:

@@ -103,6 +103,11 @@ class Sequences:
         fresh = sum(~self._seen[distance][pairs(keys, distance)] for distance in range(1, ORDER))
         return -np.log(probability), np.asarray(fresh, np.float64) / (ORDER - 1)
 
+    @property
+    def usual_surprise(self) -> float:
+        """That of a call in training, on average."""
+        return float(np.average(self._surprise, weights=self._orders[-1].counts))
+
     def seen(self, key: int, order: int) -> tuple[int, int]:
         """How often the last `order` calls of a key were seen, and how often all of them but the last."""
         count, followed, _ = self._orders[order - 1].find(np.array([key], np.uint64))

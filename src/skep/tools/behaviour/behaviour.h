@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * What a system call was for: shared by the recorder (behaviour.bpf.c) and the guard's watch (src/skep/guard/watch.bpf.c),
+ * What a system call was for: shared by the recorder (behaviour.bpf.c) and the guard's watch (src/skep/guard/live/watch.bpf.c),
  * so that what is learned and what is watched are told in the same words.
  */
 #ifndef SKEP_BEHAVIOUR_H

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
 /*
- * Watches programs whose behaviour is known (src/skep/guard/watching.py): tells the sequences of calls that were never
+ * Watches programs whose behaviour is known (src/skep/guard/live/watcher.py): tells the sequences of calls that were never
  * learned, and what calls are for, each thing once. While all is as learned, nothing leaves the kernel.
  *
  * A thread's last seven calls are one key of 63 bits, as in src/skep/guard/behaviour.py. What is watched has a storage:
@@ -12,7 +12,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 #include "skep.h"
-#include "../tools/behaviour/behaviour.h"
+#include "../../tools/behaviour/behaviour.h"
 
 #define CODES 512
 #define UNKNOWN (CODES - 1)
@@ -30,6 +30,7 @@ enum {
 	NOTHING, /* in the calls' table: of this call no more is told than its place in a sequence */
 	TOLD,
 	TOLD_IF_EXECUTABLE, /* memory that is mapped or protected: only if it may be executed */
+	TOLD_IF_ADDRESSED, /* what is sent: only if it says to whom */
 };
 
 enum {
@@ -233,9 +234,8 @@ static void tell(struct report *report)
 
 	for (word = 0; word < TEXTS / sizeof(*words); word++)
 		once.hash = ((once.hash ^ words[word]) * 0x9e3779b97f4a7c15ULL) ^ (once.hash >> 29);
-	if (once.hash == seed || bpf_map_update_elem(&told, &once, &yes, BPF_NOEXIST))
-		return;
-	send(report, 1);
+	if (!bpf_map_update_elem(&told, &once, &yes, BPF_NOEXIST))
+		send(report, 1);
 }
 
 static __noinline int unseen(struct task_struct *task, struct thread *thread, u32 syscall)
@@ -278,6 +278,7 @@ int BPF_PROG(called, struct pt_regs *registers, long syscall)
 	struct thread *thread;
 	bool compat;
 	u32 code;
+	u8 how;
 
 	if (!hints[task->pid & (HINTS - 1)])
 		return 0;
@@ -299,16 +300,17 @@ int BPF_PROG(called, struct pt_regs *registers, long syscall)
 		thread->unjudged--;
 	else if (!learned(thread->key, thread->salt))
 		unseen(task, thread, syscall);
-	if (compat || !calls[code & UNKNOWN])
+	how = compat ? NOTHING : calls[code & UNKNOWN];
+	if (!how)
 		return 0;
 	thread->args[2] = PT_REGS_PARM3_CORE_SYSCALL(registers);
-	if (calls[code & UNKNOWN] == TOLD_IF_EXECUTABLE && !(thread->args[2] & 4)) /* PROT_EXEC */
+	thread->args[4] = PT_REGS_PARM5_CORE_SYSCALL(registers);
+	if ((how == TOLD_IF_EXECUTABLE && !(thread->args[2] & 4 /* PROT_EXEC */)) || (how == TOLD_IF_ADDRESSED && !thread->args[4]))
 		return 0;
 	thread->syscall = syscall;
 	thread->args[0] = PT_REGS_PARM1_CORE_SYSCALL(registers);
 	thread->args[1] = PT_REGS_PARM2_CORE_SYSCALL(registers);
 	thread->args[3] = PT_REGS_PARM4_CORE_SYSCALL(registers);
-	thread->args[4] = PT_REGS_PARM5_CORE_SYSCALL(registers);
 	return tell_call(task, thread, false);
 }
 

@@ -13,6 +13,7 @@ from skep.base.abi.syscalls import syscalls
 from skep.base.errors import UsageError
 from skep.guard.behaviour import UNKNOWN, encode
 from skep.guard.fingerprints import LINE, fingerprints, place
+from skep.guard.items import POWERS
 from skep.kernel.held import Held
 from skep.session.api import compile  # noqa: A004 - skep.compile
 from skep.stream.reader import Reader
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from skep.kernel.link import Links
     from skep.session.loaded import Object
+    from skep.stream.batch import Batch
 
     Array = np.ndarray[Any, Any]
 
@@ -32,13 +34,13 @@ __all__ = ["Subject", "Watcher"]
 _SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "watch.bpf.c")
 _CODES = UNKNOWN + 1
 # Calls of which the kernel tells what they are for: see NOTHING in watch.bpf.c.
-# Calls of memory only if it is executable.
+# Calls of memory only if it is executable, and what is sent only if it says to whom.
 _TOLD = (
     "open creat openat openat2 truncate unlink unlinkat rename renameat renameat2 link linkat symlink symlinkat chmod "
-    "fchmodat chown lchown fchownat mknod mknodat connect sendto bind socket clone unshare setns prctl ptrace bpf kill "
-    "tgkill mount umount2 pivot_root chroot"
+    "fchmodat chown lchown fchownat mknod mknodat rmdir connect bind socket clone prctl kill tgkill"
 )
-_TOLD_IF_EXECUTABLE = "mmap mprotect"
+_TOLD_IF_EXECUTABLE = ("mmap", "mprotect")
+_TOLD_IF_ADDRESSED = ("sendto",)
 _BY_PROCESS, _BY_FILE, _BY_CGROUP = 1, 2, 3
 
 
@@ -57,6 +59,7 @@ class Subject:
     def __init__(self, *, pid: int | None = None, exe: str = "", cgroup: str = "") -> None:
         if (pid is not None) + bool(exe) + bool(cgroup) != 1:
             raise UsageError("a subject is one process, one executable or one cgroup")
+        self.pid = pid
         try:
             if pid is not None:
                 self.key = (pid, 0, _BY_PROCESS)
@@ -110,13 +113,18 @@ class Watcher(Held):
         rows = np.zeros(len(known), profiles.to_array()[1].dtype)
         rows["salt"] = salts
         profiles.write_array(np.arange(len(known), dtype=np.uint32), rows)
-        for subject, number in subjects:
+        whose = list(subjects)
+        for subject, number in whose:
             self._object.maps["subjects"][subject.key] = number
         self._reader = Reader(self._object)
         self._links = self._object.attach()
         # What runs already is found by one walk over all tasks, once new ones are seen.
         for _ in self._object.walk(self._links):
             pass
+        # From here on a process of that number is another one.
+        for subject, _ in whose:
+            if subject.pid is not None:
+                del self._object.maps["subjects"][subject.key]
 
     def _told(self) -> str:
         return "Watcher"
@@ -128,12 +136,12 @@ class Watcher(Held):
         self._links = self._reader = self._object = None
 
     def watch(self, fd: int) -> None:
-        """Wakes `reports` when a file descriptor becomes readable."""
+        """Wakes `batches` when a file descriptor becomes readable."""
         assert self._reader is not None
         self._reader.watch(fd)
 
-    def reports(self, timeout: float | None, ended: Callable[[], bool] = lambda: False) -> Iterator[Any]:
-        """What the kernel reports, until so many seconds have passed or the end has come.
+    def batches(self, timeout: float | None, ended: Callable[[], bool] = lambda: False) -> Iterator[Batch]:
+        """What the kernel reports, as it comes, until so many seconds have passed or the end has come.
 
         Args:
             timeout: in seconds; None for none.
@@ -141,8 +149,7 @@ class Watcher(Held):
         """
         self.check()
         assert self._reader is not None
-        for batch in self._reader.batches(timeout, ended):
-            yield from batch.rows()
+        return self._reader.batches(timeout, ended)
 
     @property
     def memory(self) -> int:
@@ -165,8 +172,8 @@ def _table(machine: str) -> bytes:
     """By code, what is told of a call."""
     table = bytearray(_CODES)
     numbers = {name: number for number, name in syscalls(machine).items()}
-    for how, names in ((1, _TOLD), (2, _TOLD_IF_EXECUTABLE)):
-        for name in names.split():
+    for how, names in ((1, [*_TOLD.split(), *POWERS]), (2, _TOLD_IF_EXECUTABLE), (3, _TOLD_IF_ADDRESSED)):
+        for name in names:
             if name in numbers:
                 table[encode(numbers[name])] = how
     return bytes(table)

@@ -1,0 +1,139 @@
+"""What the guard keeps: a profile for each name, and beside it the alarms of its watches, one JSON object a line.
+
+The file of alarms is touched while a watch goes on: its time says until when somebody watched, and so how long the gap
+is to the next watch, though the guard was killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+from skep.base.errors import ProfileError, SourceNotFoundError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["Log", "ago", "clock", "find_alarm", "known_names", "place_of"]
+
+_SUFFIX = ".profile"
+
+
+def _folder() -> str:
+    """Where profiles are kept: those of root are the machine's."""
+    if os.geteuid() == 0:
+        return "/var/lib/skep/guard"
+    home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return os.path.join(home, "skep", "guard")
+
+
+def place_of(name: str) -> str:
+    """The path of a profile: that of a name, or a path as it is.
+
+    Args:
+        name: of a program; or a path, which has a slash or is a file here.
+    """
+    if "/" in name or os.path.isfile(name):
+        return name
+    return os.path.join(_folder(), name + _SUFFIX)
+
+
+def known_names() -> list[str]:
+    """The names of the profiles that are kept."""
+    try:
+        files = os.listdir(_folder())
+    except FileNotFoundError:
+        return []
+    return sorted(file.removesuffix(_SUFFIX) for file in files if file.endswith(_SUFFIX))
+
+
+class Log:
+    """The alarms of a profile.
+
+    Args:
+        profile: its path.
+    """
+
+    def __init__(self, profile: str) -> None:
+        self.path = profile.removesuffix(_SUFFIX) + ".alarms"
+        self._name = os.path.basename(profile).removesuffix(_SUFFIX)
+
+    def watched_until(self) -> float | None:
+        """Until when somebody watched, in seconds since 1970; None if nobody has."""
+        try:
+            return os.stat(self.path).st_mtime
+        except FileNotFoundError:
+            return None
+
+    def touch(self) -> None:
+        """Says that somebody watches now."""
+        # Whoever has alarms has secrets: names of files, and who is called.
+        os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600))
+        os.utime(self.path)
+
+    def alarms(self) -> dict[str, dict[str, Any]]:
+        """All alarms by their name, as they were when their episodes ended.
+
+        Raises:
+            ProfileError: it is damaged; a last line that was cut short is none.
+        """
+        try:
+            with open(self.path, encoding="utf-8") as file:
+                *lines, _ = file.read().split("\n")
+            return {alarm["alarm"]: alarm for alarm in map(json.loads, filter(None, lines))}
+        except FileNotFoundError:
+            return {}
+        except (ValueError, KeyError, TypeError):
+            raise ProfileError(
+                f"{self.path} is damaged", remedy="Move it away: the next watch begins a new one."
+            ) from None
+
+    def next_name(self) -> str:
+        """The name of the next alarm."""
+        return f"{self._name}-{len(self.alarms()) + 1}"
+
+    def add(self, alarm: dict[str, Any]) -> None:
+        """Adds an alarm, or what it has become."""
+        line = json.dumps(alarm) + "\n"
+        descriptor = os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            # Who was killed while it wrote has left a line without an end.
+            size = os.lseek(descriptor, 0, os.SEEK_END)
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                os.ftruncate(descriptor, _whole(descriptor, size))
+            os.write(descriptor, line.encode())
+        finally:
+            os.close(descriptor)
+
+
+def _whole(descriptor: int, size: int) -> int:
+    """How much of a file is whole lines."""
+    return os.pread(descriptor, size, 0).rfind(b"\n") + 1
+
+
+def find_alarm(name: str) -> dict[str, Any]:
+    """An alarm by its name.
+
+    Raises:
+        SourceNotFoundError: there is none of that name.
+    """
+    profile = name.rpartition("-")[0]
+    found = Log(place_of(profile)).alarms().get(os.path.basename(name)) if profile else None
+    if found is None:
+        raise SourceNotFoundError(f"there is no alarm {name}", remedy="skep guard status tells how many each has.")
+    return found
+
+
+def ago(seconds: float) -> str:
+    """A stretch of time for people."""
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
+
+
+def clock(seconds: float) -> str:
+    """A time of day for people."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))

@@ -1,0 +1,155 @@
+"""The commands of the guard on what runs: learn, watch, status, explain; started anew, killed, and not permitted."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+SKEP = str(Path(sys.executable).with_name("skep"))
+USUAL = "cat /etc/hostname; sleep 0.01; cat /etc/hostname"
+
+
+def skep(*arguments, code=0, **options):
+    done = subprocess.run(
+        [SKEP, "guard", *arguments], capture_output=True, text=True, check=False, timeout=60, **options
+    )
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def command(script):
+    return ["--", "sh", "-c", script]
+
+
+@pytest.fixture(scope="module")
+def profile(tmp_path_factory):
+    """A shell's script, learned from six runs in two goes."""
+    path = str(tmp_path_factory.mktemp("guard") / "shell.profile")
+    skep("learn", path, "--runs", "3", "--as-root", *command(USUAL))
+    said = skep("learn", path, "--runs", "3", "--as-root", *command(USUAL)).stderr
+    assert "in 6 runs" in said
+    assert said.rstrip().endswith("settled")
+    return path
+
+
+@pytest.fixture
+def folder():
+    """One that everybody may write to: pytest's own are root's."""
+    path = tempfile.mkdtemp()
+    os.chmod(path, 0o777)
+    yield path
+    shutil.rmtree(path)
+
+
+def watched(profile, script, *options):
+    done = skep("watch", profile, "-o", "json", "--as-root", *options, *command(script))
+    return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+
+def test_what_was_learned_is_silent_and_what_is_new_is_told_and_kept(profile, tmp_path):
+    alarms, said = watched(profile, USUAL)
+    assert alarms == []
+    assert "nobody watched" not in said
+    assert "0 reports lost, 0 tasks not watched" in said
+
+    taken = tmp_path / "taken"
+    alarms, said = watched(profile, f"{USUAL}; wc -l < {profile}; sleep 1", "--run", f"tee {shlex.quote(str(taken))}")
+    assert "nobody watched for" in said
+    (alarm,) = alarms
+    assert json.loads(taken.read_text()) == alarm
+    assert ("child", "/usr/bin/wc") in [(one["kind"], one["what"]) for one in alarm["evidence"]]
+
+    told = skep("explain", profile.removesuffix(".profile") + "-1").stdout
+    assert told.startswith("shell-1: ")
+    assert "child /usr/bin/wc: once, never seen in training; usual: " in told
+    assert re.search(rf"process .*sh \(\d+\) < .*\({os.getpid()}\) < ", told)
+    (status,) = map(json.loads, skep("status", profile, "-o", "json").stdout.splitlines())
+    assert (status["runs"], status["settled"], status["alarms"]) == (6, True, ["shell-1"])
+    assert "child" in status["alarming_kinds"]
+
+
+def test_a_kind_can_be_left_out_and_a_failing_command_is_told(profile):
+    script = f"exec 3> {profile}.other; sleep 0.6"
+    alarms, said = watched(profile, script, "--run", "false")
+    assert {one["kind"] for alarm in alarms for one in alarm["evidence"]} >= {"path", "change", "arguments"}
+    assert "--run" in said
+    assert "ends with status 1" in said
+    alarms, _ = watched(profile, script, *(f"--without={kind}" for kind in ("path", "change", "arguments")))
+    assert not {one["kind"] for alarm in alarms for one in alarm["evidence"]} & {"path", "change", "arguments"}
+
+
+def test_a_guard_that_was_killed_is_started_anew(profile):
+    process = subprocess.Popen(["sleep", "60"])
+    try:
+        options = ["watch", profile, "-p", str(process.pid)]
+        guard = subprocess.Popen([SKEP, "guard", *options], stderr=subprocess.PIPE, text=True)
+        assert guard.stderr is not None
+        for line in guard.stderr:
+            if "Ctrl-C ends" in line:
+                break
+        time.sleep(0.2)
+        guard.kill()
+        guard.communicate()
+        said = skep(*options, "--for", "200ms").stderr
+    finally:
+        process.kill()
+        process.wait()
+    assert "nobody watched for 0 seconds" in said or "nobody watched for 1 seconds" in said
+
+
+def test_what_runs_is_learned_by_its_executable(profile, tmp_path):
+    path = str(tmp_path / "loop.profile")
+    process = subprocess.Popen(
+        ["sh", "-c", "while :; do cat /etc/hostname; sleep 0.01; done"], stdout=subprocess.DEVNULL
+    )
+    try:
+        said = skep("learn", path, "-p", str(process.pid), "--for", "1s").stderr
+    finally:
+        process.kill()
+        process.wait()
+    assert "calls in 10 runs" in said
+    items = json.loads(skep("show", path, "-o", "json").stdout)["roles"]["cat"]["items"]
+    assert ("child", "/usr/bin/cat") in [(item["kind"], item["value"]) for item in items]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["watch", "no such"], "no such profile"),
+        (["learn", "a", "b", "--for", "1s"], "one name"),
+        (["learn", "a", "--exe", "/no/such", "--for", "1s"], "No such file"),
+        (["learn", "a", "-p", str(os.getpid())], "--for 10m"),
+        (["learn", "a"], "-o says where"),
+        (["learn", "a", "--", "no-such-command"], "cannot be executed"),
+        (["show", "a", "--", "true"], "takes no command"),
+        (["watch", "a", "--"], "a command follows"),
+        (["explain", "a-1"], "there is no alarm"),
+    ],
+)
+def test_what_is_asked_wrongly_is_said(arguments, message):
+    assert message in skep(*arguments, code=2).stderr
+
+
+def test_who_may_not_is_told_so(profile, reachable, folder):
+    copy = shutil.copy(profile, folder)
+    os.chmod(copy, 0o644)
+    setpriv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"]
+    done = subprocess.run(
+        [*reachable, *setpriv, SKEP, "guard", "watch", copy, "-p", "1"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "XDG_CACHE_HOME": folder},
+    )
+    assert done.returncode == 3, done.stderr
+    assert "CAP_" in done.stderr or "permitted" in done.stderr

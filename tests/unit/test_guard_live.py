@@ -1,0 +1,184 @@
+"""What the guard keeps and says of a watch; the members of sets; nothing of it needs a kernel."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from skep.base.errors import ProfileError, SourceNotFoundError
+from skep.guard.items import items_of
+from skep.guard.state import Log, ago, find_alarm, known_names, place_of
+from skep.guard.telling import alarm_lines, status_line
+
+ALARM = {
+    "alarm": "web-1",
+    "program": "/usr/sbin/web",
+    "began": 1000.5,
+    "lasted": 0.25,
+    "evidence": [
+        {"kind": "child", "what": "/bin/sh", "times": 2, "seen": 0, "usual": ""},
+        {"kind": "arguments", "what": "mmap 0x7", "times": 1, "seen": 0, "usual": "mmap 0x5 (33 times)"},
+        {"kind": "sequence", "what": "read fork", "times": 1, "seen": 3, "usual": "write (90%)"},
+        {"kind": "call", "what": "fork", "times": 1, "seen": 0, "usual": ""},
+    ],
+    "processes": [
+        [
+            {"pid": 8, "comm": "web", "exe": "/usr/sbin/web", "command": "web -f"},
+            {"pid": 1, "comm": "", "exe": "", "command": ""},
+        ]
+    ],
+    "reports_lost": 0,
+    "confidence": 1.0,
+    "false_alarms_a_day": 2.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "event", "items"),
+    [
+        ("openat", {"path": "/etc/hosts", "arguments": "0x80000"}, ["path /etc/hosts", "arguments openat 0x80000"]),
+        (
+            "openat",
+            {"path": "/log", "arguments": "0x241"},
+            ["path /log", "change empty /log", "arguments openat 0x241"],
+        ),
+        (
+            "open",
+            {"path": "/log", "arguments": "0x441"},
+            ["path /log", "change append to /log", "arguments open 0x441"],
+        ),
+        ("open", {"path": "/log", "arguments": "0x2"}, ["path /log", "change write /log", "arguments open 0x2"]),
+        ("openat", {"path": "/log", "arguments": "garbled"}, ["path /log", "arguments openat garbled"]),
+        ("unlink", {"path": "/tmp/4711"}, ["path /tmp/*", "change remove /tmp/*"]),
+        ("stat", {"path": "/tmp"}, ["path /tmp"]),
+        ("bind", {"peer": "127.0.0.1:80"}, ["listen 127.0.0.1:80"]),
+        ("connect", {"peer": "127.0.0.1:80", "ret": -111}, ["peer 127.0.0.1:80", "result connect ECONNREFUSED"]),
+        ("execve", {"child": "/usr/bin/cat"}, ["child /usr/bin/cat"]),
+        ("read", {}, []),
+    ],
+)
+def test_a_call_is_for_members_of_sets(name, event, items):
+    assert [" ".join(item) for item in items_of(event, name)] == items
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """The folder of profiles, of one who is not root."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "skep" / "guard"
+
+
+def test_a_name_stands_for_a_profile_and_a_path_for_itself(kept, tmp_path, monkeypatch):
+    assert place_of("web") == str(kept / "web.profile")
+    assert place_of("./web") == "./web"
+    (tmp_path / "here.profile").touch()
+    assert place_of("here.profile") == "here.profile"
+    assert known_names() == []
+    kept.mkdir(parents=True)
+    for name in ("web.profile", "db.profile", "web.alarms"):
+        (kept / name).touch()
+    assert known_names() == ["db", "web"]
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert place_of("web") == "/var/lib/skep/guard/web.profile"
+
+
+def test_alarms_are_kept_and_found_by_their_names(kept):
+    kept.mkdir(parents=True)
+    log = Log(place_of("web"))
+    assert log.watched_until() is None
+    assert log.alarms() == {}
+    assert log.next_name() == "web-1"
+
+    log.touch()
+    log.add(ALARM)
+    log.add({**ALARM, "lasted": 3.0})
+    assert (kept / "web.alarms").stat().st_mode & 0o777 == 0o600
+    assert log.watched_until() == (kept / "web.alarms").stat().st_mtime
+    assert find_alarm("web-1")["lasted"] == 3.0
+    assert log.next_name() == "web-2"
+    assert find_alarm(str(kept / "web-1"))["lasted"] == 3.0
+    for name in ("web-2", "db-1", "web"):
+        with pytest.raises(SourceNotFoundError):
+            find_alarm(name)
+
+
+def test_a_line_that_was_cut_short_is_no_alarm(kept):
+    kept.mkdir(parents=True)
+    log = Log(place_of("web"))
+    log.add(ALARM)
+    with (kept / "web.alarms").open("a") as file:
+        file.write('{"alarm": "web-2", "prog')
+    assert list(log.alarms()) == ["web-1"]
+
+    log.add({**ALARM, "alarm": "web-2"})
+    assert list(log.alarms()) == ["web-1", "web-2"]
+
+
+@pytest.mark.parametrize("text", ["no json\n", "[]\n", "{}\n", "\xff\n"])
+def test_a_damaged_file_of_alarms_is_refused(kept, text):
+    kept.mkdir(parents=True)
+    (kept / "web.alarms").write_text(text, "latin-1")
+
+    with pytest.raises(ProfileError, match="damaged"):
+        Log(place_of("web")).alarms()
+
+
+def test_an_alarm_is_told_briefly_or_whole():
+    brief = list(alarm_lines(ALARM))
+    assert brief[0].startswith("web-1: 19")
+    assert brief[0].endswith("/usr/sbin/web does what it never did")
+    assert brief[1:] == [
+        "  child /bin/sh: 2 times, never seen in training",
+        (
+            "  arguments mmap 0x7: once, never seen in training; usual: mmap 0x5 (33 times)"
+            " (memory to be written and executed)"
+        ),
+        "  sequence read fork: once, seen 3 times in training; usual: write (90%)",
+        "  and 1 more: skep guard explain web-1",
+        "  process web (8) < ? (1)",
+    ]
+
+    whole = list(alarm_lines({**ALARM, "reports_lost": 3, "confidence": 0.25, "program": ""}, whole=True))
+    assert whole[0].endswith("the program does what it never did")
+    assert whole[4:] == [
+        "  call fork: once, never seen in training",
+        "  process web (8) < ? (1)",
+        "    8: web -f",
+        "  3 reports are missing: confidence 25%",
+        "  lasted 0.2 s; at most 2.0 false alarms a day are to be expected",
+    ]
+
+
+def test_a_state_is_told_in_a_line():
+    state = {
+        "name": "web",
+        "program": "",
+        "calls": 7,
+        "runs": 2,
+        "settled": False,
+        "new_pairs_in_10000_calls": 30.5,
+        "false_alarms_a_day": 1.5,
+        "alarms": ["web-1"],
+        "alarming_kinds": [],
+        "watched_until": None,
+    }
+    assert status_line(state) == (
+        "web: (not said): 7 calls in 2 runs, not settled (30.5 new pairs in 10,000); at most 1.5 false alarms a day; "
+        "1 alarms; never watched; alone alarming: nothing"
+    )
+    settled = {**state, "settled": True, "alarming_kinds": ["path", "peer"], "watched_until": 5.0}
+    assert ", settled; at most" in status_line(settled)
+    assert "watched until 19" in status_line(settled)
+    assert status_line(settled).endswith("alone alarming: path, peer")
+    assert json.loads(json.dumps(state)) == state
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(3, "3 seconds"), (7200, "2 hours"), (300, "5 minutes"), (1e6, "12 days")]
+)
+def test_a_stretch_of_time_is_told_in_one_unit(seconds, text):
+    assert ago(seconds) == text
