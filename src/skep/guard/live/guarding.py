@@ -51,6 +51,7 @@ _FEWEST = 30
 # Threads of which sequences are remembered, and new members of sets that an alarm holds.
 _MOST_THREADS = 4096
 _MOST_ITEMS = 50
+_MOST_TOLD = 100_000
 _DAY = 86400.0
 
 
@@ -83,6 +84,8 @@ class _Watched:
         # Of each thread the last sequences that were never learned, and the number of the call.
         self.threads: dict[int, deque[tuple[int, int]]] = {}
         self.episode: _Episode | None = None
+        # Sequences of which an alarm told: what goes on in the same way is no news, and keeps no episode open.
+        self.told: set[int] = set()
         self.lost = 0
 
 
@@ -199,6 +202,8 @@ class Guard(Held):
         recent: list[int] = []
         alarming = False
         role = watched.judge.role(role_of(call.comm))
+        if report.key in watched.told:
+            return
         if report.key:
             seen = watched.threads.setdefault(call.tid, deque(maxlen=WINDOW))
             seen.append((report.calls, report.key))
@@ -225,6 +230,8 @@ class Guard(Held):
         if report.key:
             episode.sequences[role] += recent if alarming else [report.key]
             episode.sequences[role] = episode.sequences[role][-WINDOW:]
+            if episode.told and len(watched.told) < _MOST_TOLD:
+                watched.told.update(episode.sequences[role])
 
     def _opened(self, watched: _Watched, *, fact: bool) -> _Episode:
         """The episode that goes on, or a new one."""
@@ -253,6 +260,8 @@ class Guard(Held):
 
     def _tell(self, watched: _Watched, episode: _Episode) -> dict[str, Any]:
         episode.told = True
+        for keys in episode.sequences.values():
+            watched.told.update(keys)
         alarm = self._data(watched, episode)
         watched.log.add(alarm)
         return alarm
