@@ -28,12 +28,13 @@ from skep.guard.live.watcher import Subject
 from skep.guard.paths import general_path
 from skep.guard.profile import learn
 from skep.guard.store import save
+from skep.session.stop import Stop
 
 SERVICES = Path(__file__).with_name("services")
 PYTHON = "/usr/bin/python3"
 PORTS = {"web": 8001, "shell": 8002, "client": 8003}
 DATABASE = 8003
-SESSIONS, SECONDS = 3, 1.5
+SESSIONS, SECONDS = 2, 2.0
 QUIET = 0.4
 NEW_NETWORK = 0x40000000  # CLONE_NEWNET
 
@@ -55,8 +56,8 @@ def network():
 class Load:
     """Requests to the services, as fast as they answer or slower, from a thread."""
 
-    def __init__(self, pause=0.01, source="127.0.0.1"):
-        self._pause, self._source = pause, source
+    def __init__(self, pause=0.01, source="127.0.0.1", reloaded=()):
+        self._pause, self._source, self._reloaded = pause, source, reloaded
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._ask)
         self.answered = 0
@@ -82,8 +83,16 @@ class Load:
             with suppress(OSError):
                 get(path, self._source)
                 self.answered += 1
+                if self.answered in self._reloaded:
+                    reload_child()
             with suppress(OSError):
                 order(f"script{number % 2}")
+
+
+def reload_child():
+    """Lets what this thread's process has started read its configuration again."""
+    for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+        os.kill(int(pid), signal.SIGHUP)
 
 
 def get(path, source="127.0.0.1"):
@@ -165,14 +174,14 @@ def cgroups():
 
 @pytest.fixture(scope="module")
 def profiles(folder, database, tmp_path_factory):
-    """What the services do under load: three starts of each."""
+    """What the services do under load: two starts of each, and a web server's reloads."""
     kept = tmp_path_factory.mktemp("profiles")
     for name, port in PORTS.items():
         runs = []
         (folder / "task.py").write_text("pass\n")
         for _ in range(SESSIONS):
             # For a while before its end there is nothing to do: it starts after the load.
-            with Load() as load:
+            with Load(reloaded=(10, 15, 20)) as load:
                 threading.Timer(SECONDS, load.pause).start()
                 command = [PYTHON, "-B", str(SERVICES / f"{name}.py"), str(folder), str(port)]
                 (folder / "order.py").write_text("pass\n")
@@ -248,19 +257,21 @@ class Watch:
     def __init__(self, profiles, cgroups):
         subjects = {str(profiles / f"{name}.profile"): [Subject(cgroup=path)] for name, path in cgroups.items()}
         self._guard = Guard(subjects, quiet=QUIET, force=True)
-        self._end = threading.Event()
+        self._stop = Stop()
+        self._guard.wake(self._stop.fd)
         self.alarms = []
         self._thread = threading.Thread(target=self._listen)
         self._thread.start()
 
     def _listen(self):
-        for alarm in self._guard.alarms(ended=self._end.is_set):
+        for alarm in self._guard.alarms(ended=lambda: self._stop.requested):
             self.alarms.append((time.time(), alarm))
 
     def end(self):
-        self._end.set()
+        self._stop.request()
         self._thread.join()
         self._guard.close()
+        self._stop.close()
 
 
 @pytest.fixture(scope="module")
