@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 
 import pytest
 
 from skep.cli.new import TEMPLATES
 
-pytestmark = pytest.mark.floors("6.12")
+guest = pytest.mark.floors("6.12")
 
 
 @pytest.fixture
@@ -33,6 +34,7 @@ def run(skep):
     return events
 
 
+@guest
 def test_tracepoint_shows_files_that_are_opened(run, tmp_path):
     path = tmp_path / "opened"
     path.write_text("x")
@@ -42,6 +44,7 @@ def test_tracepoint_shows_files_that_are_opened(run, tmp_path):
     assert [event["comm"] for event in events] == ["cat"]
 
 
+@guest
 @pytest.mark.parametrize("options", [[], ["--without", "entered"]], ids=["fentry", "kprobe"])
 def test_fentry_shows_files_that_are_removed_once(run, tmp_path, options):
     path = tmp_path / "removed"
@@ -52,12 +55,14 @@ def test_fentry_shows_files_that_are_removed_once(run, tmp_path, options):
     assert [(event["comm"], event["filename"]) for event in events] == [("rm", str(path))]
 
 
+@guest
 def test_uprobe_shows_host_names_that_are_looked_up(run):
     events = run("uprobe", "--", "getent", "ahosts", "127.0.0.1")
 
     assert [(event["comm"], event["host"]) for event in events] == [("getent", "127.0.0.1")]
 
 
+@guest
 def test_tp_btf_shows_programs_that_are_executed(run):
     events = run("tp_btf", "--", "sh", "-c", "/bin/true; exit 0")
 
@@ -68,6 +73,7 @@ def test_tp_btf_shows_programs_that_are_executed(run):
     assert events[1]["ppid"] == events[0]["pid"]
 
 
+@guest
 def test_printk_prints_a_line_for_programs_that_are_executed(run):
     events = run("printk", "--", "sh", "-c", "/bin/true; exit 0")
 
@@ -75,9 +81,21 @@ def test_printk_prints_a_line_for_programs_that_are_executed(run):
     assert len({event["tid"] for event in events}) == 2
 
 
+@guest
 @pytest.mark.parametrize(
     ("kind", "option"),
     [(kind, "--pid-target") for kind in ("tracepoint", "fentry", "uprobe", "printk")] + [("tp_btf", "--parent-target")],
 )
 def test_each_is_silent_about_another_process(kind, option, run):
     assert run(kind, option, "1", "--", "sh", "-c", "/bin/true; rm -f /nowhere; getent ahosts 127.0.0.1") == []
+
+
+def test_what_is_started_from_tools_passes_its_tests_at_once(skep, tmp_path):
+    for tool in ("opensnoop", "sslsniff"):
+        subprocess.run([*skep, "new", str(tmp_path / f"my_{tool}"), "--like", tool], check=True)
+
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", ".", "."]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path)
+
+    assert finished.returncode == 0, finished.stdout
+    assert "2 passed" in finished.stdout

@@ -153,3 +153,38 @@ def test_a_test_is_started_beside_it(kind, tmp_path, capsys):
     (tmp_path / "other.bpf.c").unlink()
     assert main(["new", str(tmp_path / "other"), "--test"]) == 2
     assert "test_other.py is there already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("tool", "call"),
+    [
+        pytest.param("opensnoop", 'run_command("mine.bpf.c", ["true"])', id="all is said"),
+        pytest.param("sslsniff", 'load("mine.bpf.c", variables={"pid_target": 1})', id="a binary, and a variable"),
+        pytest.param("xdpcount", 'load("mine.bpf.c")', id="an interface is open"),
+    ],
+)
+def test_a_tool_is_a_start_with_its_page_and_a_test(tool, call, tmp_path, capsys):
+    assert main(["new", str(tmp_path / "mine"), "--like", tool]) == 0
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.bpf.c", "mine.md", "test_mine.py"]
+    assert "/* mine: " in (tmp_path / "mine.bpf.c").read_text()
+    page = (tmp_path / "mine.md").read_text()
+    assert page.startswith("# mine\n")
+    assert "$ skep run mine.bpf.c " in page
+    test = (tmp_path / "test_mine.py").read_text()
+    compile(test, "test_mine.py", "exec")
+    assert call in test
+    assert f"-m pytest {tmp_path}/test_mine.py\n" in capsys.readouterr().err
+
+
+def test_the_headers_of_a_tool_come_along(tmp_path):
+    assert main(["new", str(tmp_path / "mine"), "--like", "behaviour"]) == 0
+
+    assert (tmp_path / "behaviour.h").exists()
+
+
+def test_a_tool_that_is_not_there_is_no_start(tmp_path, capsys):
+    assert main(["new", str(tmp_path / "mine"), "--like", "opensnop"]) == 2
+
+    assert capsys.readouterr().err == "skep: there is no tool opensnop\nDid you mean opensnoop?\n"
+    assert not list(tmp_path.iterdir())
