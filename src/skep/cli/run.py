@@ -129,7 +129,10 @@ def _run(
             for batch in run.batches(duration=options.duration, count=count, passed=output.passed):
                 follow_clock(names)
                 for line in stacks.add(batch) if stacks is not None else ():
-                    _say(options, line)
+                    from skep.view.formatters import escape
+
+                    # It names files that traced processes have chosen.
+                    _say(options, escape(line))
                 output.write(batch)
                 for line in losses.lines():
                     _say(options, line)
