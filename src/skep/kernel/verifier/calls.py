@@ -140,7 +140,7 @@ def callback(failure: Failure) -> Finding:
     if "should have been in" not in failure.said:
         return general(failure)
     found = return_value(failure)
-    found.message = found.message.replace("the hook", "what calls this function back")
+    found.message = found.message.replace("the hook", "its caller")
     found.suggestion = f"{found.suggestion} For loops over maps and rounds 0 goes on, and 1 stops."
     return found
 
