@@ -299,7 +299,7 @@ class Run(Held):
         maps = {name: table for name, table in self._object.maps.items() if table.kind == "stack_trace"}
         found, questions = stack_maps(schemas, maps)
         self.notices += questions
-        root = self._command.pid if self._command is not None else None
+        root = -1 if self._tree is None else self._command.pid if self._command is not None else None
         self._stacks = Stacks(names, {field: maps[name] for field, name in found.items()}, root)
         return self._stacks
 

@@ -61,7 +61,8 @@ class Stacks:
     Args:
         names: of the run.
         maps: field -> the map of stacks (`skep.kernel.maps.stack_trace`) that it has the numbers of.
-        root: a process that is about to begin: what it and its children map is known from then on; None for none.
+        root: a process that is about to begin, or -1 for all: what it and its children map is known from then on; None
+            for none.
 
     Make it before privileges are dropped: the kernel shows its addresses to whoever had CAP_SYSLOG then.
     """
@@ -79,7 +80,8 @@ class Stacks:
             # Where the kernel does not let us, /proc is what there is.
             with suppress(OSError):
                 self._arrivals = Arrivals(root)
-            self._process(root).look()
+            if root > 0:
+                self._process(root).look()
         self._seen: set[tuple[str, Any, int | None]] = set()
 
     def close(self) -> None:
@@ -91,13 +93,12 @@ class Stacks:
     def _arrive(self) -> None:
         """Takes note of what was mapped since."""
         for arrival in self._arrivals.drain() if self._arrivals is not None else ():
-            process = self._process(arrival.pid)
             if arrival.mapped is not None:
-                process.map(arrival.mapped)
+                self._seen_process(arrival.pid).map(arrival.mapped)
             elif arrival.parent is not None:
-                process.inherit(self._process(arrival.parent))
+                self._process(arrival.pid).inherit(self._seen_process(arrival.parent))
             else:
-                process.executed()
+                self._process(arrival.pid).executed()
 
     def look(self, pids: Iterable[int]) -> None:
         """Reads what processes have mapped now.
@@ -139,8 +140,8 @@ class Stacks:
             if len(self._seen) >= _STACKS:
                 self._seen.clear()
             self._seen.add(key)
-            if pid is not None and pid not in self._processes:
-                self._process(pid).look()
+            if pid is not None:
+                self._seen_process(pid)
             if field.name in self._maps:
                 self._fetch(field.name, row[index])
             for place in places(row):
@@ -181,6 +182,14 @@ class Stacks:
             self._notices.append(HIDDEN)
             self._asks_kernel = False
         return name or f"[unknown {address:#x}]"
+
+    def _seen_process(self, pid: int) -> Process:
+        """A process that was looked at once, at least: it may have begun before we did."""
+        process = self._processes.get(pid)
+        if process is None:
+            process = self._process(pid)
+            process.look()
+        return process
 
     def _process(self, pid: int) -> Process:
         process = self._processes.get(pid)

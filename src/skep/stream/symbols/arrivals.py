@@ -57,10 +57,10 @@ class Arrival:
 
 
 class Arrivals:
-    """Tells what a process and its later children map, execute and fork.
+    """Tells what a process, or every one, and its later children map, execute and fork.
 
     Args:
-        pid: of the process.
+        pid: of the process; -1 for all there are.
 
     Raises:
         OSError: the kernel does not let us.
