@@ -345,6 +345,15 @@ def test_cgroupexec_shows_a_long_name_as_far_as_it_has_room(cgroup, run, tmp_pat
     assert event["filename"] == str(path)[:255]
 
 
+@pytest.mark.parametrize("name", ["cgroupexec", "lsmconnect"])
+def test_whose_events_are_meant_has_to_be_said(skep, name):
+    finished = subprocess.run([*skep, "run", name], capture_output=True, text=True, timeout=60, check=False)
+
+    assert finished.returncode == 2
+    assert f"{name} is not run without cgroups" in finished.stderr
+    assert "--cgroup PATH" in finished.stderr
+
+
 @pytest.mark.parametrize("name", ["cgroupexec", "egresscount", "lsmconnect"])
 def test_a_cgroup_that_does_not_exist_is_told(skep, name):
     finished = subprocess.run(

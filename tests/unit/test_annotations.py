@@ -104,6 +104,7 @@ GOOD = {
         '@intepreter {"stack_trace": {"field_map": {"pid": "id"}, "with_symbols": true}}',
         "@event struct event",
         "@event unsigned long long",
+        "@required",
     ],
     "variable": [
         '@cmdarg {"default": 0, "short": "p", "long": "pid", "help": "Only this process"}',

@@ -45,10 +45,23 @@ def test_a_tool_that_reads_along_is_not_run_for_all():
     spec = skep.compile("sslsniff")
 
     with pytest.raises(UsageError, match="sslsniff is not run without pid_target") as caught:
-        spec.check_variables()
+        spec.check_required()
     assert caught.value.remedy == "Give --pid-target, a running process with -p PID, or a command after --."
     spec.variables["skep_scoped"].value = True
-    spec.check_variables()
+    spec.check_required()
     spec.variables["skep_scoped"].value = False
     spec.variables["pid_target"].value = 7
-    spec.check_variables()
+    spec.check_required()
+
+
+def test_a_map_that_has_to_be_filled_is_asked_for():
+    spec = skep.compile("lsmconnect")
+
+    with pytest.raises(UsageError, match="lsmconnect is not run without cgroups") as caught:
+        spec.check_required()
+    assert "--cgroup PATH" in str(caught.value.remedy)
+    spec.maps["skep_tree"].note = spec.maps["cgroups"].note
+    with pytest.raises(UsageError, match="lsmconnect is not run without skep_tree") as caught:
+        spec.check_required(["cgroups"])
+    assert "--fill skep_tree=KEY:VALUE" in str(caught.value.remedy)
+    spec.check_required(["cgroups", "skep_tree"])

@@ -69,7 +69,8 @@ class Spec(ObjectSpec):
 
         Raises:
             UsageError: there is no such map or program, or what is given in place of a map is none; a map has no room
-                for what it is to hold, or its types do not take it; a variable has to be set (@required).
+                for what it is to hold, or its types do not take it; a variable has to be set, or a map to be
+                filled (@required).
             PrivilegeError: a capability is missing.
             UnsupportedError: the kernel lacks something that the programs need.
             VerifierError: the verifier rejects a program.
@@ -82,7 +83,7 @@ class Spec(ObjectSpec):
         """
         from skep.session.loaded import Object
 
-        self.check_variables()
+        self.check_required({*(fill or ()), *(maps or ())})
         return Object(
             self,
             btf=btf,

@@ -222,7 +222,7 @@ class Run(Held):
         if TREE in maps:
             self.spec.variables[SCOPED].value = True
         try:
-            self.spec.check_variables()
+            self.spec.check_required(self._fill or ())
             return Object(
                 self.spec,
                 btf=self._btf,

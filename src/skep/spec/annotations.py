@@ -17,6 +17,7 @@ skep's own:
               @required       an error, where its hook is missing
               @event TYPE     the type of the records that it writes, for an iterator
     map       @event TYPE     the type of the records that it carries; several for several types
+              @required       has to be filled (--fill, --cgroup), as a variable has to be set
     field     @format WORD    what its values mean: a word of `skep.base.meaning`
     variable  @format WORD    the same
               @required       has to be set, or the file is not loaded; a command or a process to trace will do as well
@@ -44,7 +45,7 @@ __all__ = ["Note", "known_words", "mistake", "read_note"]
 # What an argument has to be: by word, for each kind of declaration.
 _OBJECT, _NUMBER, _NAME, _BOOLEAN = "a JSON object", "a number", "a name", "true or false"
 _NOTHING, _TEXT, _MEANING, _LETTER, _VALUE = "nothing", "text", "a meaning", "a letter", "a value"
-_MAP = {"event": _TEXT, "sample": _OBJECT, "intepreter": _OBJECT}
+_MAP = {"event": _TEXT, "sample": _OBJECT, "intepreter": _OBJECT, "required": _NOTHING}
 _VARIABLE = {"cmdarg": _OBJECT, "format": _MEANING, "required": _NOTHING}
 _KNOWN: Mapping[str, Mapping[str, str]] = {
     "program": {

@@ -213,20 +213,30 @@ class ObjectSpec:
         senders = [program for program in self.programs.values() if program.helpers & RING_SENDERS]
         return all(counter in program.symbols for program in senders)
 
-    def check_variables(self) -> None:
-        """Refuses to go on while a variable has to be set (@required), unless there is a tree to be in.
+    def check_required(self, filled: Collection[str] = ()) -> None:
+        """Refuses to go on while something has to be said (@required), unless there is a tree to be in.
+
+        Args:
+            filled: the names of the maps that are to hold something before the first program runs.
 
         Raises:
-            UsageError: one has.
+            UsageError: a variable has to be set, or a map has to be filled.
         """
         if SCOPED in self.variables and self.variables[SCOPED].value:
             return
-        missing = [variable for variable in self.variables.values() if variable.is_missing]
+        missing = {
+            variable.name: variable.long or f"--{variable.name.replace('_', '-')}"
+            for variable in self.variables.values()
+            if variable.is_missing
+        }
+        for name, map_ in self.maps.items():
+            if "required" in map_.note.marks and name not in filled:
+                is_cgroup = MAP_TYPES.get(map_.type) == "cgroup_array"
+                missing[name] = "--cgroup PATH" if is_cgroup else f"--fill {name}=KEY:VALUE"
         if missing:
-            which = " or ".join(variable.name for variable in missing)
-            options = " or ".join(variable.long or f"--{variable.name.replace('_', '-')}" for variable in missing)
             also = ", a running process with -p PID, or a command after --" if SCOPED in self.variables else ""
-            raise UsageError(f"{self.name} is not run without {which}", remedy=f"Give {options}{also}.")
+            message = f"{self.name} is not run without {' or '.join(missing)}"
+            raise UsageError(message, remedy=f"Give {' or '.join(missing.values())}{also}.")
 
     @classmethod
     def read(cls, data: bytes, file: str, *, document: Document | None = None) -> Self:

@@ -8,6 +8,7 @@
 #define NAME_SIZE 256
 
 /* Slot 0 holds the cgroup. While it is empty, nobody is in it: --cgroup PATH fills it. */
+/// @required
 struct {
 	__uint(type, BPF_MAP_TYPE_CGROUP_ARRAY);
 	__uint(max_entries, 1);

@@ -17,6 +17,7 @@
 const volatile u8 blockme[16] = {};
 
 /* Slot 0 holds the cgroup whose tasks are meant, if --cgroup PATH names one. */
+/// @required
 struct {
 	__uint(type, BPF_MAP_TYPE_CGROUP_ARRAY);
 	__uint(max_entries, 1);
