@@ -31,8 +31,17 @@ class MapInfo:
     """
 
     __slots__ = (
-        *("btf", "flags", "frozen", "id", "key_size", "max_entries", "memory", "name"),
-        *("type", "types", "value_size"),
+        "btf",
+        "flags",
+        "frozen",
+        "id",
+        "key_size",
+        "max_entries",
+        "memory",
+        "name",
+        "type",
+        "types",
+        "value_size",
     )
 
     def __init__(self, fd: int) -> None:
