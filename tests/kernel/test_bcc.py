@@ -360,13 +360,22 @@ def test_samples_have_stacks():
         memory = bytearray(4 << 20)
         memory[::4096] = b"x" * len(memory[::4096])
         counts = bpf["counts"].items()
-        walked = [list(bpf["stacks"].walk(key.value, hex)) for key, _ in counts]
+        walked = [list(bpf["stacks"].walk(key.value, lambda place: bpf.sym(place, os.getpid()))) for key, _ in counts]
 
         assert sum(leaf.value for _, leaf in counts) > 10
-        assert any(len(stack) > 2 and all(place.startswith("0x") for place in stack) for stack in walked)
+        assert any(name != b"[unknown]" for stack in walked for name in stack)
         with pytest.raises(KeyError):
             bpf["stacks"].walk(-14)
         bpf.detach_perf_event(PerfType.SOFTWARE, PerfSWConfig.PAGE_FAULTS)
+
+
+def test_addresses_of_processes_have_names():
+    libc = ctypes.CDLL(None)
+    address = ctypes.cast(libc.getpgid, ctypes.c_void_p).value or 0
+
+    assert BPF.sym(address + 2, os.getpid(), show_module=True, show_offset=True).endswith(b"getpgid+0x2 [libc.so.6]")
+    assert BPF.sym(1, os.getpid()) == b"[unknown]"
+    assert BPF.sym(BPF.ksymname("vfs_read"), -1) == b"vfs_read"
 
 
 def test_raw_tracepoints_have_their_arguments():

@@ -18,7 +18,7 @@ from skep.bcc.kinds import KINDS
 from skep.bcc.module import Module, read_text
 from skep.bcc.packets import Packets
 from skep.bcc.printing import Printing
-from skep.bcc.symbols import kernel_names
+from skep.bcc.symbols import kernel_names, user_symbol
 from skep.bcc.utils import as_bytes, as_text
 
 TYPE_CHECKING = False
@@ -67,7 +67,16 @@ static inline long skep_usdt_argument(struct pt_regs *ctx)
 _TEXT = "BPF-text"
 
 
-class BPF(Attaching, Packets, Printing):
+class _Refusing(type):
+    """What scripts ask of the class alone, and is not there, is refused by its name."""
+
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise UnsupportedError(f"skep has no BPF.{name} of BCC's")
+
+
+class BPF(Attaching, Packets, Printing, metaclass=_Refusing):
     """A text, loaded, with what a script attaches of it: a context manager.
 
     Args:
@@ -335,14 +344,10 @@ class BPF(Attaching, Packets, Printing):
             show_module: with its module behind it, ``[kernel]`` for none.
             show_offset: with how far behind its begin the address is.
         """
-        found = kernel_names().at(addr)
-        name = b"[unknown]" if found is None else found[0]
-        if show_offset and found is not None:
-            name += b"+0x%x" % found[1]
-        return name + b" [%s]" % ((found[2] if found else b"") or b"kernel") if show_module else name
+        return _told(kernel_names().at(addr), b"kernel", show_module, show_offset)
 
     @staticmethod
-    def sym(addr: int, pid: int, show_module: bool = False, show_offset: bool = False, demangle: bool = True) -> bytes:  # noqa: ARG004
+    def sym(addr: int, pid: int, show_module: bool = False, show_offset: bool = False, demangle: bool = True) -> bytes:
         """The function at an address.
 
         Args:
@@ -354,7 +359,12 @@ class BPF(Attaching, Packets, Printing):
         """
         if pid < 0:
             return BPF.ksym(addr, show_module, show_offset)
-        raise UnsupportedError("skep has no BPF.sym() for processes yet")
+        return _told(user_symbol(addr, pid, plain=not demangle), b"unknown", show_module, show_offset)
+
+    @staticmethod
+    def generate_auto_includes(program_words: Iterable[str]) -> str:  # noqa: ARG004 - as scripts give them
+        """Nothing: what a text needs of the kernel's headers is there."""
+        return ""
 
     def donothing(self) -> None:
         """Nothing: a program that is measured by a uprobe on it."""
@@ -362,6 +372,14 @@ class BPF(Attaching, Packets, Printing):
     def free_bcc_memory(self) -> int:
         """Nothing is left to free: the compiler is another process."""
         return 0
+
+
+def _told(found: tuple[bytes, int, bytes] | None, home: bytes, show_module: bool, show_offset: bool) -> bytes:
+    """A function, as scripts show it: ``name+0x12 [libc.so.6]``."""
+    name, distance, module = found or (b"[unknown]", 0, b"")
+    if show_offset and found is not None:
+        name += b"+0x%x" % distance
+    return name + b" [%s]" % (os.path.basename(module) or home) if show_module else name
 
 
 def _of_place(prog_type: int, attach_type: int) -> str | None:

@@ -151,12 +151,30 @@ class Module(Held):
             raise UsageError(f"Unknown program {name}", remedy=nearest(name, self._sections, "programs"))
         section = section or self._sections[name]
         if (name, section) not in self._loaded:
-            spec = self._spec({**self._sections, name: section})
-            shared = {name: map_ for name, map_ in self.maps.items() if not name.startswith(_OF_ONE_OBJECT)}
-            loaded = Object(spec, wanted=[name], maps=shared)
-            self._objects.append(loaded)
-            self._loaded[name, section] = loaded.programs[name]
+            # Those that nothing tells apart from it are most likely of the same type: an object for all costs no more.
+            alike = [
+                each for each in self._sections if self._is_like(each, name) and (each, section) not in self._loaded
+            ]
+            try:
+                self._load(alike, section)
+            except (ProgramError, UnsupportedError):
+                if alike == [name]:
+                    raise
+                self._load([name], section)
         return self._loaded[name, section]
+
+    def _is_like(self, one: str, other: str) -> bool:
+        programs = self._translation.programs
+        certain = [each for each in (one, other) if _is_certain(each, programs[each])]
+        return one == other or (not certain and programs[one] == programs[other])
+
+    def _load(self, names: Sequence[str], section: str) -> None:
+        """Loads programs as one type, by an object of their own that shares the tables."""
+        spec = self._spec({**self._sections, **dict.fromkeys(names, section)})
+        shared = {each: map_ for each, map_ in self.maps.items() if not each.startswith(_OF_ONE_OBJECT)}
+        loaded = Object(spec, wanted=names, maps=shared)
+        self._objects.append(loaded)
+        self._loaded |= {(each, section): loaded.programs[each] for each in names}
 
     def _spec(self, sections: Mapping[str, str]) -> ObjectSpec:
         """The text, compiled with these sections. None is loaded unless it is asked for."""

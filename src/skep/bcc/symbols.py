@@ -5,11 +5,17 @@ Source: kernel/kallsyms.c.
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from bisect import bisect_right
 from functools import cache
 
-__all__ = ["KernelNames", "kernel_names"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from skep.stream.symbols.process import Process
+
+__all__ = ["KernelNames", "kernel_names", "user_symbol"]
 
 _LINE = re.compile(rb"^([0-9a-f]+) (\w) ([^\t\n]+)(?:\t\[(\S+)\])?$", re.MULTILINE)
 _FUNCTIONS = b"tTwW"
@@ -59,3 +65,28 @@ class KernelNames:
 def kernel_names() -> KernelNames:
     """The symbols of the running kernel."""
     return KernelNames()
+
+
+def user_symbol(address: int, pid: int, *, plain: bool) -> tuple[bytes, int, bytes] | None:
+    """The function at an address of a process, how far behind its begin that is, and its file; None if none is known.
+
+    Args:
+        address: in the process.
+        pid: of the process.
+        plain: names of C++ as the linker has them.
+    """
+    from skep.stream.symbols.demangling import demangled
+
+    mapping, file, offset = _process(pid).place(address)
+    found = file.find(offset) if file is not None else None
+    if mapping is None or found is None:
+        return None
+    name = found[0] if plain else demangled(found[0])
+    return os.fsencode(name), found[1], os.fsencode(mapping.path)
+
+
+@cache
+def _process(pid: int) -> Process:
+    from skep.stream.symbols.process import Files, Process
+
+    return Process(pid, Files(lambda line: print(line, file=sys.stderr)))  # noqa: T201

@@ -155,6 +155,15 @@ class Executable:
         Args:
             offset: in bytes.
         """
+        found = self.find(offset)
+        return found[0] if found is not None else None
+
+    def find(self, offset: int) -> tuple[str, int] | None:
+        """The same, with how many bytes behind its begin the place is.
+
+        Args:
+            offset: in bytes.
+        """
         address = self.address(offset)
         if address is None:
             return None
@@ -164,4 +173,5 @@ class Executable:
             return None
         start = self._at[index]
         end = self._names.find(b"\0", start, start + _LONGEST_NAME)
-        return self._names[start:end].decode("utf-8", "surrogateescape") or None if end >= 0 else None
+        name = self._names[start:end].decode("utf-8", "surrogateescape") if end >= 0 else ""
+        return (name, address - self._starts[index]) if name else None

@@ -172,13 +172,9 @@ class Process:
         Args:
             address: in the process.
         """
-        mapping = self._at(address)
-        if mapping is None and self.look():
-            mapping = self._at(address)
+        mapping, file, offset = self.place(address)
         if mapping is None:
             return f"[unknown {address:#x}]"
-        offset = address - mapping.start + mapping.offset
-        file = self._files.of(mapping, f"{self._folder}/root") if mapping.inode else None
         if file is not None:
             name = file.function(offset)
             return demangled(name) if name else f"[unknown {os.path.basename(mapping.path)}+{offset:#x}]"
@@ -187,6 +183,20 @@ class Process:
             self._compiled = _Compiled(self._folder, self._own_pid)
         where = os.path.basename(mapping.path).strip("[]") or "memory"
         return self._compiled.function(address) or f"[unknown {where}+{offset:#x}]"
+
+    def place(self, address: int) -> tuple[Mapped | None, Executable | None, int]:
+        """What is mapped at an address, the file if there is one, and the place in it.
+
+        Args:
+            address: in the process.
+        """
+        mapping = self._at(address)
+        if mapping is None and self.look():
+            mapping = self._at(address)
+        if mapping is None:
+            return None, None, 0
+        file = self._files.of(mapping, f"{self._folder}/root") if mapping.inode else None
+        return mapping, file, address - mapping.start + mapping.offset
 
     def _at(self, address: int) -> Mapped | None:
         index = bisect_right(self._starts, address) - 1
