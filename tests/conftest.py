@@ -4,7 +4,8 @@ A floor is a kernel that the tests run on: `host`, or `6.12` and `6.1` under QEM
 host, and on the kernels that its mark `floors` names; one in tests/vm runs on those only. With SKEP_ALL=1 every test
 runs on every floor. What ran, was skipped and failed is written to $SKEP_RESULTS/FLOOR.json; tests/floors.py then fails
 if a test was skipped wherever it could have run. How long that took is added up in $SKEP_RESULTS/FLOOR.seconds. The
-kinds of hooks that were attached to by what passed are written to $SKEP_RESULTS/FLOOR.hooks, for tests/hooks.py.
+kinds of hooks that were attached to by what passed are written to $SKEP_RESULTS/FLOOR.hooks, for tests/hooks.py; the
+tools that it ran, to $SKEP_RESULTS/FLOOR.tools, for tests/tools.py.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ settings.load_profile("skep")
 
 _started = time.monotonic()
 _outcomes: dict[str, tuple[str, str]] = {}
-_hooks: set[str] = set()
+_noted: dict[str, set[str]] = {"hook": set(), "tool": set()}
 
 
 def pytest_configure(config):
@@ -63,7 +64,8 @@ def pytest_runtest_logreport(report):
         reason = report.longrepr[2] if report.skipped and isinstance(report.longrepr, tuple) else ""
         _outcomes[report.nodeid] = (report.outcome, reason)
     if report.when == "call" and report.outcome == "passed":
-        _hooks.update(value for name, value in report.user_properties if name == "hook")
+        for name, value in report.user_properties:
+            _noted.get(name, set()).add(value)
 
 
 def pytest_sessionfinish():
@@ -72,13 +74,15 @@ def pytest_sessionfinish():
         # Two runs on one floor end when they like.
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        outcomes, seconds, hooks = (Path(folder) / f"{FLOOR}.{what}" for what in ("json", "seconds", "hooks"))
+        outcomes, seconds = (Path(folder) / f"{FLOOR}.{what}" for what in ("json", "seconds"))
         known = json.loads(outcomes.read_text()) if outcomes.exists() else {}
         outcomes.write_text(json.dumps(known | _outcomes, indent=1))
         before = float(seconds.read_text()) if seconds.exists() else 0
         seconds.write_text(f"{before + time.monotonic() - _started:.1f}\n")
-        attached = set(hooks.read_text().split()) if hooks.exists() else set()
-        hooks.write_text("".join(f"{kind}\n" for kind in sorted(attached | _hooks)))
+        for name, values in _noted.items():
+            path = Path(folder) / f"{FLOOR}.{name}s"
+            before_us = set(path.read_text().split()) if path.exists() else set()
+            path.write_text("".join(f"{value}\n" for value in sorted(before_us | values)))
         os.close(lock)
 
 

@@ -57,10 +57,14 @@ def reachable() -> list[str]:
 
 
 @pytest.fixture
-def run(skep):
-    """run(*arguments): runs `skep run ... -o json`, and gives its events."""
+def run(skep, request):
+    """run(*arguments): runs `skep run ... -o json`, and gives its events.
+
+    It notes the tool: docs/tools.md tells which are tested.
+    """
 
     def events(*arguments):
+        request.node.user_properties.append(("tool", arguments[0]))
         finished = subprocess.run(
             [*skep, "run", *arguments[:1], "-o", "json", *arguments[1:]],
             capture_output=True,

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["AREAS", "main"]
+__all__ = ["AREAS", "area_of", "main"]
 
 AREAS = ("files and disks", "processes", "CPU", "network", "programs and libraries", "building blocks")
 """What tools look at; the last are there to be built on."""
@@ -32,14 +32,18 @@ def main(arguments: Sequence[str]) -> int:
     for name in tool_names():
         page = _page(name).splitlines()
         # A page starts with the name as its title; its first sentence says what the tool is for.
-        areas[_area(page)].append(f"    {name:18}{page[2]}\n")
+        areas[area_of(page)].append(f"    {name:18}{page[2]}\n")
     for area, lines in areas.items():
         sys.stdout.write(f"{area}\n{''.join(lines)}")
     return 0
 
 
-def _area(page: Sequence[str]) -> str:
-    """What a tool looks at, as its page says."""
+def area_of(page: Sequence[str]) -> str:
+    """What a tool looks at, as its page says.
+
+    Args:
+        page: its lines.
+    """
     stated = next((line.removeprefix(_AREA) for line in page if line.startswith(_AREA)), "")
     return stated if stated in AREAS else AREAS[-1]
 

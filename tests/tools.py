@@ -1,0 +1,90 @@
+"""Writes docs/tools.md, the table of the gallery: python tests/tools.py FOLDER
+
+What a tool is for is what its page says. Where it is tested is what the tests said of themselves: FOLDER/FLOOR.tools
+has the tools that were run by those that passed (see tests/conftest.py). A floor without such a file keeps what it has.
+
+    python tests/tools.py --check FOLDER
+
+fails if the page says of a tool that it is tested where no test ran it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from skep.cli.tools import AREAS, area_of
+from skep.session.api import tool_folder, tool_names
+
+PAGE = Path(__file__).parent.parent / "docs" / "tools.md"
+FLOORS = {"host": "6.18", "6.12": "6.12", "6.1": "6.1"}
+"""Floor -> how the page calls it."""
+HEAD = """\
+# Tools
+
+The gallery, and the kernels on which a test of each tool passed: Linux 6.18 (the machine that the tests are written on,
+which has no kprobes, fentry and LSM), 6.12 and 6.1 (Debian's kernels under QEMU). `tests/tools.py` writes this page
+from the tools' own pages and from what the tests ran; `make test` fails where it promises more. `skep tools NAME` shows
+a tool's page, `skep run NAME` runs it.
+"""
+
+
+def page(tested: Mapping[str, set[str]]) -> str:
+    """The page.
+
+    Args:
+        tested: the tools that tests ran, by floor.
+    """
+    areas: dict[str, list[str]] = {area: [] for area in AREAS}
+    for name in tool_names():
+        text = Path(tool_folder(name), f"{name}.md").read_text().splitlines()
+        cells = [f"`{name}`", text[2], *("tested" if name in tested[floor] else "" for floor in FLOORS)]
+        areas[area_of(text)].append(f"| {' | '.join(cells)} |")
+    head = f"| Tool | What it does | {' | '.join(FLOORS.values())} |\n|{' --- |' * (2 + len(FLOORS))}"
+    tables = ["\n".join([f"## {area[0].upper()}{area[1:]}\n", head, *rows]) for area, rows in areas.items() if rows]
+    return "\n\n".join([HEAD.rstrip("\n"), *tables]) + "\n"
+
+
+def tested_of(text: str) -> dict[str, set[str]]:
+    """What a page says of where tools are tested, by floor.
+
+    Args:
+        text: of the page.
+    """
+    found: dict[str, set[str]] = {floor: set() for floor in FLOORS}
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| `"):
+            for floor, cell in zip(FLOORS, cells[-len(FLOORS) :], strict=True):
+                found[floor] |= {cells[0].strip("`")} if cell == "tested" else set()
+    return found
+
+
+def read_results(folder: Path) -> dict[str, set[str]]:
+    """The tools that tests ran, by floor; a floor that none ran on is not there.
+
+    Args:
+        folder: that they wrote to.
+    """
+    paths = {floor: folder / f"{floor}.tools" for floor in FLOORS}
+    return {floor: set(path.read_text().split()) for floor, path in paths.items() if path.exists()}
+
+
+def main(arguments: list[str]) -> int:
+    """Returns the exit code: 1 if the page promises what no test ran."""
+    results = read_results(Path(arguments[-1]))
+    promised = tested_of(PAGE.read_text() if PAGE.exists() else "")
+    if arguments[0] != "--check":
+        PAGE.write_text(page(promised | results))
+        return 0
+    missing = [
+        f"{name} on {FLOORS[floor]}" for floor in FLOORS for name in sorted(promised[floor] - results.get(floor, set()))
+    ]
+    for one in missing:
+        print(f"docs/tools.md promises a test of {one}, and none ran it")
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
