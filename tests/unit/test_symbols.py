@@ -3,6 +3,7 @@
 import ctypes
 import mmap
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from skep.stream.stacks import Stacks, stack_maps
 from skep.stream.symbols.demangling import demangled
 from skep.stream.symbols.executable import Executable
 from skep.stream.symbols.kernel import KernelSymbols
+from skep.stream.symbols.opening import open_regular
 from skep.stream.symbols.process import Files, Process
 
 SOURCE = """
@@ -131,19 +133,23 @@ def test_without_the_package_names_stay_as_they_are(monkeypatch):
         demangling._demangler.cache_clear()
 
 
+def wait_for(pid, path):
+    """Until a process maps its own file, and not any more that of Python."""
+    while os.readlink(f"/proc/{pid}/exe") != str(path):
+        pass
+
+
 @pytest.fixture
 def running(built):
     """The program `whole`, which runs until the test is over."""
     with subprocess.Popen([built / "whole"]) as program:
-        # Once it maps its own file, and not any more that of Python.
-        while os.readlink(f"/proc/{program.pid}/exe") != str(built / "whole"):
-            pass
+        wait_for(program.pid, built / "whole")
         yield program
         program.kill()
 
 
 def start_of(pid, path):
-    lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    lines = os.fsdecode(Path(f"/proc/{pid}/maps").read_bytes()).split("\n")
     line = next(line for line in lines if line.endswith(str(path)) and line.split()[2] == "00000000")
     return int(line.partition("-")[0], 16)
 
@@ -200,6 +206,8 @@ def compiled():
     yield ctypes.addressof(view), path
     del view
     memory.close()
+    if path.is_dir():
+        path.rmdir()
     path.unlink(missing_ok=True)
 
 
@@ -215,18 +223,22 @@ def test_functions_of_a_compiler_at_run_time_are_found_in_its_map(compiled):
     assert process.function(address).startswith("[unknown zero")
 
 
-@pytest.mark.parametrize("kind", ["link", "pipe"])
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
 def test_what_only_looks_like_such_a_map_is_not_read(compiled, tmp_path, kind):
     address, path = compiled
     if kind == "link":
         (tmp_path / "secret").write_text(f"{address:x} 20 secret\n")
         path.symlink_to(tmp_path / "secret")
-    else:
+    elif kind == "pipe":
         os.mkfifo(path)
+    else:
+        path.mkdir()
     process = Process(os.getpid(), Files(lambda _: None))
     process.look()
+    opened = os.listdir("/proc/self/fd")
 
     assert process.function(address).startswith("[unknown zero")
+    assert os.listdir("/proc/self/fd") == opened
 
 
 def test_functions_of_this_process_are_found_in_its_libraries():
@@ -236,6 +248,52 @@ def test_functions_of_this_process_are_found_in_its_libraries():
     assert getpid is not None
 
     assert process.function(getpid).strip("_") == "getpid"
+
+
+def test_a_name_with_a_carriage_return_is_one_name(built, tmp_path):
+    """Of a file and of a function: it begins no line of its own, whatever stands behind it."""
+    path = tmp_path / "a\rx 1000-2000 x\r7f0000000000-7f0000001000 r-xp 00000000 00:00 7 planted"
+    shutil.copy(built / "whole", path)
+    with subprocess.Popen([path]) as program:
+        try:
+            wait_for(program.pid, path)
+            process = Process(program.pid, Files(lambda _: None))
+            process.look()
+            start, places = start_of(program.pid, "planted"), offsets(built / "whole")
+
+            assert process.function(start + places["main"]) == "main"
+            assert process.function(0x7F0000000000) == "[unknown 0x7f0000000000]"
+        finally:
+            program.kill()
+
+
+def test_a_function_with_a_carriage_return_plants_no_other(compiled):
+    address, path = compiled
+    path.write_bytes(b"%x 10 one\r%x 10 planted\n" % (address, address + 0x10))
+    process = Process(os.getpid(), Files(lambda _: None))
+
+    assert process.function(address).startswith("one\r")
+    assert process.function(address + 0x10).startswith("[unknown zero")
+
+
+def test_files_are_opened_within_their_root_alone(tmp_path):
+    root = tmp_path / "root"
+    (root / "etc").mkdir(parents=True)
+    (root / "etc" / "own").write_text("own")
+    (tmp_path / "secret").write_text("secret")
+    (root / "absolute").symlink_to("/etc/own")
+    (root / "leaving").symlink_to("../secret")
+    (root / "outside").symlink_to(tmp_path / "secret")
+    os.mkfifo(root / "pipe")
+
+    fd = open_regular(str(root), "/absolute")
+    assert os.read(fd, 10) == b"own"
+    os.close(fd)
+    for name in ("leaving", "outside", "pipe", "etc", "missing"):
+        with pytest.raises(OSError, match=r"No such file|no regular file"):
+            open_regular(str(root), f"/{name}")
+    with pytest.raises(OSError, match="symbolic links"):
+        open_regular(str(root), "/absolute", links=False)
 
 
 def kallsyms(tmp_path, monkeypatch, text):

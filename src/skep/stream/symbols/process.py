@@ -2,17 +2,18 @@
 
 What a process has mapped is gone with it, so it is read when the process is first seen, and again while it lives.
 
-Source: proc(5) (/proc/PID/maps, /proc/PID/root); tools/perf/Documentation/jit-interface.txt (/tmp/perf-PID.map).
+Source: proc(5) (/proc/PID/maps, /proc/PID/root).
 """
 
 from __future__ import annotations
 
 import os
-import stat
 from bisect import bisect_right
 
+from skep.stream.symbols.compiled import Compiled
 from skep.stream.symbols.demangling import demangled
 from skep.stream.symbols.executable import Executable
+from skep.stream.symbols.opening import open_regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ __all__ = ["Files", "Mapped", "Process"]
 
 # A process that maps more is none that people look at.
 _LARGEST_MAPS = 1 << 24
-_LARGEST_PERF_MAP = 1 << 26
 
 
 class Mapped:
@@ -81,15 +81,13 @@ class Files:
         return self._by_build_id.get(build_id), self._paths.get(build_id, "")
 
     def _read(self, mapping: Mapped, root: str) -> Executable | None:
-        for path in dict.fromkeys((f"{root}{mapping.path}", mapping.path)):
+        for folder in (root, "/"):
             try:
-                # Not one that waits for a writer, as a named pipe does.
-                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            except (OSError, ValueError):
+                fd = open_regular(folder, mapping.path)
+            except OSError:
                 continue
             try:
-                told = os.fstat(fd)
-                if told.st_ino != mapping.inode or not stat.S_ISREG(told.st_mode):
+                if os.fstat(fd).st_ino != mapping.inode:
                     continue
                 found = Executable(fd)
             except (OSError, ValueError) as error:
@@ -119,7 +117,7 @@ class Process:
         self._mappings: list[Mapped] = []
         self._starts: list[int] = []
         self._own_pid = pid
-        self._compiled: _Compiled | None = None
+        self._compiled: Compiled | None = None
 
     def look(self) -> bool:
         """Reads what it has mapped now; False if that is what it had before, or it has ended."""
@@ -133,7 +131,7 @@ class Process:
         if not self._told:
             self._own_pid = self._inner_pid()
         self._told = told
-        self._set(list(filter(None, map(_mapping, told.splitlines()))))
+        self._set(list(filter(None, map(_mapping, told.split(b"\n")))))
         # Now, while its files can be reached.
         for mapping in self._mappings:
             if mapping.inode:
@@ -180,7 +178,7 @@ class Process:
             return demangled(name) if name else f"[unknown {os.path.basename(mapping.path)}+{offset:#x}]"
         # Memory of its own, or shared by way of a file that is none.
         if self._compiled is None:
-            self._compiled = _Compiled(self._folder, self._own_pid)
+            self._compiled = Compiled(self._folder, self._own_pid)
         where = os.path.basename(mapping.path).strip("[]") or "memory"
         return self._compiled.function(address) or f"[unknown {where}+{offset:#x}]"
 
@@ -220,43 +218,7 @@ def _mapping(line: bytes) -> Mapped | None:
     path = os.fsdecode(parts[5]) if len(parts) > 5 else ""
     # The kernel writes a line break in a name so.
     path = path.replace("\\012", "\n")
-    return Mapped(int(start, 16), int(end, 16), int(parts[2], 16), int(parts[4]), path)
-
-
-class _Compiled:
-    """What a compiler at run time (Java, Node.js, Python) has told of the functions that it made."""
-
-    def __init__(self, folder: str, pid: int) -> None:
-        self._functions: list[tuple[int, int, str]] = []
-        name = f"/tmp/perf-{pid}.map"  # noqa: S108 - where they write it
-        for path in (f"{folder}/root{name}", name):
-            try:
-                self._functions = sorted(_read_perf_map(path))
-            except OSError:
-                continue
-            return
-
-    def function(self, address: int) -> str | None:
-        index = bisect_right(self._functions, address, key=lambda each: each[0]) - 1
-        if index < 0 or address >= self._functions[index][0] + self._functions[index][1]:
-            return None
-        return self._functions[index][2]
-
-
-def _read_perf_map(path: str) -> list[tuple[int, int, str]]:
-    """The lines of such a file: start, size, both hexadecimal, and name. Those that are none are left out."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with open(fd, "rb") as file:
-        # Anybody can put something there: a link, or what never ends.
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return []
-        data = file.read(_LARGEST_PERF_MAP)
-    found = []
-    for line in data.splitlines():
-        start, _, rest = line.partition(b" ")
-        size, _, name = rest.partition(b" ")
-        try:
-            found.append((int(start, 16), int(size, 16), name.decode("utf-8", "surrogateescape")))
-        except ValueError:
-            continue
-    return found
+    try:
+        return Mapped(int(start, 16), int(end, 16), int(parts[2], 16), int(parts[4]), path)
+    except ValueError:
+        return None
