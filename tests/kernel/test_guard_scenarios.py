@@ -370,11 +370,15 @@ def test_it_is_found_within_a_second_and_by_the_right_fact(what, watch, services
     before = len(watch.alarms)
     act = {"web": task, "shell": script, "client": client_task}[name]
     act(folder, text.replace("FOLDER", str(folder)))
-    wait_for(lambda: len(watch.alarms) > before, "no alarm")
-    when, alarm = watch.alarms[before]
 
-    assert alarm["alarm"].startswith(f"{name}-")
-    assert any(found == kind and part in value for found, value in facts(alarm)), facts(alarm)
+    # On a busy machine another service may be told of meanwhile; what has to stay silent has a test of its own.
+    def told():
+        return next((each for each in watch.alarms[before:] if each[1]["alarm"].startswith(f"{name}-")), None)
+
+    wait_for(lambda: told() is not None, "no alarm")
+    when, alarm = told()
+
+    assert any(fact == kind and part in value for fact, value in facts(alarm)), facts(alarm)
     assert when - alarm["began"] < 1
     assert alarm["confidence"] > 0.9
     assert len(alarm["processes"][0]) > 1

@@ -138,12 +138,12 @@ def test_pid_fills_no_variable_that_would_show_less_than_was_asked_for(skep, pro
 @pytest.mark.floors("6.12", "6.1")
 def test_a_cgroup_word_fills_its_array_and_its_number(program, cgroup):
     spec = program("options")
-    fill = fill_words(spec, {"cgroup": cgroup})
+    fill = fill_words(spec, {"cgroup": str(cgroup)})
 
     assert spec.variables["filter_cg"].value is True
     # A child that never enters the cgroup, and one that does.
     assert rows_of(spec, fill=fill) == []
-    enter = f"import os; open({cgroup + '/cgroup.procs'!r}, 'w').write('0'); os.getppid()"
+    enter = f"import os; open({str(cgroup / 'cgroup.procs')!r}, 'w').write('0'); os.getppid()"
     [row] = rows_of(spec, fill=fill, code=enter)
     assert row.cgroup_wanted == os.stat(cgroup).st_ino
 
@@ -159,7 +159,7 @@ def test_maps_hold_what_they_are_filled_with(program, cgroup):
         "networks": ["10.0.0.0/8", "192.168.1.1"],
         "queue": [4, 5],
         "jumps": {1: "target"},
-        "cgroups": {0: cgroup},
+        "cgroups": {0: str(cgroup)},
     }
     with program("fills").load(fill=fill) as loaded:
         maps = loaded.maps

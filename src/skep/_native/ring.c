@@ -141,9 +141,10 @@ int ring_drain(struct skep_source *source, struct batch *batch)
 			record = take_alike(source, record, end, header, batch);
 	}
 	/* Once a batch. Another reader that went on meanwhile has taken some of the same records. */
-	source->position = start + (record - first);
-	if (!__atomic_compare_exchange_n(source->consumer, &start, source->position, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+	unsigned long reached = start + (record - first);
+	if (!__atomic_compare_exchange_n(source->consumer, &start, reached, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
 		return -ESTALE;
+	source->position = reached;
 	return error;
 }
 

@@ -31,6 +31,9 @@ _FLOATS = {2: "e", 4: "f", 8: "d"}
 IN_FILES = "struct bpf_stack_build_id"
 """What the kernel tells of a function by its file (include/uapi/linux/bpf.h)."""
 
+_IN_FILES_SIZE = 32
+_IN_FILES_MEMBERS = [("status", "int"), ("build_id", "array"), ("offset", "int"), ("ip", "int")]
+
 # So many texts are kept at most, and none that has more bytes.
 _KNOWN_TEXTS = 4096
 _SHORT_TEXT = 64
@@ -123,7 +126,11 @@ class Field:
             return False
         if self.type.kind != "array" or element is None:
             return self.type.kind == "int"
-        return (element.kind in {"int", "pointer"} and element.size == 8) or element.name == IN_FILES
+        if element.kind == "struct":
+            # A recording may say anything of its types.
+            members = [(field.name, field.type.kind) for field in element.fields]
+            return element.name == IN_FILES and element.size == _IN_FILES_SIZE and members == _IN_FILES_MEMBERS
+        return element.kind in {"int", "pointer"} and element.size == 8
 
     def __repr__(self) -> str:
         return f"<Field {self.name}: {self.type.name} at {self.offset}>"

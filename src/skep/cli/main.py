@@ -93,12 +93,16 @@ def _module(verb: str) -> ModuleType:
     ended_by_us = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if ended_by_us:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    collects = gc.isenabled()
     gc.disable()
     try:
         return import_module(f"skep.cli.{verb}")
     finally:
-        gc.freeze()
-        gc.enable()
+        # Of whoever calls this within a program of his own, nothing is frozen.
+        if sys.argv[1:2] == [verb]:
+            gc.freeze()
+        if collects:
+            gc.enable()
         if ended_by_us:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 

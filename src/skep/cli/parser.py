@@ -13,9 +13,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, NoReturn
 
-__all__ = ["EVENT", "Parser", "duration", "positive"]
+__all__ = ["EVENT", "Parser", "duration", "positive", "terminal_width"]
 
 _LONGEST = 366 * 24 * 3600.0
+
+
+def terminal_width() -> int:
+    """The columns of the terminal on standard output: those that COLUMNS says, if it is set, and 80 if nobody knows.
+
+    Raises:
+        OSError: it is no terminal.
+    """
+    told = os.environ.get("COLUMNS", "")
+    size = os.get_terminal_size(1).columns
+    return (int(told) if told.isdecimal() else 0) or size or 80
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -23,7 +34,7 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 
     def __init__(self, prog: str) -> None:
         try:
-            width = os.get_terminal_size(1).columns - 2
+            width = terminal_width() - 2
         except OSError:
             width = 100
         super().__init__(prog, max_help_position=32, width=width)

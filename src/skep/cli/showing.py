@@ -10,7 +10,7 @@ import sys
 
 from skep.base.errors import UnsupportedError, UsageError
 from skep.base.progress import erase
-from skep.cli.parser import positive
+from skep.cli.parser import positive, terminal_width
 from skep.view.outputs import OUTPUTS, STACKED
 from skep.view.selection import selected
 
@@ -120,7 +120,7 @@ def output_of(
         )
     if kind in STACKED:
         return _stacks(kind, options, names, [schema for _, schema in schemas], samples, count=count)
-    width = os.get_terminal_size(1).columns if os.isatty(1) and not options.to else None
+    width = terminal_width() if os.isatty(1) and not options.to else None
     known = [schema for _, schema in schemas]
 
     def shown() -> View:
@@ -172,8 +172,8 @@ def _stacks(
         )
     from skep.view.weights import Weights
 
-    weights = Weights(names, schemas, samples, options.sum, STACKED[kind])
-    view = selected(lambda: weights, names, schemas, filter=options.filter, limit=options.limit)
+    weights = Weights(names, schemas, samples, options.sum, STACKED[kind], options.limit)
+    view = selected(lambda: weights, names, schemas, filter=options.filter)
     cleared = {schema for schema, sample in samples.items() if sample.get("clear_map")}
     return _Whole(view, _destination(options.to, kind), lambda: weights.passed(cleared=cleared))
 

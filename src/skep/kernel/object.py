@@ -12,6 +12,8 @@ from mmap import mmap
 
 from skep._native import ffi, lib, messages
 from skep.base.errors import (
+    MORE_DESCRIPTORS,
+    NO_DESCRIPTORS,
     AttachError,
     BtfError,
     ClosedError,
@@ -404,9 +406,13 @@ class Object(Held):
     def _load(self) -> None:
         error = lib.bpf_object__load(self._handle)
         if error:
+            log = messages()
+            if -error in NO_DESCRIPTORS:
+                # Nothing more can be opened: no module either.
+                message = f"{self.spec.name} cannot be loaded: {os.strerror(-error)}"
+                raise LoadError(message, -error, log=log, remedy=MORE_DESCRIPTORS)
             from skep.kernel.refusals import not_loaded
 
-            log = messages()
             named = re.search(r"prog '(\w+)': ", log)
             self._failed = named[1] if named else ""
             entries = {name: lib.bpf_map__max_entries(map_) for name, map_ in self._handles}

@@ -417,6 +417,8 @@ class Run(Held):
         """Ends the command, and gives what it does on its way out."""
         command = self._command
         if command is None:
+            # What was sent while something else was looked at.
+            yield from self._shown(reader.rest())
             return
         grace = self._stop.grace if self._stop is not None else 0
         for patience, number in ((grace, signal.SIGTERM), (_PATIENCE, signal.SIGKILL)):

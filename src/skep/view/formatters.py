@@ -55,7 +55,21 @@ def escape(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(character if character.isprintable() else _escaped(character) for character in text)
+    return text.translate(_escapes)
+
+
+class _Escapes(dict[int, str]):
+    # Of a code: what is written for it. Those of bytes are kept: a text may hold thousands.
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        written = character if character.isprintable() else _escaped(character)
+        if code <= 0xFF:
+            self[code] = written
+        return written
+
+
+_escapes = _Escapes()
 
 
 def _escaped(character: str) -> str:

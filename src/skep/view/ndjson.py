@@ -295,5 +295,6 @@ def _quote(text: str) -> str:
     from json import dumps  # costs 3 ms: paid where such text occurs
 
     # ASCII, since these characters would act on a terminal; a surrogate is no character, so that JSON cannot carry it.
-    text = "".join(escape(character) if "\ud800" <= character <= "\udfff" else character for character in text)
+    if not text.isascii():
+        text = "".join(escape(character) if "\ud800" <= character <= "\udfff" else character for character in text)
     return dumps(text).replace("\x7f", "\\u007f")

@@ -32,6 +32,7 @@ class Weights:
         tables: those whose records are entries of maps: the last field is what they weigh.
         weight: the field that says what a record weighs; "" for 1.
         show: makes the text of what is added up.
+        limit: how many stacks are shown, the heaviest; None for all.
 
     Raises:
         UsageError: no records hold a stack, or the weight is no field, or no number.
@@ -44,11 +45,13 @@ class Weights:
         tables: Collection[Schema],
         weight: str,
         show: Callable[[Weights], str],
+        limit: int | None = None,
     ) -> None:
         self._names = names
         self._tables = tables
         self._weight = weight
         self._show = show
+        self._limit = limit
         stacked = [schema for schema in schemas if any(field.is_stack for field in schema.fields)]
         if not stacked:
             raise UsageError(
@@ -110,6 +113,8 @@ class Weights:
         for group in self._groups.values():
             for frames, weight in group.stacks() if group is not None else ():
                 found[frames] = found.get(frames, 0) + weight
+        if self._limit is not None:
+            found = dict(sorted(found.items(), key=lambda entry: -entry[1])[: self._limit])
         return dict(sorted(found.items()))
 
 
@@ -118,7 +123,8 @@ class _Group:
 
     def __init__(self, schema: Schema, weight: int | None, names: Names) -> None:
         fields = schema.fields
-        comm = next((index for index, field in enumerate(fields) if field.meaning == "comm"), None)
+        named = (index for index, field in enumerate(fields) if field.meaning == "comm" and field.type.kind == "text")
+        comm = next(named, None)
         taken = [index for index, field in enumerate(fields) if field.is_stack]
         lengths = [length_of(fields, fields[index].name) for index in taken]
         taken += [index for index in (process_of(fields), comm, *lengths) if index is not None]

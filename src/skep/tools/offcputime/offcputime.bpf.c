@@ -7,6 +7,7 @@
 #include "skep.h"
 
 #define TASK_RUNNING 0
+#define TASK_DEAD 0x80
 
 /// Only this process (0: all).
 const volatile pid_t pid_target = 0;
@@ -108,8 +109,10 @@ static void woke(u32 tid)
 
 static int change(void *ctx, bool preempt, struct task_struct *previous, struct task_struct *next)
 {
-	/* What is pushed off its CPU on its way to sleep goes on with that later. */
-	if (!preempt && skep_task_state(previous) != TASK_RUNNING)
+	unsigned int state = skep_task_state(previous);
+
+	/* What is pushed off its CPU on its way to sleep goes on with that later; what is dead never wakes. */
+	if (!preempt && state != TASK_RUNNING && !(state & TASK_DEAD))
 		sleeps_from_now(ctx);
 	woke(BPF_CORE_READ(next, pid));
 	return 0;
