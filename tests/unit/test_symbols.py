@@ -15,11 +15,14 @@ from skep.spec.meanings import with_meanings
 from skep.stream.batch import Batch
 from skep.stream.names import Names
 from skep.stream.stacks import Stacks, stack_maps
+from skep.stream.symbols.arrivals import _told
 from skep.stream.symbols.demangling import demangled
 from skep.stream.symbols.executable import Executable
+from skep.stream.symbols.files import Files
 from skep.stream.symbols.kernel import KernelSymbols
+from skep.stream.symbols.mappings import Mapped, Mappings
 from skep.stream.symbols.opening import open_regular
-from skep.stream.symbols.process import Files, Process
+from skep.stream.symbols.process import Process
 
 SOURCE = """
 void plain(void) {}
@@ -174,13 +177,13 @@ def test_of_a_file_that_cannot_be_read_the_place_is_shown_and_it_is_said_once(ru
     files = Files(complaints.append)
     process = Process(running.pid, files)
     process.look()
-    for mapping in process._mappings:
+    for mapping in process._now:
         mapping.path, mapping.inode = str(tmp_path / "damaged"), 0
     (tmp_path / "damaged").write_bytes(b"\x7fELF" + b"\xff" * 100)
     inode = (tmp_path / "damaged").stat().st_ino
-    for mapping in process._mappings:
+    for mapping in process._now:
         mapping.inode = inode
-    at = process._mappings[0].start
+    at = next(iter(process._now)).start
 
     for _ in range(2):
         assert process.function(at).startswith("[unknown damaged+0x")
@@ -191,10 +194,10 @@ def test_of_a_file_that_cannot_be_read_the_place_is_shown_and_it_is_said_once(ru
 def test_another_file_of_the_same_path_is_not_taken(running, built, tmp_path):
     process = Process(running.pid, Files(pytest.fail))
     process.look()
-    for mapping in process._mappings:
+    for mapping in process._now:
         mapping.path = str(built / "bare")
 
-    assert process.function(process._mappings[0].start).startswith("[unknown bare+0x")
+    assert process.function(next(iter(process._now)).start).startswith("[unknown bare+0x")
 
 
 @pytest.fixture
@@ -248,6 +251,96 @@ def test_functions_of_this_process_are_found_in_its_libraries():
     assert getpid is not None
 
     assert process.function(getpid).strip("_") == "getpid"
+
+
+@pytest.fixture
+def ended():
+    """The number of a process that was."""
+    with subprocess.Popen(["true"]) as program:
+        pass
+    return program.pid
+
+
+def mapped(path, start):
+    told = path.stat()
+    device = os.major(told.st_dev), os.minor(told.st_dev)
+    return Mapped(start, start + 0x10000, 0, device, told.st_ino, str(path))
+
+
+def test_samples_of_the_program_before_keep_their_names(built, ended):
+    process = Process(ended, Files(pytest.fail))
+    whole, bare = offsets(built / "whole"), offsets(built / "bare")
+    process.map(mapped(built / "whole", 0x100000))
+    process.executed()
+    process.map(mapped(built / "bare", 0x200000))
+
+    assert process.function(0x100000 + whole["main"]) == "main"
+    assert process.function(0x200000 + bare["plain"]) == "plain"
+
+
+def test_where_two_programs_of_a_process_differ_nothing_is_said(built, ended):
+    process = Process(ended, Files(pytest.fail))
+    main = 0x100000 + offsets(built / "whole")["main"]
+    process.map(mapped(built / "whole", 0x100000))
+    process.executed()
+    process.map(mapped(built / "whole", 0x100000))
+    assert process.function(main) == "main"
+
+    process.executed()
+    process.map(mapped(built / "bare", 0x100000))
+    assert process.function(main) == f"[unknown {main:#x}]"
+
+
+def test_what_a_child_only_has_from_its_parent_makes_nothing_ambiguous(built, ended):
+    files = Files(pytest.fail)
+    parent, child = Process(ended, files), Process(ended, files)
+    parent.map(mapped(built / "bare", 0x100000))
+    child.inherit(parent)
+    assert child.function(0x100000 + offsets(built / "bare")["plain"]) == "plain"
+    child.executed()
+    child.map(mapped(built / "whole", 0x100000))
+
+    assert child.function(0x100000 + offsets(built / "whole")["main"]) == "main"
+    # The parent's are its own.
+    assert parent.function(0x100000 + offsets(built / "bare")["plain"]) == "plain"
+
+
+def test_another_process_of_the_same_number_is_another(built, running):
+    process = Process(running.pid, Files(lambda _: None))
+    process.look()
+    process._began = b"1"
+    process.map(mapped(built / "bare", 0x100000))
+    process.look()
+
+    assert process._now.at(0x100000) is None
+    assert process.function(0x100000 + offsets(built / "bare")["plain"]) == "plain"
+
+
+def test_what_is_mapped_over_a_part_leaves_the_rest():
+    mappings = Mappings([Mapped(0x1000, 0x5000, 0x100, (8, 1), 7, "old"), Mapped(0x6000, 0x7000, 0, (8, 1), 7, "next")])
+    mappings.map(Mapped(0x2000, 0x3000, 0, (8, 1), 8, "new"))
+    assert [(each.start, each.end, each.offset, each.path) for each in mappings] == [
+        (0x1000, 0x2000, 0x100, "old"),
+        (0x2000, 0x3000, 0, "new"),
+        (0x3000, 0x5000, 0x2100, "old"),
+        (0x6000, 0x7000, 0, "next"),
+    ]
+    mappings.map(Mapped(0x1800, 0x6800, 0, (8, 1), 9, "wide"))
+    assert [(each.start, each.end, each.path) for each in mappings] == [
+        (0x1000, 0x1800, "old"),
+        (0x1800, 0x6800, "wide"),
+        (0x6800, 0x7000, "next"),
+    ]
+    assert mappings.at(0x1800) is not None
+    assert mappings.at(0x7000) is None
+
+
+def test_a_process_has_as_many_mappings_as_the_kernel_gives_it():
+    mappings = Mappings()
+    for page in range((1 << 16) + 10):
+        mappings.map(Mapped(page << 13, (page << 13) + 4096, 0, (0, 0), 0, ""))
+
+    assert len(list(mappings)) == 1 << 16
 
 
 def test_a_name_with_a_carriage_return_is_one_name(built, tmp_path):
@@ -344,6 +437,36 @@ def test_stacks_get_their_names_once(tmp_path, monkeypatch):
     assert asked == [1, 2]
     assert names.stacks == {("kernel_stack", 1): (0xFFFFFFFF81000201,)}
     assert names.frames == {(0, 0xFFFFFFFF81000201): "schedule"}
+    stacks.close()
+
+
+def test_the_oldest_process_is_forgotten_first(monkeypatch):
+    monkeypatch.setattr("skep.stream.stacks._PROCESSES", 2)
+    stacks = Stacks(Names(), {})
+    stacks.look([os.getpid()])
+    known = stacks._process(os.getpid())
+    stacks.look([1 << 30])
+    assert stacks._process(os.getpid()) is known
+    stacks.look([(1 << 30) + 1])
+
+    assert stacks._process(os.getpid()) is not known
+    stacks.close()
+
+
+def test_where_it_was_lost_what_processes_map_they_are_looked_at(running, built):
+    class Lost:
+        def drain(self):
+            return [*_told(2, 0, bytes(16))]
+
+        def close(self):
+            pass
+
+    stacks = Stacks(Names(), {})
+    process = stacks._process(running.pid)
+    stacks._arrivals = Lost()
+    stacks.look([])
+
+    assert process._now.at(start_of(running.pid, built / "whole") + offsets(built / "whole")["main"]) is not None
     stacks.close()
 
 

@@ -87,6 +87,7 @@ def user_symbol(address: int, pid: int, *, plain: bool) -> tuple[bytes, int, byt
 
 @cache
 def _process(pid: int) -> Process:
-    from skep.stream.symbols.process import Files, Process
+    from skep.stream.symbols.files import Files
+    from skep.stream.symbols.process import Process
 
     return Process(pid, Files(lambda line: print(line, file=sys.stderr)))  # noqa: T201

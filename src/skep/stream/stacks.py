@@ -11,8 +11,9 @@ from contextlib import suppress
 
 from skep.stream.places import error_of, in_kernel, places_of, process_of
 from skep.stream.symbols.arrivals import Arrivals
+from skep.stream.symbols.files import Files
 from skep.stream.symbols.kernel import HIDDEN, KernelSymbols
-from skep.stream.symbols.process import Files, Process
+from skep.stream.symbols.process import Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ class Stacks:
             with suppress(OSError):
                 self._arrivals = Arrivals(root)
             if root > 0:
-                self._process(root).look()
+                # It has to begin yet: what it has mapped now is ours.
+                self._process(root)
         self._seen: set[tuple[str, Any, int | None]] = set()
 
     def close(self) -> None:
@@ -92,13 +94,19 @@ class Stacks:
 
     def _arrive(self) -> None:
         """Takes note of what was mapped since."""
+        lost = False
         for arrival in self._arrivals.drain() if self._arrivals is not None else ():
-            if arrival.mapped is not None:
+            if arrival.pid is None:
+                lost = True
+            elif arrival.mapped is not None:
                 self._seen_process(arrival.pid).map(arrival.mapped)
             elif arrival.parent is not None:
                 self._process(arrival.pid).inherit(self._seen_process(arrival.parent))
             else:
                 self._process(arrival.pid).executed()
+        # It can be read of those that live.
+        for process in self._processes.values() if lost else ():
+            process.look()
 
     def look(self, pids: Iterable[int]) -> None:
         """Reads what processes have mapped now.
@@ -195,6 +203,7 @@ class Stacks:
         process = self._processes.get(pid)
         if process is None:
             if len(self._processes) >= _PROCESSES:
-                self._processes.clear()
+                # The oldest: what it has mapped is least likely to be asked for.
+                del self._processes[next(iter(self._processes))]
             process = self._processes[pid] = Process(pid, self._files)
         return process

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from skep._native import ffi, lib
 from skep.kernel.features import online_cpus
-from skep.stream.symbols.process import Mapped
+from skep.stream.symbols.mappings import Mapped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ _ATTRIBUTE_WORDS = 16
 # Of the mapped page that says where records are: how far they were written, and how far they were read.
 _HEAD, _TAIL = 1024, 1032
 _SIZE = 64 * mmap.PAGESIZE
-_COMM, _FORK, _MMAP2 = 3, 7, 10
+_LOST, _COMM, _FORK, _MMAP2 = 2, 3, 7, 10
 _EXEC = 1 << 13
-# pid, address, length, offset, inode
-_MAPPED = struct.Struct("=I4xQQQ8xQ8x8x")
+# pid, address, length, offset, major and minor of the device, inode
+_MAPPED = struct.Struct("=I4xQQQIIQ8x8x")
 _PIDS = struct.Struct("=II")
 
 
@@ -43,14 +43,14 @@ class Arrival:
     """Something has become of a process: it has mapped something, was forked, or executes another program.
 
     Args:
-        pid: of the process.
+        pid: of the process; None where it was lost what has become of some.
         mapped: what it has mapped, and can execute.
         parent: that it was forked from.
     """
 
     __slots__ = ("mapped", "parent", "pid")
 
-    def __init__(self, pid: int, *, mapped: Mapped | None = None, parent: int | None = None) -> None:
+    def __init__(self, pid: int | None, *, mapped: Mapped | None = None, parent: int | None = None) -> None:
         self.pid = pid
         self.mapped = mapped
         self.parent = parent
@@ -125,12 +125,14 @@ def _records(ring: mmap.mmap) -> Iterator[tuple[int, int, int, bytes]]:
 def _told(kind: int, misc: int, body: bytes) -> Iterator[Arrival]:
     with suppress(struct.error):
         if kind == _MMAP2:
-            pid, start, length, offset, inode = _MAPPED.unpack_from(body)
-            path = os.fsdecode(body[_MAPPED.size :].partition(b"\0")[0])
-            yield Arrival(pid, mapped=Mapped(start, start + length, offset, inode, path.removeprefix("//anon")))
+            pid, start, length, offset, major, minor, inode = _MAPPED.unpack_from(body)
+            path = os.fsdecode(body[_MAPPED.size :].partition(b"\0")[0]).removeprefix("//anon")
+            yield Arrival(pid, mapped=Mapped(start, start + length, offset, (major, minor), inode, path))
         elif kind == _COMM and misc & _EXEC:
             yield Arrival(_PIDS.unpack_from(body)[0])
         elif kind == _FORK:
             pid, parent = _PIDS.unpack_from(body)
             if pid != parent:
                 yield Arrival(pid, parent=parent)
+        elif kind == _LOST:
+            yield Arrival(None)
