@@ -4,6 +4,7 @@ import ctypes
 import mmap
 import os
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,7 @@ def offsets(path):
 @pytest.mark.parametrize("name", ["whole", "bare", "small"])
 def test_functions_are_found_by_their_place_in_the_file(built, name):
     found, places = executable(built / name), offsets(built / name)
+    assert found.memory > 0
     # Code lies in the file where it lies in memory, less a whole number of pages.
     base = 0x8048000 if name == "small" else 0
 
@@ -136,9 +138,13 @@ def test_without_the_package_names_stay_as_they_are(monkeypatch):
         demangling._demangler.cache_clear()
 
 
+def lines_of(pid):
+    return Path(f"/proc/{pid}/maps").read_bytes().split(b"\n")
+
+
 def wait_for(pid, path):
     """Until a process maps its own file, and not any more that of Python."""
-    while os.readlink(f"/proc/{pid}/exe") != str(path):
+    while not any(b" r-xp " in line and line.endswith(os.fsencode(path)) for line in lines_of(pid)):
         pass
 
 
@@ -152,7 +158,7 @@ def running(built):
 
 
 def start_of(pid, path):
-    lines = os.fsdecode(Path(f"/proc/{pid}/maps").read_bytes()).split("\n")
+    lines = map(os.fsdecode, lines_of(pid))
     line = next(line for line in lines if line.endswith(str(path)) and line.split()[2] == "00000000")
     return int(line.partition("-")[0], 16)
 
@@ -265,6 +271,71 @@ def mapped(path, start):
     told = path.stat()
     device = os.major(told.st_dev), os.minor(told.st_dev)
     return Mapped(start, start + 0x10000, 0, device, told.st_ino, str(path))
+
+
+def test_files_that_claim_one_build_id_keep_their_own_names(built, ended, tmp_path):
+    other = tmp_path / "other"
+    source = tmp_path / "other.c"
+    source.write_text("void impostor(void) {}\nint main(void) { return 0; }\n")
+    subprocess.run(["gcc", "-O0", "-o", other, source, "-Wl,--build-id=0xabcdef"], check=True)
+    process = Process(ended, Files(pytest.fail))
+    process.map(mapped(other, 0x100000))
+    process.map(mapped(built / "whole", 0x200000))
+
+    assert process.function(0x100000 + offsets(other)["impostor"]) == "impostor"
+    assert process.function(0x200000 + offsets(built / "whole")["hidden"]) == "hidden"
+
+
+def test_a_file_that_cannot_be_reached_may_be_later(built, ended, tmp_path):
+    process = Process(ended, Files(pytest.fail))
+    place = shutil.copy(built / "whole", tmp_path / "moving")
+    process.map(mapped(place, 0x100000))
+    main = 0x100000 + offsets(built / "whole")["main"]
+    place.rename(tmp_path / "away")
+    assert process.function(main).startswith("[unknown moving+0x")
+    (tmp_path / "away").rename(place)
+
+    assert process.function(main) == "main"
+
+
+def test_all_files_together_have_one_limit_that_is_told_once(built, ended, monkeypatch):
+    monkeypatch.setattr("skep.stream.symbols.files._BUDGET", 1 << 20)
+    monkeypatch.setattr("skep.stream.symbols.files._EACH", 600 << 10)
+    complaints: list[str] = []
+    files = Files(complaints.append)
+    process = Process(ended, files)
+    for number in range(3):
+        each = mapped(built / "whole", number << 20)
+        process.map(each)
+        assert (process.function(each.start + offsets(built / "whole")["main"]) == "main") == (number < 2)
+        # As if they were several.
+        files._read.clear()
+
+    assert complaints == ["the functions of more files have no names: those of others take 1 MiB"]
+
+
+def test_ten_files_are_complained_of(ended, tmp_path):
+    complaints: list[str] = []
+    process = Process(ended, Files(complaints.append))
+    for number in range(15):
+        path = tmp_path / f"script{number}"
+        path.write_text("#!")
+        process.map(mapped(path, number << 20))
+        process.function(number << 20)
+
+    assert len(complaints) == 11
+    assert complaints[9].startswith(f"{tmp_path}/script9: its functions have no names: ")
+    assert "one by one" in complaints[10]
+
+
+def test_files_are_read_when_they_are_asked_for(running):
+    files = Files(pytest.fail)
+    process = Process(running.pid, files)
+    process.look()
+    assert not files._read
+    process.read_files()
+
+    assert files._read
 
 
 def test_samples_of_the_program_before_keep_their_names(built, ended):
@@ -410,6 +481,7 @@ def test_functions_of_the_kernel_and_its_modules(tmp_path, monkeypatch):
     assert not symbols.hidden
 
 
+BYTE, WORD = Type("int", 1, "u8"), Type("int", 8, "u64")
 FIELDS = (Field("pid", 0, 4, Type("int", 4, "u32")), Field("kernel_stack", 4, 4, Type("int", 4, "u32")))
 RECORDS = with_meanings(Schema("record", 8, FIELDS), ())
 
@@ -437,6 +509,23 @@ def test_stacks_get_their_names_once(tmp_path, monkeypatch):
     assert asked == [1, 2]
     assert names.stacks == {("kernel_stack", 1): (0xFFFFFFFF81000201,)}
     assert names.frames == {(0, 0xFFFFFFFF81000201): "schedule"}
+    stacks.close()
+
+
+def test_functions_are_found_by_build_ids_that_records_pad(running, built):
+    names = Names()
+    build_id = bytes.fromhex("abcdef").ljust(20, b"\0")
+    number, octets = Type("int", 4, "s32", signed=True), Type("array", 20, "u8[20]", element=BYTE, count=20)
+    places = (Field("status", 0, 4, number), Field("build_id", 4, 20, octets), Field("offset", 24, 8, WORD))
+    entry = Type("struct", 32, "struct bpf_stack_build_id", fields=(*places, Field("ip", 24, 8, WORD)))
+    stack = Field("user_stack", 4, 32, Type("array", 32, "struct bpf_stack_build_id[1]", element=entry, count=1))
+    schema = with_meanings(Schema("record", 36, (FIELDS[0], stack)), ())
+    at = offsets(built / "whole")["_ZN5hives5swarmEi"]
+    data = struct.pack("=Ii20sQ", running.pid, 1, build_id, at)
+    stacks = Stacks(names, {})
+    stacks.add(Batch(memoryview(data), 1, stride=36, offsets=None, schema=schema, lost=0, source="", cpu=None))
+
+    assert names.frames[build_id.hex(), at] == "hives::swarm(int)"
     stacks.close()
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from skep.stream.places import error_of, in_kernel, places_of, process_of
 from skep.stream.symbols.arrivals import Arrivals
+from skep.stream.symbols.demangling import demangled
 from skep.stream.symbols.files import Files
 from skep.stream.symbols.kernel import HIDDEN, KernelSymbols
 from skep.stream.symbols.process import Process
@@ -177,12 +178,19 @@ class Stacks:
     def _name(self, place: Place, pid: int | None) -> str:
         where, address = place
         if isinstance(where, str):
-            file, path = self._files.by_build_id(where)
-            name = file.function(address) if file is not None else None
-            return name or f"[unknown {os.path.basename(path) or where}+{address:#x}]"
+            return self._in_file(where, address, pid)
         if in_kernel(place):
             return self._of_kernel(address)
         return f"[unknown {address:#x}]" if pid is None else self._process(where).function(address)
+
+    def _in_file(self, build_id: str, offset: int, pid: int | None) -> str:
+        file, path = self._files.by_build_id(build_id)
+        if file is None:
+            for process in self._processes.values() if pid is None else (self._seen_process(pid),):
+                process.read_files()
+            file, path = self._files.by_build_id(build_id)
+        name = file.function(offset) if file is not None else None
+        return demangled(name) if name else f"[unknown {os.path.basename(path) or build_id}+{offset:#x}]"
 
     def _of_kernel(self, address: int) -> str:
         name = self._kernel.function(address)

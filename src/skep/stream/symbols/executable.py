@@ -47,6 +47,7 @@ class Executable:
 
     Attributes:
         build_id: in hexadecimal digits; "" if it has none.
+        memory: that its functions take, in bytes.
 
     Raises:
         OSError: it cannot be read.
@@ -74,6 +75,8 @@ class Executable:
         self._at: array[int] = array("I")
         self._names = b""
         self._load()
+        arrays = self._starts, self._sizes, self._at
+        self.memory = len(self._names) + sum(len(each) * each.itemsize for each in arrays)
 
     def _read(self, offset: int, size: int) -> bytes:
         try:

@@ -16,19 +16,28 @@ if TYPE_CHECKING:
 __all__ = ["Files"]
 
 
+# What all files together may take, in bytes, and what each takes besides its functions.
+_BUDGET = 1 << 28
+_EACH = 1 << 12
+_COMPLAINTS = 10
+# Bytes of build ids in records, in hexadecimal digits: shorter ones have zeros behind them (include/linux/buildid.h).
+_DIGITS = 40
+
+
 class Files:
-    """The executables and libraries that processes have mapped, each read once.
+    """The executables and libraries that processes have mapped, each read once, when it is first asked for.
 
     Args:
-        complain: is told, once a file, why a file cannot be read.
+        complain: is told why a file cannot be read, once a file, and of ten at most.
     """
 
     def __init__(self, complain: Callable[[str], None]) -> None:
         self._complain = complain
-        # None: it cannot be read.
-        self._by_path: dict[tuple[str, tuple[int, int], int], Executable | None] = {}
-        self._by_build_id: dict[str, Executable] = {}
-        self._paths: dict[str, str] = {}
+        self._complaints = 0
+        self._left = _BUDGET
+        # None: it is no executable.
+        self._read: dict[tuple[str, tuple[int, int], int], Executable | None] = {}
+        self._by_build_id: dict[str, tuple[Executable, str]] = {}
 
     def of(self, mapping: Mapped, root: str) -> Executable | None:
         """The file of a mapping; None if it is gone, another one by now, or no executable.
@@ -38,35 +47,58 @@ class Files:
             root: the folder that the process sees as /, where it can be reached.
         """
         key = (mapping.path, mapping.device, mapping.inode)
-        if key not in self._by_path:
-            self._by_path[key] = self._read(mapping, root)
-        return self._by_path[key]
-
-    def by_build_id(self, build_id: str) -> tuple[Executable | None, str]:
-        """The file with a build id, if a process that was seen has it mapped, and its path.
-
-        Args:
-            build_id: in hexadecimal digits.
-        """
-        return self._by_build_id.get(build_id), self._paths.get(build_id, "")
-
-    def _read(self, mapping: Mapped, root: str) -> Executable | None:
-        for folder in (root, "/"):
+        if key not in self._read:
+            fd = _open(mapping, root)
+            if fd is None:
+                return None  # another process may reach it
             try:
-                fd = open_regular(folder, mapping.path)
-            except OSError:
-                continue
-            try:
-                if os.fstat(fd).st_ino != mapping.inode:
-                    continue
-                found = Executable(fd)
-            except (OSError, ValueError) as error:
-                self._complain(f"{mapping.path}: its functions have no names: {error}")
-                return None
+                self._read[key] = self._load(fd, mapping.path)
             finally:
                 os.close(fd)
-            if not found.build_id:
-                return found
-            self._paths.setdefault(found.build_id, mapping.path)
-            return self._by_build_id.setdefault(found.build_id, found)
-        return None
+        return self._read[key]
+
+    def by_build_id(self, build_id: str) -> tuple[Executable | None, str]:
+        """The file with a build id that was read first, and its path; None and "" if there is none.
+
+        Args:
+            build_id: as records hold it, in hexadecimal digits.
+        """
+        return self._by_build_id.get(build_id, (None, ""))
+
+    def _load(self, fd: int, path: str) -> Executable | None:
+        if self._left <= 0:
+            return None
+        self._left -= _EACH
+        found = None
+        try:
+            found = Executable(fd)
+        except (OSError, ValueError) as error:
+            self._say(f"{path}: its functions have no names: {error}")
+        else:
+            self._left -= found.memory
+            if found.build_id:
+                # Anybody can claim any: what was found stays that of its own path.
+                self._by_build_id.setdefault(found.build_id.ljust(_DIGITS, "0"), (found, path))
+        if self._left <= 0:
+            self._complain(f"the functions of more files have no names: those of others take {_BUDGET >> 20} MiB")
+        return found
+
+    def _say(self, complaint: str) -> None:
+        self._complaints += 1
+        if self._complaints <= _COMPLAINTS:
+            self._complain(complaint)
+        elif self._complaints == _COMPLAINTS + 1:
+            self._complain("the functions of more files have no names; they are not told one by one")
+
+
+def _open(mapping: Mapped, root: str) -> int | None:
+    """The file of a mapping; None where it cannot be reached, or is another one."""
+    for folder in (root, "/"):
+        try:
+            fd = open_regular(folder, mapping.path)
+        except OSError:
+            continue
+        if os.fstat(fd).st_ino == mapping.inode:
+            return fd
+        os.close(fd)
+    return None

@@ -8,6 +8,7 @@ Source: proc(5) (/proc/PID/maps, /proc/PID/stat, /proc/PID/root).
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from skep.stream.symbols.compiled import Compiled
 from skep.stream.symbols.demangling import demangled
@@ -39,6 +40,7 @@ class Process:
 
     def __init__(self, pid: int, files: Files) -> None:
         self._folder = f"/proc/{pid}"
+        self._root = f"{self._folder}/root"
         self._files = files
         self._own_pid = pid
         self._began = b""
@@ -67,11 +69,17 @@ class Process:
             self._own_pid = self._inner_pid()
         self._told = told
         self._now, self._is_inherited = read_mappings(told), False
-        # Now, while its files can be reached.
+        # Those of a container can be reached while it lives.
+        with suppress(OSError):
+            if not os.path.samefile(self._root, "/"):
+                self.read_files()
+        return True
+
+    def read_files(self) -> None:
+        """Reads all files that it has mapped: from then on they are known by their build ids."""
         for mapping in self._now:
             if mapping.inode:
-                self._files.of(mapping, f"{self._folder}/root")
-        return True
+                self._files.of(mapping, self._root)
 
     def executed(self) -> None:
         """It has begun another program."""
@@ -132,7 +140,7 @@ class Process:
         if not found or not all(found[0].agrees(other) for other in found[1:]):
             return None, None, 0
         mapping = found[0]
-        file = self._files.of(mapping, f"{self._folder}/root") if mapping.inode else None
+        file = self._files.of(mapping, self._root) if mapping.inode else None
         return mapping, file, address - mapping.start + mapping.offset
 
     def _at(self, address: int) -> list[Mapped]:
