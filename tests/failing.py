@@ -20,6 +20,7 @@ LOST = {
     ("arguments", "may_sleep"): ("may sleep, and this program may not", "sleepable"),
     ("arguments", "not_for_this_type"): ("may not be called by programs", "data_end"),
     ("arguments", "not_the_context"): ("`&pid` is an address on the stack", "own context"),
+    ("arguments", "size_cut_on_one_side"): ("`size` may be negative", "if (size < 0 || size > 64)"),
     ("arguments", "size_may_be_negative"): ("`size` may be negative", "declare size unsigned"),
     ("arguments", "size_not_bounded"): ("`size` is not compared with a limit", "if (size > 64)"),
     ("arguments", "value_for_pointer"): ("is a number", "&copy"),

@@ -77,4 +77,17 @@ int may_sleep(u64 *ctx)
 	return 0;
 }
 
+SEC("?tp/syscalls/sys_enter_getppid")
+int size_cut_on_one_side(struct trace_event_raw_sys_enter *ctx)
+{
+	char text[64];
+	int size = ctx->args[1];
+
+	if (size > 64)
+		size = 64;
+	/* fails: size-argument */
+	bpf_probe_read_user(text, size, (void *)ctx->args[0]);
+	return 0;
+}
+
 char LICENSE[] SEC("license") = "GPL";

@@ -147,13 +147,16 @@ def tests_of_copies(failure: Failure, origin: Origin, last: int) -> list[tuple[i
     tests = (
         (position, does)
         for position in range(last - 1, origin.source.position, -1)
-        if (does := failure.flow.instruction(position)).kind == "test" and does.target is not None
+        if (does := failure.flow.instruction(position)).kind == "test"
     )
     found: list[tuple[int, Instruction]] = []
     for position, does in islice(tests, _MOST_TESTS):
-        other = failure.flow.origin(does.target or 0, position).source
-        if other is not None and other.position == origin.source.position:
-            found.append((position, does))
+        # The compiler may have turned the comparison around.
+        for register in (does.target, does.source):
+            other = failure.flow.origin(register, position).source if register is not None else None
+            if other is not None and other.position == origin.source.position:
+                found.append((position, does))
+                break
     return found
 
 
