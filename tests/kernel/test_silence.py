@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -82,3 +83,12 @@ def test_filters_that_let_nothing_through(run):
 def test_nothing_is_said_where_records_come_or_quiet_is_asked_for(run):
     assert "nothing for" not in run("--with", "switches", "--sends")
     assert "nothing for" not in run("--quiet")
+
+
+def test_an_option_that_lets_nothing_through(run):
+    said = run("--with", "switches", "--sends", "--filter", "pid == 99999999")
+
+    assert re.search(r"nothing for 1 s: \d+ records? (was|were) read, and --filter let none through\n", said)
+    # At the end once more, of all.
+    assert re.search(r"^skep: \d+ records? (was|were) read, and --filter let none through\n", said, re.MULTILINE)
+    assert "let none" not in run("--with", "switches", "--sends", "--filter", "pid >= 0")

@@ -12,6 +12,7 @@ from skep.base.schema import Field, Schema, Type
 from skep.stream.names import Names
 from skep.view.filter import Filter, Filtered
 from skep.view.ndjson import Ndjson
+from skep.view.selection import Tally, selected
 
 U16 = Type("int", 2, "u16")
 U32 = Type("int", 4, "u32")
@@ -150,6 +151,14 @@ def test_records_that_lack_a_field_are_not_shown_and_a_field_that_none_have_is_a
     with pytest.raises(UsageError, match="there is no field cmm") as caught:
         Filtered(Ndjson(NAMES), NAMES, [CALL, other], "cmm == bash")
     assert caught.value.remedy == "Did you mean comm?"
+
+
+def test_what_is_let_through_is_counted():
+    tally = Tally()
+    view = selected(lambda: Ndjson(NAMES), NAMES, [CALL], filter="pid == 3", tally=tally)
+
+    assert len(view.render(CALL, iter([ROW, (4, *ROW[1:]), ROW])).splitlines()) == 2
+    assert tally.passed == 2
 
 
 def test_a_type_that_becomes_known_during_the_run_is_filtered_too():

@@ -52,6 +52,8 @@ def test_every_kind_has_something_that_makes_it_run():
             "2 records were of processes that were not asked for (--system shows all)",
         ),
         ({"runs": None}, "whether programs ran is not told without root"),
+        ({"runs": {"reboots": 3}, "filtered": 1}, "1 record was read, and --filter let none through"),
+        ({"runs": {"reboots": 3}, "filtered": 3}, "3 records were read, and --filter let none through"),
     ],
 )
 def test_the_cases_are_told_apart(account, line):

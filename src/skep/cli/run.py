@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from skep.base.schema import Schema
     from skep.cli.parser import Parser
+    from skep.cli.showing import Output
     from skep.session.api import Spec
     from skep.spec.fills import Fill
 
@@ -123,7 +124,7 @@ def _run(
         stays = f", and pinned in {options.pin}" if options.pin else ""
         _say(options, f"{source}: {programs} attached{stays}; Ctrl-C ends")
         losses = _Losses(run)
-        _watch_silence(run, spec, options)
+        _watch_silence(run, spec, output, options)
         try:
             count = None if options.count == COUNTED else options.count
             for batch in run.batches(duration=options.duration, count=count, passed=output.passed):
@@ -139,12 +140,12 @@ def _run(
             summary = run.summary()
             output.finish({name: getattr(summary, name) for name in summary.__slots__})
         except OSError:  # nobody reads any more, or the disk is full
-            _summarize(run, options)
+            _summarize(run, output, options)
             raise
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
         # Before the links go, which takes the kernel a while.
-        _summarize(run, options)
+        _summarize(run, output, options)
 
 
 class _Losses:
@@ -193,17 +194,24 @@ def _about(source: str, command: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _watch_silence(run: Run, spec: Spec, options: Namespace) -> None:
+def _watch_silence(run: Run, spec: Spec, output: Output, options: Namespace) -> None:
     """Lets the kernel wake us: what waits for records needs no clock of its own."""
 
     def tell(*_: object) -> None:
-        summary = run.summary()
-        if options.quiet or any(summary.events.values()) or not summary.streams:
+        summary, filtered = run.summary(), output.filtered
+        if options.quiet or (not filtered and (any(summary.events.values()) or not summary.streams)):
             return
         from skep.view.silence import silence_line
 
         hooks = {name: spec.programs[name].hook for name in run.attached}
-        line = silence_line(_SILENCE, hooks, runs=summary.runs, lost=summary.lost, out_of_scope=summary.out_of_scope)
+        line = silence_line(
+            _SILENCE,
+            hooks,
+            runs=summary.runs,
+            lost=summary.lost,
+            out_of_scope=summary.out_of_scope,
+            filtered=filtered,
+        )
         # Not by sys.stderr, in the midst of whose writing this may be.
         os.write(2, f"skep: {line}\n".encode(errors="backslashreplace"))
 
@@ -211,12 +219,16 @@ def _watch_silence(run: Run, spec: Spec, options: Namespace) -> None:
     signal.setitimer(signal.ITIMER_REAL, _SILENCE)
 
 
-def _summarize(run: Run, options: Namespace) -> None:
+def _summarize(run: Run, output: Output, options: Namespace) -> None:
     from skep.view.summary import summary_lines
 
     summary = run.summary()
     for line in summary_lines(**{name: getattr(summary, name) for name in summary.__slots__}):
         _say(options, line)
+    if output.filtered:
+        from skep.view.silence import filtered_line
+
+        _say(options, filtered_line(output.filtered))
 
 
 def _targets(spec: Spec, words: dict[str, str], options: Namespace) -> Targets:

@@ -12,7 +12,7 @@ from skep.base.errors import UnsupportedError, UsageError
 from skep.base.progress import erase
 from skep.cli.parser import positive, terminal_width
 from skep.view.outputs import OUTPUTS, STACKED
-from skep.view.selection import selected
+from skep.view.selection import Tally, selected
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ def output_of(
         UnsupportedError: pyarrow is missing.
     """
     kind = options.output or _kind(options.to)
+    tally = Tally() if options.filter else None
     if kind in COLUMNS:
         if any((options.fields, options.sort, options.group_by, options.sum, options.hist, options.hist_linear, count)):
             raise UsageError(
@@ -116,10 +117,15 @@ def output_of(
                 remedy="Choose and count what was recorded: skep replay FILE, skep query FILE.",
             )
         return _Columns(
-            kind, _destination(options.to, kind), options.filter, options.limit, (names, schemas, about, samples)
+            kind,
+            _destination(options.to, kind),
+            options.filter,
+            options.limit,
+            (names, schemas, about, samples),
+            tally,
         )
     if kind in STACKED:
-        return _stacks(kind, options, names, [schema for _, schema in schemas], samples, count=count)
+        return _stacks(kind, options, names, [schema for _, schema in schemas], samples, tally, count=count)
     width = terminal_width() if os.isatty(1) and not options.to else None
     known = [schema for _, schema in schemas]
 
@@ -151,8 +157,9 @@ def output_of(
         drawn=kind == "table",
         rounds=bool(samples),
         width=width,
+        tally=tally,
     )
-    return _Text(view, _destination(options.to, kind))
+    return _Text(view, _destination(options.to, kind), tally)
 
 
 def _stacks(
@@ -161,6 +168,7 @@ def _stacks(
     names: Names,
     schemas: Sequence[Schema],
     samples: Mapping[Schema, Mapping[str, Any]],
+    tally: Tally | None,
     *,
     count: bool,
 ) -> Output:
@@ -173,9 +181,9 @@ def _stacks(
     from skep.view.weights import Weights
 
     weights = Weights(names, schemas, samples, options.sum, STACKED[kind], options.limit)
-    view = selected(lambda: weights, names, schemas, filter=options.filter)
+    view = selected(lambda: weights, names, schemas, filter=options.filter, tally=tally)
     cleared = {schema for schema, sample in samples.items() if sample.get("clear_map")}
-    return _Whole(view, _destination(options.to, kind), lambda: weights.passed(cleared=cleared))
+    return _Whole(view, _destination(options.to, kind), tally, lambda: weights.passed(cleared=cleared))
 
 
 def _kind(path: str | None) -> str:
@@ -205,10 +213,17 @@ class Output:
 
     Args:
         destination: the file; None for standard output.
+        tally: of the filter; None without one.
     """
 
-    def __init__(self, destination: Destination | None) -> None:
+    def __init__(self, destination: Destination | None, tally: Tally | None) -> None:
         self._destination = destination
+        self._tally = tally
+
+    @property
+    def filtered(self) -> int:
+        """How many records came, where the filter has let none of them through; 0 elsewhere."""
+        return self._tally.came if self._tally is not None and not self._tally.passed else 0
 
     def __enter__(self) -> Self:
         return self
@@ -221,6 +236,11 @@ class Output:
 
     def write(self, batch: Batch) -> None:
         """Takes records."""
+        if self._tally is not None:
+            self._tally.came += batch.count
+        self._write(batch)
+
+    def _write(self, batch: Batch) -> None:
         raise NotImplementedError
 
     def passed(self) -> None:
@@ -235,8 +255,8 @@ class Output:
 class _Text(Output):
     """Records as a view writes them."""
 
-    def __init__(self, view: View, destination: Destination | None) -> None:
-        super().__init__(destination)
+    def __init__(self, view: View, destination: Destination | None, tally: Tally | None) -> None:
+        super().__init__(destination, tally)
         self._view = view
 
     def _put(self, text: str) -> None:
@@ -250,7 +270,7 @@ class _Text(Output):
             self._destination.file.flush()
             self._destination.keep = True
 
-    def write(self, batch: Batch) -> None:
+    def _write(self, batch: Batch) -> None:
         self._put(self._view.render(batch.schema, batch.values()))
 
     def passed(self) -> None:
@@ -265,8 +285,10 @@ class _Text(Output):
 class _Whole(_Text):
     """Records that a view shows all together, once the run is over."""
 
-    def __init__(self, view: View, destination: Destination | None, passed: Callable[[], None]) -> None:
-        super().__init__(view, destination)
+    def __init__(
+        self, view: View, destination: Destination | None, tally: Tally | None, passed: Callable[[], None]
+    ) -> None:
+        super().__init__(view, destination, tally)
         self._passed = passed
 
     def passed(self) -> None:
@@ -277,9 +299,15 @@ class _Columns(Output):
     """Records whole, as Arrow or Parquet."""
 
     def __init__(
-        self, kind: str, destination: Destination | None, wanted: str, limit: int | None, about: tuple[Any, ...]
+        self,
+        kind: str,
+        destination: Destination | None,
+        wanted: str,
+        limit: int | None,
+        about: tuple[Any, ...],
+        tally: Tally | None,
     ) -> None:
-        super().__init__(destination)
+        super().__init__(destination, tally)
         names, schemas, told, samples = about
         self._kind = kind
         self._left = limit
@@ -320,13 +348,15 @@ class _Columns(Output):
 
         return widened(schema, self._paths)
 
-    def write(self, batch: Batch) -> None:
+    def _write(self, batch: Batch) -> None:
         if self._filter is not None:
             schema, widen = self._wide(batch.schema)
             test = self._filter.test(schema, self._names)
             if test is None:
                 return
             batch = batch.select([index for index, row in enumerate(batch.values()) if test(widen(row))])
+            if self._tally is not None:
+                self._tally.passed += batch.count
         if self._left is not None:
             batch = batch if batch.count <= self._left else batch.part(0, self._left)
             self._left -= batch.count

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from skep.base.schema import Schema
     from skep.stream.names import Names
     from skep.view.outputs import View
+    from skep.view.selection import Tally
 
     Test = Callable[[Any], Any]
     Bind = Callable[[Schema, Names], Test]
@@ -179,13 +180,17 @@ class Filtered:
         names: for what values are called.
         schemas: of the run's records.
         text: the expression.
+        tally: counts what it lets through; None where nobody asks.
 
     Raises:
         UsageError: it is no expression, or no records have one of its fields, or none that compares so.
     """
 
-    def __init__(self, view: View, names: Names, schemas: Sequence[Schema], text: str) -> None:
+    def __init__(
+        self, view: View, names: Names, schemas: Sequence[Schema], text: str, tally: Tally | None = None
+    ) -> None:
         self._view = view
+        self._tally = tally
         self._names = names
         self._filter = Filter(text)
         require(self._filter.fields, schemas, "--filter")
@@ -196,7 +201,13 @@ class Filtered:
         if schema not in self._tests:
             self._tests[schema] = self._filter.test(schema, self._names)
         test = self._tests[schema]
-        return "" if test is None else self._view.render(schema, filter(test, rows))
+        if test is None:
+            return ""
+        if self._tally is None:
+            return self._view.render(schema, filter(test, rows))
+        passing = list(filter(test, rows))
+        self._tally.passed += len(passing)
+        return self._view.render(schema, passing)
 
     def finish(self) -> str:
         """The text of what was held back."""

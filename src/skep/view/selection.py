@@ -13,7 +13,17 @@ if TYPE_CHECKING:
     from skep.stream.names import Names
     from skep.view.outputs import View
 
-__all__ = ["selected"]
+__all__ = ["Tally", "selected"]
+
+
+class Tally:
+    """How many records came to a filter, and how many it let through."""
+
+    __slots__ = ("came", "passed")
+
+    def __init__(self) -> None:
+        self.came = 0
+        self.passed = 0
 
 
 def selected(
@@ -33,6 +43,7 @@ def selected(
     drawn: bool = True,
     rounds: bool = False,
     width: int | None = None,
+    tally: Tally | None = None,
 ) -> View:
     """A view of the records that are asked for, or of what is counted of them.
 
@@ -54,6 +65,7 @@ def selected(
             records.
         rounds: whether what is shown after each interval is a whole of its own, with its header.
         width: of the terminal; None: nothing is made to fit.
+        tally: counts what the filter lets through; None where nobody asks.
 
     Raises:
         UsageError: an expression is none, no records have a field, or it is of the wrong kind.
@@ -102,7 +114,7 @@ def selected(
     if filter:
         from skep.view.filter import Filtered
 
-        view = Filtered(view, names, schemas, filter)
+        view = Filtered(view, names, schemas, filter, tally)
     return Widened(view, made, paths) if paths else view
 
 

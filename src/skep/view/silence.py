@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from skep.spec.sections import Hook
 
-__all__ = ["fired_by", "silence_line"]
+__all__ = ["filtered_line", "fired_by", "silence_line"]
 
 # What runs programs of a kind, {target} being what they are on; the kinds that are not here name it by their target.
 _FIRES = {
@@ -49,10 +49,25 @@ def fired_by(hook: Hook) -> str:
     return known.format(target=hook.target) if known and (hook.target or "{" not in known) else f"{hook} happens"
 
 
+def filtered_line(count: int) -> str:
+    """What is said where --filter lets nothing through.
+
+    Args:
+        count: of the records that came.
+    """
+    return f"{count} record{' was' if count == 1 else 's were'} read, and --filter let none through"
+
+
 def silence_line(
-    seconds: int, hooks: Mapping[str, Hook], *, runs: Mapping[str, int] | None, lost: int | None, out_of_scope: int
+    seconds: int,
+    hooks: Mapping[str, Hook],
+    *,
+    runs: Mapping[str, int] | None,
+    lost: int | None,
+    out_of_scope: int,
+    filtered: int = 0,
 ) -> str:
-    """Tells apart: programs never ran; they ran and dropped all; rings were full; all was of others.
+    """Tells apart: programs never ran; they, or --filter, dropped all; rings were full; all was of others.
 
     Args:
         seconds: for which nothing was shown.
@@ -60,8 +75,11 @@ def silence_line(
         runs: how often each ran; None where the kernel does not tell.
         lost: records that found no room; None where nobody counts them.
         out_of_scope: records of tasks that were not asked for.
+        filtered: records that were read, where --filter let none of them through.
     """
     begin = f"nothing for {seconds} s: "
+    if filtered:
+        return begin + filtered_line(filtered)
     if lost:
         return f"{begin}{lost} records found no room: larger rings have it (--map NAME.max_entries=N)"
     if out_of_scope:
