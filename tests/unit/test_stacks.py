@@ -118,6 +118,15 @@ def test_what_ebpf_itself_does_is_left_out():
     assert "    schedule\n" in Table(names).render(COUNTS, ROWS[:1])
 
 
+def test_a_function_of_a_process_is_shown_whatever_it_is_called():
+    names = Names(stacks={("user_stack", 2): (0x1000,)}, frames={(7, 0x1000): "bpf_prog_load"})
+
+    assert "    bpf_prog_load\n" in Table(names).render(COUNTS, [(7, "cat", -14, 2, 1)])
+    names.stacks["user_stack", 2] = (0x1000, 0x2001)
+    names.frames[7, 0x2000] = "main"
+    assert "    bpf_prog_load\n    main\n" in Table(names).render(COUNTS, [(7, "cat", -14, 2, 1)])
+
+
 def test_addresses_in_the_record_end_at_a_zero_or_where_the_record_says():
     found = schema(("pid", U32), ("stack", ADDRESSES), ("ips", ADDRESSES), ("ips_sz", S32))
     names = Names(frames={(7, 0x10): "leaf", (7, 0x1F): "caller"})

@@ -17,6 +17,7 @@ from skep.stream.batch import Batch
 from skep.stream.names import Names
 from skep.stream.stacks import Stacks, stack_maps
 from skep.stream.symbols.arrivals import _told
+from skep.stream.symbols.compiled import Compiled
 from skep.stream.symbols.demangling import demangled
 from skep.stream.symbols.executable import Executable
 from skep.stream.symbols.files import Files
@@ -431,6 +432,45 @@ def test_a_name_with_a_carriage_return_is_one_name(built, tmp_path):
             program.kill()
 
 
+def test_such_a_map_is_read_again_when_it_has_grown(compiled, monkeypatch):
+    monkeypatch.setattr("skep.stream.symbols.compiled._PAUSE", 0)
+    address, path = compiled
+    path.write_text(f"{address:x} 10 first\n")
+    process = Process(os.getpid(), Files(lambda _: None))
+    assert process.function(address) == "first"
+    assert process.function(address + 0x10).startswith("[unknown zero")
+    with path.open("a") as file:
+        file.write(f"{address + 0x10:x} 10 second\n")
+
+    assert process.function(address + 0x10) == "second"
+
+
+def test_such_a_map_of_a_stranger_or_of_a_process_before_is_not_believed(compiled):
+    address, path = compiled
+    path.write_text(f"{address:x} 10 planted\n")
+    process = Process(os.getpid(), Files(lambda _: None))
+    assert process.function(address) == "planted"
+
+    os.utime(path, (1, 1))
+    process.executed()
+    assert process.function(address).startswith("[unknown zero")
+    os.utime(path)
+    if os.geteuid() == 0:
+        os.chown(path, 65534, -1)
+    of_stranger = Compiled(f"/proc/{os.getpid()}", os.getpid(), frozenset({os.getuid() + 1}), 0)
+    assert of_stranger.function(address) is None
+    assert Compiled("/proc/self", os.getpid(), frozenset({path.stat().st_uid}), 0).function(address) == "planted"
+
+
+def test_of_such_a_map_half_a_million_lines_are_read(compiled):
+    address, path = compiled
+    path.write_text("nonsense\n" * 499_999 + f"{address:x} 10 last\n{address + 0x10:x} 10 beyond\n")
+    found = Compiled("/proc/self", os.getpid(), frozenset({os.getuid()}), 0)
+
+    assert found.function(address) == "last"
+    assert found.function(address + 0x10) is None
+
+
 def test_a_function_with_a_carriage_return_plants_no_other(compiled):
     address, path = compiled
     path.write_bytes(b"%x 10 one\r%x 10 planted\n" % (address, address + 0x10))
@@ -478,6 +518,8 @@ def test_functions_of_the_kernel_and_its_modules(tmp_path, monkeypatch):
     assert symbols.function(0xFFFFFFFF81000200) == "schedule"
     assert symbols.function(0xFFFFFFFFC0000001) == "nft_do_chain [nf_tables]"
     assert symbols.function(1 << 63) is None
+    # The last reaches to no other.
+    assert symbols.function(0xFFFFFFFFC0200000) is None
     assert not symbols.hidden
 
 

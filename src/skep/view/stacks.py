@@ -43,7 +43,8 @@ def frames_of(fields: tuple[Field, ...], index: int, names: Names) -> Callable[[
         if is_number and (name, row[index]) not in names.stacks:
             return _absent(row[index])
         found = [(names.frames.get(place) or f"[unknown {place[1]:#x}]", in_kernel(place)) for place in places(row)]
-        begin = next((at for at, (frame, _) in enumerate(found) if not frame.startswith(_MACHINERY)), 0)
+        others = (at for at, (name, is_kernel) in enumerate(found) if not (is_kernel and name.startswith(_MACHINERY)))
+        begin = next(others, 0)
         return [_frame(frame, is_kernel=is_kernel) for frame, is_kernel in found[begin:]]
 
     return frames

@@ -22,6 +22,8 @@ HIDDEN = (
 _PATH = "/proc/kallsyms"
 # Letters of nm(1): of functions, some of which are weak.
 _FUNCTIONS = frozenset(b"tTwW")
+# One reaches to the next; what is this far behind the last is in none.
+_LARGEST_FUNCTION = 1 << 20
 
 
 class KernelSymbols:
@@ -55,7 +57,7 @@ class KernelSymbols:
         """
         self._load()
         index = bisect_right(self._starts, address) - 1
-        if index < 0:
+        if index < 0 or (index == len(self._starts) - 1 and address - self._starts[index] > _LARGEST_FUNCTION):
             return None
         # A module's function has its module behind it.
         name, _, module = self._names[index].partition(b"\t")

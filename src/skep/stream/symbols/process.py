@@ -8,6 +8,7 @@ Source: proc(5) (/proc/PID/maps, /proc/PID/stat, /proc/PID/root).
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 
 from skep.stream.symbols.compiled import Compiled
@@ -43,6 +44,7 @@ class Process:
         self._root = f"{self._folder}/root"
         self._files = files
         self._own_pid = pid
+        self._owners: frozenset[int] = frozenset()
         self._began = b""
         self._told = b""
         self._now = Mappings()
@@ -65,9 +67,8 @@ class Process:
         self._began = began
         if not told or told == self._told:
             return False
-        if not self._told:
-            self._own_pid = self._inner_pid()
         self._told = told
+        self._identify()
         self._now, self._is_inherited = read_mappings(told), False
         # Those of a container can be reached while it lives.
         with suppress(OSError):
@@ -152,17 +153,21 @@ class Process:
         if self._now.at(address) is None:
             return None  # what has been told of a program before is gone
         if self._compiled is None:
-            self._compiled = Compiled(self._folder, self._own_pid)
+            ticks = int(self._began or 0) / os.sysconf("SC_CLK_TCK")
+            boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+            self._compiled = Compiled(self._folder, self._own_pid, self._owners, boot + ticks)
         return self._compiled.function(address)
 
     def _start_time(self) -> bytes:
         with open(f"{self._folder}/stat", "rb") as file:
             return file.read().rpartition(b")")[2].split()[_START_TIME]
 
-    def _inner_pid(self) -> int:
-        """The process id that it has for itself, which a container makes another."""
-        try:
-            with open(f"{self._folder}/status", "rb") as file:
-                return next((int(line.split()[-1]) for line in file if line.startswith(b"NStgid:")), self._own_pid)
-        except OSError:
-            return self._own_pid
+    def _identify(self) -> None:
+        """Reads the process id that it has for itself, which a container makes another, and whose it is."""
+        with suppress(OSError), open(f"{self._folder}/status", "rb") as file:
+            for line in file:
+                word, _, rest = line.partition(b":")
+                if word == b"Uid":
+                    self._owners = frozenset(map(int, rest.split()))
+                elif word == b"NStgid":
+                    self._own_pid = int(rest.split()[-1])
