@@ -94,7 +94,8 @@ def test_offcputime_shows_what_was_waited_for(run, hive):
     found = weights(run("run", "offcputime", "-o", "folded", "--min-us", "100ms", "--", hive, "nap"))
 
     ((stack, slept),) = found.items()
-    assert slept >= 300_000_000
+    # The timer is set, for 0.3 s, before the thread leaves its CPU.
+    assert slept >= 290_000_000
     assert stack[0] == "hive"
     assert stack.index("main") < stack.index("nap") < stack.index("hrtimer_nanosleep") < stack.index("schedule")
     assert stack[-1] in {"__schedule", "schedule"}
