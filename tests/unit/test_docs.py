@@ -15,6 +15,7 @@ from skep.base import errors
 from skep.base.meaning import MEANINGS
 from skep.cli.main import main
 from skep.cli.options import run_parser
+from skep.kernel.diagnosis import KINDS
 from skep.kernel.verifier import CATEGORIES
 from skep.spec.annotations import known_words
 from skep.spec.words import WORDS
@@ -78,14 +79,22 @@ def test_every_error_is_there_with_every_exit_code(pages):
     }
 
 
-def test_every_category_of_refusals_has_its_page(pages):
+def _other_ids() -> set[str]:
+    """The ids of diagnostics that are not the verifier's: by kinds of errors, or as the code spells them."""
+    sources = [path.read_text() for path in (ROOT / "src" / "skep").rglob("*.py")]
+    spelt = {name for text in sources for name in re.findall(r'\b(?:Diagnostic|at_line)\(\s*"([a-z-]+)"', text)}
+    return spelt | {name for _, name in KINDS}
+
+
+def test_every_id_of_a_diagnostic_has_its_page(pages):
     listed = pages.verifier()
     written = {path.stem: path.read_text() for path in (ROOT / "docs" / "verifier").glob("*.md")}
 
-    assert written.keys() == CATEGORIES.keys()
+    assert written.keys() == CATEGORIES.keys() | _other_ids()
+    assert all(f"[{name}](../verifier/{name}.md)" in listed for name in written)
+    assert all(text.startswith(f"# {name}\n") for name, text in written.items())
     for name, category in CATEGORIES.items():
         rule = " ".join(written[name].split())
-        assert written[name].startswith(f"# {name}\n")
         assert f"{category.rule[0].upper()}{category.rule[1:]}." in rule
         assert f"[{name}](../verifier/{name}.md)" in listed
 

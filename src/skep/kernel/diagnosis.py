@@ -11,6 +11,7 @@ from skep.base.errors import (
     HookMissingError,
     ObjectFormatError,
     PrivilegeError,
+    SkepError,
     UnsupportedError,
     UsageError,
 )
@@ -18,7 +19,6 @@ from skep.spec.lines import source_lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from skep.base.errors import SkepError
     from skep.spec.lines import SourceLine
     from skep.spec.objectspec import ObjectSpec
 
@@ -31,8 +31,9 @@ KINDS: tuple[tuple[type[SkepError], str], ...] = (
     (UnsupportedError, "unsupported"),
     (AttachError, "attach"),
     (UsageError, "left-open"),
+    (SkepError, "load"),
 )
-"""The ids of diagnostics, by kinds of errors; "load" for others."""
+"""The ids of diagnostics, by kinds of errors: the first that fits."""
 
 
 def locate(error: SkepError, spec: ObjectSpec, program: str, *, uses: str = "") -> Diagnostic:
@@ -45,7 +46,7 @@ def locate(error: SkepError, spec: ObjectSpec, program: str, *, uses: str = "") 
         uses: the function or variable that it cannot use; "" where it is about the program as a whole.
     """
     if error.diagnostic is None:
-        kind = next((name for class_, name in KINDS if isinstance(error, class_)), "load")
+        kind = next((name for class_, name in KINDS if isinstance(error, class_)))
         error.diagnostics = (at_line(kind, error.message, error.remedy, _line(spec, program, uses)),)
     return error.diagnostics[0]
 
