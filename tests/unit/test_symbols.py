@@ -16,7 +16,7 @@ from skep.spec.meanings import with_meanings
 from skep.stream.batch import Batch
 from skep.stream.names import Names
 from skep.stream.stacks import Stacks, stack_maps
-from skep.stream.symbols.arrivals import _told
+from skep.stream.symbols.arrivals import Arrival, _told
 from skep.stream.symbols.compiled import Compiled
 from skep.stream.symbols.demangling import demangled
 from skep.stream.symbols.executable import Executable
@@ -315,6 +315,18 @@ def test_all_files_together_have_one_limit_that_is_told_once(built, ended, monke
     assert complaints == ["the functions of more files have no names: those of others take 1 MiB"]
 
 
+def test_files_of_one_path_and_number_on_two_devices_are_two(built, tmp_path):
+    files = Files(pytest.fail)
+    copy = shutil.copy(built / "whole", tmp_path / "copy")
+    one, other = mapped(copy, 0x100000), mapped(copy, 0x100000)
+    other.device = (other.device[0], other.device[1] + 1)
+    assert files.of(one, "/") is not None
+    copy.unlink()
+
+    assert files.of(one, "/") is not None
+    assert files.of(other, "/") is None
+
+
 def test_ten_files_are_complained_of(ended, tmp_path):
     complaints: list[str] = []
     process = Process(ended, Files(complaints.append))
@@ -581,6 +593,35 @@ def test_the_oldest_process_is_forgotten_first(monkeypatch):
     stacks.look([(1 << 30) + 1])
 
     assert stacks._process(os.getpid()) is not known
+    stacks.close()
+
+
+def test_names_are_found_again_once_another_program_is_executed(built, ended):
+    names = Names()
+    plain, main = (offsets(built / "whole")[name] for name in ("plain", "main"))
+    stacks = Stacks(names, {"user_stack": {1: (0x100000 + plain,), 2: (0x300000 + main,)}})
+    schema = with_meanings(Schema("record", 8, (FIELDS[0], Field("user_stack", 4, 4, FIELDS[1].type))), ())
+    data = struct.pack("=4I", ended, 1, ended, 2)
+    records = Batch(memoryview(data), 2, stride=8, offsets=None, schema=schema, lost=0, source="", cpu=None)
+    coming = [Arrival(ended, mapped=mapped(built / "whole", start)) for start in (0x100000, 0x300000)]
+
+    class Later:
+        def drain(self):
+            arrived, coming[:] = coming[:], []
+            return arrived
+
+        def close(self):
+            pass
+
+    stacks._arrivals = Later()
+    stacks.add(records)
+    assert names.frames[ended, 0x100000 + plain] == "plain"
+    coming[:] = [Arrival(ended), Arrival(ended, mapped=mapped(built / "bare", 0x100000))]
+    stacks.add(records)
+
+    # What is there now is another file; what is not there any more was in no other.
+    assert names.frames[ended, 0x100000 + plain] == f"[unknown {0x100000 + plain:#x}]"
+    assert names.frames[ended, 0x300000 + main] == "main"
     stacks.close()
 
 

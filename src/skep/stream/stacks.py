@@ -86,6 +86,9 @@ class Stacks:
                 # It has to begin yet: what it has mapped now is ours.
                 self._process(root)
         self._seen: set[tuple[str, Any, int | None]] = set()
+        # Processes of which there are names; and of which some were found before it executed another program.
+        self._named: set[int] = set()
+        self._doubted: set[int] = set()
 
     def close(self) -> None:
         """Closes what is open."""
@@ -103,11 +106,20 @@ class Stacks:
                 self._seen_process(arrival.pid).map(arrival.mapped)
             elif arrival.parent is not None:
                 self._process(arrival.pid).inherit(self._seen_process(arrival.parent))
+                self._doubt(arrival.pid)
             else:
                 self._process(arrival.pid).executed()
+                self._doubt(arrival.pid)
         # It can be read of those that live.
         for process in self._processes.values() if lost else ():
             process.look()
+
+    def _doubt(self, pid: int) -> None:
+        """Of a process that is another program by now, names are to be found again: they may have become ambiguous."""
+        if pid in self._named:
+            self._named.remove(pid)
+            self._doubted.add(pid)
+            self._seen = {key for key in self._seen if key[2] != pid}
 
     def look(self, pids: Iterable[int]) -> None:
         """Reads what processes have mapped now.
@@ -151,10 +163,11 @@ class Stacks:
             self._seen.add(key)
             if pid is not None:
                 self._seen_process(pid)
+                self._named.add(pid)
             if field.name in self._maps:
                 self._fetch(field.name, row[index])
             for place in places(row):
-                if place not in frames:
+                if place not in frames or place[0] in self._doubted:
                     frames[place] = name = self._name(place, pid)
                     # Where records are put together, nobody tells the process.
                     frames.setdefault((0, place[1]), name)
