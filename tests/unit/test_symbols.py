@@ -327,6 +327,15 @@ def test_files_of_one_path_and_number_on_two_devices_are_two(built, tmp_path):
     assert files.of(other, "/") is None
 
 
+def test_files_of_a_container_are_read_while_it_lives(running, tmp_path):
+    files = Files(pytest.fail)
+    process = Process(running.pid, files)
+    process._root = str(tmp_path)
+    process.look()
+
+    assert files._read
+
+
 def test_ten_files_are_complained_of(ended, tmp_path):
     complaints: list[str] = []
     process = Process(ended, Files(complaints.append))
