@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from skep.base.schema import Field, Schema, Type
 from skep.spec.meanings import with_meanings
@@ -17,12 +19,12 @@ from skep.stream.batch import Batch
 from skep.stream.names import Names
 from skep.stream.stacks import Stacks, stack_maps
 from skep.stream.symbols.arrivals import Arrival, _told
-from skep.stream.symbols.compiled import Compiled
+from skep.stream.symbols.compiled import Compiled, _functions
 from skep.stream.symbols.demangling import demangled
 from skep.stream.symbols.executable import Executable
 from skep.stream.symbols.files import Files
 from skep.stream.symbols.kernel import KernelSymbols
-from skep.stream.symbols.mappings import Mapped, Mappings
+from skep.stream.symbols.mappings import Mapped, Mappings, read_mappings
 from skep.stream.symbols.opening import open_regular
 from skep.stream.symbols.process import Process
 
@@ -426,6 +428,14 @@ def test_what_is_mapped_over_a_part_leaves_the_rest():
     ]
     assert mappings.at(0x1800) is not None
     assert mappings.at(0x7000) is None
+
+
+@given(st.lists(st.binary(max_size=60) | st.from_regex(rb"[0-9a-f]{1,4}-[0-9a-f]{0,4} r-xp [0-9a-fx]+ 8:1 [0-9]* .")))
+def test_whatever_lines_tell_nothing_breaks(lines):
+    told = b"\n".join(lines)
+
+    assert len(list(read_mappings(told))) <= told.count(b"\n") + 1
+    assert len(_functions(told)) <= told.count(b"\n") + 1
 
 
 def test_a_process_has_as_many_mappings_as_the_kernel_gives_it():
