@@ -17,6 +17,7 @@ from skep.spec import compiling
 from skep.spec.compiling import Compiler, compile_source, find_compiler, source_digest
 from skep.spec.document import embedded_digest
 from skep.spec.objectspec import ObjectSpec
+from skep.spec.rejection import SMALLER_STACK, rejection
 
 TEXT = """#include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -317,6 +318,11 @@ def test_a_source_that_nests_deeper_than_the_stack_of_a_compiler_is_an_error(tex
             id="one of skep's",
         ),
         pytest.param("int f(void) { return nobody_has_it(); }", None, id="one that nobody has"),
+        pytest.param(
+            "int f(void *p) { char b[600] = {}; return ((int (*)(void *, void *))4)(b, p); }",
+            SMALLER_STACK,
+            id="too large a variable",
+        ),
     ],
 )
 def test_a_name_that_is_the_kernels_or_lacks_its_header_has_a_remedy(
@@ -328,6 +334,40 @@ def test_a_name_that_is_the_kernels_or_lacks_its_header_has_a_remedy(
         project.compile()
 
     assert raised.value.remedy == remedy
+
+
+def test_what_clang_says_of_itself_is_left_out_and_nothing_is_said_twice(project: Project) -> None:
+    project.source.write_text("int f(void *p) { char b[600] = {}; return ((int (*)(void *, void *))4)(b, p); }\n")
+
+    with pytest.raises(CompileError) as raised:
+        project.compile()
+
+    (found,) = raised.value.diagnostics
+    assert (found.line, found.path) == (1, ())
+    assert "generated" not in str(raised.value)
+    assert "could not determine" not in str(raised.value)
+
+
+def test_of_a_later_clang_too() -> None:
+    said = (
+        "/x.bpf.c:4:5: error: Looks like the BPF stack limit is exceeded. Please move large on stack variables.\n\n"
+        "    4 | int c(void *ctx) { char b[600] = {}; return 0; }\n      |     ^\n"
+    )
+    error = rejection("/x.bpf.c", f"{said}{said}{said}3 errors generated.\n".encode(), "/include")
+
+    (found,) = error.diagnostics
+    assert (found.line, found.source) == (4, "int c(void *ctx) { char b[600] = {}; return 0; }")
+    assert error.remedy == SMALLER_STACK
+
+
+@pytest.mark.parametrize("header", ["<bpf/bpf_helpers.h>", '"skep.h"'])
+def test_headers_that_need_the_kernels_types_say_so_without_them(header: str, project: Project) -> None:
+    project.source.write_text(f"#include {header}\n")
+
+    with pytest.raises(CompileError) as raised:
+        project.compile()
+
+    assert str(raised.value.remedy).endswith('#include "vmlinux.h"')
 
 
 def test_files_that_include_each_other_without_end_are_told_once(project: Project) -> None:

@@ -12,9 +12,24 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["is_conflict", "rejection"]
+__all__ = ["SMALLER_STACK", "is_conflict", "rejection"]
 
-_MESSAGE = re.compile(r"^(.+?):(\d+):(\d+): (?:fatal )?(error|warning|note): (.*)\n(.*)", re.MULTILINE)
+SMALLER_STACK = (
+    "Move large variables into a map: a BPF_MAP_TYPE_PERCPU_ARRAY with one entry is the usual scratch buffer. "
+    "Or make them smaller, or let functions not call each other while they hold them."
+)
+"""What to do where 512 bytes of stack are not enough: to clang for one function, to the verifier for several."""
+
+
+_MESSAGE = re.compile(r"^(.+?):(\d+):(\d+): (?:fatal )?(error|warning|note): (.*)\n+(.*)", re.MULTILINE)
+# What clang says of itself: how many messages there were, and that it does not know where code came from.
+_ASIDE = re.compile(
+    r"^(?:\d+ (?:warnings?|errors?)(?: and \d+ errors?)? generated\."
+    r"|fatal error: too many errors emitted.*|.+: note: could not determine the original source location .*)\n?",
+    re.MULTILINE,
+)
+# A message that is the one before it, once more.
+_REPEATED = re.compile(r"^(.+:\d+:\d+: error: .*\n(?:.*\n){0,3}?)\1+", re.MULTILINE)
 # The packages of headers, by how their names begin.
 _PACKAGES = {
     "bpf/": "libbpf-dev",
@@ -46,6 +61,7 @@ def rejection(source: str, output: bytes, ours: str) -> CompileError:
     text = re.sub(asked, r"\1:\2\3", text)
     # Of files that include each other without end, one round says all.
     text = re.sub(r"((?:In file included from .+\n){1,4}?)\1+", r"\1", text)
+    text = _REPEATED.sub(r"\1", _ASIDE.sub("", text))
     diagnostics = sorted(_diagnostics(text, os.path.dirname(source)), key=lambda found: found.severity != "error")
     return CompileError(
         f"{os.path.basename(source)} does not compile\n{text.strip()}",
@@ -92,7 +108,11 @@ def _text(line: str) -> str:
 
 
 def _remedy(text: str) -> str | None:
-    """What to do about a header that is missing or includes itself, and a name that is not declared or is taken."""
+    """What to do about headers, about names that are not declared or are taken, and about too little stack."""
+    if "error: Looks like the BPF stack limit " in text:
+        return SMALLER_STACK
+    if re.search(r"error: unknown type name '(?:__)?[us](?:8|16|32|64)'", text):
+        return 'vmlinux.h has the kernel\'s types, and comes before all other headers: #include "vmlinux.h"'
     nested = re.search(r"^(.+?):\d+:\d+: error: #include nested too deeply", text, re.MULTILINE)
     if nested is not None:
         return f"{os.path.basename(nested[1])} includes itself: a header begins with #pragma once."

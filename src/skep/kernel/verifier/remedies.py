@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from skep.spec.rejection import SMALLER_STACK
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -138,10 +140,7 @@ ADVICE: Mapping[str, tuple[str, str]] = {
     ),
     "stack-size": (
         "the functions that call each other need more than 512 bytes of stack",
-        (
-            "Move large variables into a map: a BPF_MAP_TYPE_PERCPU_ARRAY with one entry is the usual scratch buffer. "
-            "Or make them smaller, or let functions not call each other while they hold them."
-        ),
+        SMALLER_STACK,
     ),
     "call-depth": (
         "functions call each other too deep",
