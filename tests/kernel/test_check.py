@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -50,6 +51,16 @@ def test_each_refusal_is_reported(check, file):
         assert report["file"].endswith(f"{file}.bpf.c")
         assert LOST[file, name][0] in "\n".join([report["message"], *(span["message"] for span in report["path"])])
         assert LOST[file, name][1] in report["suggestion"]
+
+
+def test_what_the_verifier_says_of_each_is_kept_whole(check, tmp_path):
+    log = tmp_path / "log"
+    check("tests/programs/partly.bpf.o", "--log", log)
+    kept = dict(re.findall(r"^program (\w+) \(.*\)\n((?:(?!program ).*\n)*)", log.read_text(), re.MULTILINE))
+
+    assert "R1 invalid mem access 'scalar'" in kept["rejected"]
+    assert "processed" in kept["rejected"]
+    assert "processed" in kept["asked_for"]
 
 
 def test_nothing_is_pinned(check, bpffs):

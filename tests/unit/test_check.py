@@ -126,3 +126,9 @@ def test_a_kernel_that_is_not_there_is_a_question_of_its_name(tmp_path):
         main(["opensnoop", "--kernel", "6.1", "--kernel", "5.4"])
 
     assert "6.1" in str(caught.value.remedy)
+
+
+@pytest.mark.parametrize("asked", [["--kernel", "6.1"], ["--btf", "vmlinux"]])
+def test_a_log_is_the_running_kernels(asked):
+    with pytest.raises(UsageError, match="--log FILE takes what the running kernel says"):
+        main(["opensnoop", *asked, "--log", "log"])

@@ -51,12 +51,17 @@ def main(arguments: Sequence[str]) -> int:
         help="asks no kernel, but whether the types in FILE have what programs need (CO-RE)",
     )
     parser.add_argument(
+        "--log", metavar="FILE", help="where to write what the verifier says of each program, whole, refused or not"
+    )
+    parser.add_argument(
         "-o", "--output", choices=["text", "json"], default="text", help="how to tell it (default: text)"
     )
     parser.add_argument("--event", **EVENT)
     options = parser.parse(arguments)
     if sum(map(bool, (options.against, options.kernel, options.btf))) > 1:
         raise UsageError("--against, --kernel and --btf are different questions: ask one at a time")
+    if options.log and (options.kernel or options.btf):
+        raise UsageError("--log FILE takes what the running kernel says: not with --kernel, nor with --btf")
     as_json = options.output == "json"
     try:
         spec = read_spec(options.source, events=options.events)
@@ -71,15 +76,18 @@ def main(arguments: Sequence[str]) -> int:
         return _elsewhere(options.source, spec, list(dict.fromkeys(options.kernel)), as_json=as_json)
     if options.btf:
         return _types(options.source, spec, options.btf, as_json=as_json)
-    return _here(options.source, spec, options.against, as_json=as_json)
+    return _here(options.source, spec, options.against, options.log, as_json=as_json)
 
 
-def _here(source: str, spec: Spec, against: str | None, *, as_json: bool) -> int:
+def _here(source: str, spec: Spec, against: str | None, log: str | None, *, as_json: bool) -> int:
     """Asks the running kernel."""
     from skep.kernel.checking import check, exit_code
     from skep.view.check import against_text, check_json, check_text, describe_check
 
     verdicts = check(spec)
+    if log:
+        with open(log, "w", encoding="utf-8") as file:
+            file.writelines(f"program {verdict.name} ({verdict.section})\n{verdict.log}\n" for verdict in verdicts)
     release = os.uname().release
     found = [describe_check(source, release, verdicts)]
     if against:

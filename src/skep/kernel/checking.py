@@ -107,18 +107,27 @@ class Verdict:
         word: `ACCEPTED`, `FITS`, `REFUSED`, `UNSUPPORTED` or `UNTRIED`.
         figures: of one that is accepted.
         report: of any other, why.
+        log: what the verifier wrote, whole; "" where it was not asked.
     """
 
-    __slots__ = ("figures", "name", "report", "section", "word")
+    __slots__ = ("figures", "log", "name", "report", "section", "word")
 
     def __init__(
-        self, name: str, section: str, word: str, *, figures: Figures | None = None, report: Diagnostic | None = None
+        self,
+        name: str,
+        section: str,
+        word: str,
+        *,
+        figures: Figures | None = None,
+        report: Diagnostic | None = None,
+        log: str = "",
     ) -> None:
         self.name = name
         self.section = section
         self.word = word
         self.figures = figures
         self.report = report
+        self.log = log
 
 
 def check(spec: ObjectSpec, *, btf: str | None = None) -> list[Verdict]:
@@ -183,9 +192,10 @@ def _judge(spec: ObjectSpec, name: str, btf: str | None) -> Verdict:
         except VerifierError:
             # Once more, with the path that leads there.
             log = _load(spec, name, btf)
-        return Verdict(name, section, ACCEPTED, figures=_figures(spec, name, log, _walked(spec, name, btf)))
+        return Verdict(name, section, ACCEPTED, figures=_figures(spec, name, log, _walked(spec, name, btf)), log=log)
     except SkepError as error:
-        return Verdict(name, section, _word(error), report=locate(error, spec, name))
+        log = error.log if isinstance(error, LoadError) else ""
+        return Verdict(name, section, _word(error), report=locate(error, spec, name), log=log)
 
 
 def _load(spec: ObjectSpec, name: str, btf: str | None, log_level: int = 0) -> str:
