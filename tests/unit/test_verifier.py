@@ -54,6 +54,24 @@ def test_every_program_that_fails_is_recorded_for_every_kernel():
     assert all(set(_recorded(release)) == set(LOST) for release in ("6.18", "6.12", "6.1"))
 
 
+@pytest.mark.parametrize(
+    ("line", "read"),
+    [
+        ("struct task_struct *t = (void *)ctx->args[1]; return t->pid;", "BPF_CORE_READ(t, pid)"),
+        ("struct task_struct *t = (void *)ctx->args[1];", "bpf_probe_read_kernel(&value, sizeof(value), t)"),
+    ],
+)
+def test_what_is_read_from_the_context_is_named_by_what_holds_it(line, read):
+    found = explain(
+        f"0: R1=ctx() R10=fp0\n; {line} @ x.bpf.c:6\n0: (79) r1 = *(u64 *)(r1 +8) ; R1=scalar()\n"
+        "1: (61) r0 = *(u32 *)(r1 +1264)\nR1 invalid mem access 'scalar'\n",
+        section="raw_tp/sched_switch",
+    )
+
+    assert found.message.startswith("`t` is a plain number")
+    assert read in str(found.suggestion)
+
+
 LOOKUP = """\
 0: R1=ctx() R10=fp0
 ; u64 *count = bpf_map_lookup_elem(&counts, &key); @ x.bpf.c:16

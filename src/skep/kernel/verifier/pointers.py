@@ -36,6 +36,8 @@ _MOVES_PACKET = re.compile(
     r"|bpf_csum_update|bpf_store_hdr_opt|bpf_reserve_hdr_opt|bpf_sk_assign"
 )
 _ARROW = re.compile(r"[A-Za-z_][\w.]*(?:->[A-Za-z_][\w.]*)+")
+# A variable that is set to a member of the context, and to nothing else.
+_FROM_CONTEXT = re.compile(r"([A-Za-z_]\w*)\s*=\s*(?:\([^()]*\)\s*)*\w+(?:->\w+)?(?:\[\w+\])?\s*;")
 # What sections programs have whose arguments are addresses of user space.
 _USER = re.compile(r"sys_enter|sys_exit|syscall|^u(ret)?probe|^usdt")
 
@@ -93,7 +95,7 @@ def not_a_pointer(failure: Failure) -> Finding:
     """A number is used as an address: what it came from says which."""
     register = failure.register or 0
     origin = failure.origin(register)
-    name = failure.named(register, origin)
+    name = _set_here(failure, origin) or failure.named(register, origin)
     what = quoted(name) if name else "what is read through here"
     return (
         _end_of_packet(failure, register)
@@ -101,6 +103,17 @@ def not_a_pointer(failure: Failure) -> Finding:
         or _is_null(failure, register, origin, what, name)
         or _address(failure, origin, what, name)
     )
+
+
+def _set_here(failure: Failure, origin: Origin) -> str | None:
+    """The variable that the refused line itself sets from the context, through which it reads then."""
+    source = origin.source
+    place = failure.place(source.position) if source is not None and source.kind == "load" else None
+    if source is None or place is None or place.text != failure.text:
+        return None
+    base = failure.flow.value(source.instruction.base or 0, source.position)
+    match = _FROM_CONTEXT.search(plain(place.text))
+    return match[1] if match is not None and base is not None and base.type == "ctx" else None
 
 
 def _end_of_packet(failure: Failure, register: int) -> Finding | None:
@@ -237,7 +250,8 @@ def _is_user(failure: Failure, source: Event) -> bool:
 
 def _reading(failure: Failure, name: str | None, *, user: bool, call: str) -> str:
     """How to read it."""
-    chain = _ARROW.search(plain(failure.text))
+    chains = _ARROW.findall(plain(failure.text))
+    chain = next((each for each in chains if name is None or each.startswith(f"{name}->")), None)
     pointer = name or (failure.pointers or ["pointer"])[0]
     if user:
         return (
@@ -246,7 +260,7 @@ def _reading(failure: Failure, name: str | None, *, user: bool, call: str) -> st
             f"or, for a string, bpf_probe_read_user_str(text, sizeof(text), {pointer});"
         )
     if chain is not None:
-        lines = [f"Read it with a helper: BPF_CORE_READ({', '.join(chain[0].split('->'))})"]
+        lines = [f"Read it with a helper: BPF_CORE_READ({', '.join(chain.split('->'))})"]
     else:
         lines = [f"Read it with a helper: bpf_probe_read_kernel(&value, sizeof(value), {pointer});"]
     if call == "bpf_get_current_task":
