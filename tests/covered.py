@@ -35,7 +35,7 @@ def branches(folder: Path, *names: str) -> dict[str, float]:
     there: Counter[str] = Counter()
     taken: Counter[str] = Counter()
     for path, file in files.items():
-        room, inside, _ = path.rpartition("src/skep/")[2].partition("/")
+        room, _, inside = path.rpartition("src/skep/")[2].partition("/")
         # What of the guard needs a kernel is no part of the pure room.
         room += ".live" if inside.startswith("live/") else ""
         if inside:
