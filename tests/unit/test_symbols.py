@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,7 @@ from skep.spec.meanings import with_meanings
 from skep.stream.batch import Batch
 from skep.stream.names import Names
 from skep.stream.stacks import Stacks, stack_maps
-from skep.stream.symbols.arrivals import Arrival, _told
+from skep.stream.symbols.arrivals import Arrival, Arrivals, _told
 from skep.stream.symbols.compiled import Compiled, _functions
 from skep.stream.symbols.demangling import demangled
 from skep.stream.symbols.executable import Executable
@@ -632,7 +633,7 @@ def test_names_are_found_again_once_another_program_is_executed(built, ended):
         def close(self):
             pass
 
-    stacks._arrivals = Later()
+    stacks._arrivals = cast("Arrivals", Later())
     stacks.add(records)
     assert names.frames[ended, 0x100000 + plain] == "plain"
     coming[:] = [Arrival(ended), Arrival(ended, mapped=mapped(built / "bare", 0x100000))]
@@ -654,7 +655,7 @@ def test_where_it_was_lost_what_processes_map_they_are_looked_at(running, built)
 
     stacks = Stacks(Names(), {})
     process = stacks._process(running.pid)
-    stacks._arrivals = Lost()
+    stacks._arrivals = cast("Arrivals", Lost())
     stacks.look([])
 
     assert process._now.at(start_of(running.pid, built / "whole") + offsets(built / "whole")["main"]) is not None

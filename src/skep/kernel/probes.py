@@ -133,28 +133,39 @@ def _probe() -> Mapping[str, Sequence[Feature]]:
     prober = _Prober(why)
     found = prober.kinds()
     programs = {each.name: PROGRAMS[each.name] for each in found["program types"] if each.state != "no"}
-    # Most of the time is the kernel's: two threads have two CPUs.
+    # Most of the time is the kernel's: threads have more than one CPU, and to detach is to wait.
     beside: dict[str, list[Feature]] = {}
-    thread = Thread(target=lambda: beside.update(_hooks_and_functions(_Prober(why), programs)))
-    thread.start()
+    threads = [
+        Thread(target=lambda: beside.update(_hooks(_Prober(why)))),
+        Thread(target=lambda: beside.update(_called(_Prober(why), programs))),
+    ]
+    for thread in threads:
+        thread.start()
     helpers = [(name, release_of_helper(number) or "5.10 or before", number) for number, name in HELPERS.items()]
     for name, trial in programs.items():
         found[f"helpers of {name}"] = prober.calls(trial, helpers)
-    thread.join()
+    for thread in threads:
+        thread.join()
     kernel_types.cache_clear()
     type_of.cache_clear()
     return found | beside
 
 
-def _hooks_and_functions(prober: _Prober, programs: Mapping[str, ProgramTrial]) -> dict[str, list[Feature]]:
+def _hooks(prober: _Prober) -> dict[str, list[Feature]]:
     opened: list[int] = []
     found = {"hooks": [prober.ask(kind, since, _attempted, kind, opened) for kind, since in HOOKS.items()]}
+    for fd in opened:
+        os.close(fd)
+    return found
+
+
+def _called(prober: _Prober, programs: Mapping[str, ProgramTrial]) -> dict[str, list[Feature]]:
+    """The functions of the kernel that programs may call."""
+    found: dict[str, list[Feature]] = {}
     functions = [(name, release_of_function(name) or "", number) for name, number in _functions().items()]
     untold = [Feature("functions of the kernel", "unknown", _UNTOLD, "")]
     for name, trial in programs.items():
         found[f"functions of {name}"] = prober.calls(trial, functions, are_functions=True) if functions else untold
-    for fd in opened:
-        os.close(fd)
     return found
 
 
