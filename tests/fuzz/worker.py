@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import mmap
 import os
 import resource
@@ -84,6 +85,8 @@ class Worker:
             # What C writes as its last words (a sanitizer's finding) belongs to the reason.
             os.dup2(send, 2)
             signal.signal(signal.SIGPROF, signal.SIG_DFL)
+            # What the readers before this one have left is no garbage of this one's: to look through it takes long.
+            gc.freeze()
             for count, data in enumerate(inputs, 1):
                 self._shared[16 : 16 + len(data)] = data
                 self._shared[:16] = len(data).to_bytes(8, "little") + count.to_bytes(8, "little")

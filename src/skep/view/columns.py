@@ -215,7 +215,9 @@ def syscall_of(fields: tuple[Field, ...], index: int, names: Names) -> Cell | No
 
 def _beside(fields: tuple[Field, ...], field: Field) -> int | None:
     wanted = BESIDE.get(field.meaning or "")
-    return next((index for index, sibling in enumerate(fields) if wanted and sibling.meaning == wanted), None)
+    if wanted is None:
+        return None
+    return next((index for index, sibling in enumerate(fields) if sibling.meaning == wanted), None)
 
 
 def _show(held: Type, meaning: str | None, names: Names) -> Cell:

@@ -64,7 +64,7 @@ class _Escapes(dict[int, str]):
     def __missing__(self, code: int) -> str:
         character = chr(code)
         written = character if character.isprintable() else _escaped(character)
-        if code <= 0xFF:
+        if code <= 0xFF or 0xDC80 <= code <= 0xDCFF:
             self[code] = written
         return written
 
