@@ -145,8 +145,10 @@ def _ask(spec: Spec, kernel: str) -> tuple[dict[str, Any], int]:
         # The guest's own /tmp is where it may write; $SKEP_RESULTS is this folder.
         script = 'exec "$0" -m skep check "$SKEP_RESULTS/checked.bpf.o" -o json > "$SKEP_RESULTS/verdicts"'
         room = {"PYTHONPATH": str(Path(skep.__file__).parent.parent), "XDG_CACHE_HOME": "/tmp"}  # noqa: S108
+        # Python may lie below a folder that the guest has of its own: the one that the command runs in is there, too.
+        beside = Path(sys.executable).parent
         with Work(f"asking Linux {kernel} in a virtual machine", slow=True):
-            code = run(["sh", "-c", script, sys.executable], kernel=kernel, results=folder, cwd=Path("/"), env=room)
+            code = run(["sh", "-c", script, sys.executable], kernel=kernel, results=folder, cwd=beside, env=room)
         if code not in _WORST:
             raise VmError(f"{spec.name} cannot be checked on {kernel}: the virtual machine gives {code}")
         return json.loads((folder / "verdicts").read_text()), code
