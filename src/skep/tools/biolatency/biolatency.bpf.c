@@ -73,15 +73,9 @@ int complete(struct trace_event_raw_block_rq_completion *ctx)
 	bpf_map_delete_elem(&issued, &request);
 	if (per_flag)
 		bpf_probe_read_kernel(kind.flags, FLAGS - 1, ctx->rwbs);
-	found = bpf_map_lookup_elem(&latencies, &kind);
-	if (!found) {
-		bpf_map_update_elem(&latencies, &kind, &none, BPF_NOEXIST);
-		found = bpf_map_lookup_elem(&latencies, &kind);
-	}
-	if (!found) {
-		skep_lost();
+	found = skep_entry(&latencies, &kind, &none);
+	if (!found)
 		return 0;
-	}
 	slot = skep_log2(latency_us);
 	__sync_fetch_and_add(&found->slots[slot < RANGES ? slot : RANGES - 1], 1);
 	return 0;

@@ -45,15 +45,9 @@ int issue(struct trace_event_raw_block_rq *ctx)
 		return 0;
 	if (per_flag)
 		bpf_probe_read_kernel(kind.flags, FLAGS - 1, ctx->rwbs);
-	found = bpf_map_lookup_elem(&sizes, &kind);
-	if (!found) {
-		bpf_map_update_elem(&sizes, &kind, &none, BPF_NOEXIST);
-		found = bpf_map_lookup_elem(&sizes, &kind);
-	}
-	if (!found) {
-		skep_lost();
+	found = skep_entry(&sizes, &kind, &none);
+	if (!found)
 		return 0;
-	}
 	slot = skep_log2(ctx->bytes / 1024);
 	__sync_fetch_and_add(&found->slots[slot < RANGES ? slot : RANGES - 1], 1);
 	return 0;

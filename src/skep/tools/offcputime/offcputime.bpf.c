@@ -57,7 +57,7 @@ struct {
 	__type(value, struct sleep);
 } asleep SEC(".maps");
 
-static const struct slept none;
+static struct slept none;
 
 /* Still on its CPU: the stacks are its own. */
 static void sleeps_from_now(void *ctx)
@@ -94,15 +94,9 @@ static void woke(u32 tid)
 	bpf_map_delete_elem(&asleep, &tid);
 	if (slept < min_us * 1000)
 		return;
-	found = bpf_map_lookup_elem(&sleeps, &where);
-	if (!found) {
-		bpf_map_update_elem(&sleeps, &where, &none, BPF_NOEXIST);
-		found = bpf_map_lookup_elem(&sleeps, &where);
-	}
-	if (!found) {
-		skep_lost();
+	found = skep_entry(&sleeps, &where, &none);
+	if (!found)
 		return;
-	}
 	__sync_fetch_and_add(&found->sleeps, 1);
 	__sync_fetch_and_add(&found->slept_ns, slept);
 }

@@ -35,7 +35,7 @@ struct {
 	__type(value, struct samples);
 } counts SEC(".maps");
 
-static const struct samples none;
+static struct samples none;
 
 SEC("perf_event/cpu-clock")
 int sample(void *ctx)
@@ -52,15 +52,9 @@ int sample(void *ctx)
 		where.kernel_stack = bpf_get_stackid(ctx, &stacks, 0);
 	if (!kernel_only)
 		where.user_stack = bpf_get_stackid(ctx, &stacks, BPF_F_USER_STACK);
-	found = bpf_map_lookup_elem(&counts, &where);
-	if (!found) {
-		bpf_map_update_elem(&counts, &where, &none, BPF_NOEXIST);
-		found = bpf_map_lookup_elem(&counts, &where);
-	}
-	if (!found) {
-		skep_lost();
+	found = skep_entry(&counts, &where, &none);
+	if (!found)
 		return 0;
-	}
 	__sync_fetch_and_add(&found->samples, 1);
 	return 0;
 }

@@ -56,16 +56,10 @@ static int end(void)
 		return 0;
 	latency_us = (bpf_ktime_get_ns() - *since) / 1000;
 	bpf_map_delete_elem(&began, &tid);
-	found = bpf_map_lookup_elem(&latencies, &all);
-	if (!found) {
-		/* Taken out after each interval, so that each begins at zero. */
-		bpf_map_update_elem(&latencies, &all, &none, BPF_NOEXIST);
-		found = bpf_map_lookup_elem(&latencies, &all);
-	}
-	if (!found) {
-		skep_lost();
+	/* Taken out after each interval, so that each begins at zero. */
+	found = skep_entry(&latencies, &all, &none);
+	if (!found)
 		return 0;
-	}
 	slot = skep_log2(latency_us);
 	__sync_fetch_and_add(&found->slots[slot < RANGES ? slot : RANGES - 1], 1);
 	return 0;
