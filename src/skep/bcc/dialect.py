@@ -92,10 +92,9 @@ def translate(
             head.append(ours.read())
     if "bpf_usdt_arg(" in expanded:
         head.insert(1, "#include <bpf/usdt.bpf.h>\n")
-    if "struct tracepoint__" in expanded or "struct  tracepoint__" in expanded:
-        from skep.bcc.tracepoints import find_structs, struct_of
+    from skep.bcc.tracepoints import find_structs, struct_of
 
-        head += [struct_of(category, event, tracefs) + "\n" for category, event in find_structs(expanded)]
+    head += [struct_of(category, event, tracefs) + "\n" for category, event in find_structs(expanded)]
     whole = [*CODE, *flags(header, (), compiler)]
     source, programs, tables = apart(
         lambda: _read("".join(head), expanded, whole, compiler, os.path.join(header, "vmlinux.h")),

@@ -11,7 +11,7 @@ from skep.base.nearest import nearest
 from skep.bcc.places import diagnostic
 from skep.bcc.tables import METHODS
 from skep.bcc.tracking import Tracker, children, is_array, is_arrow, method_of, table_of
-from skep.spec.syntax import ADDRESS_OF, ASSIGN, binary_operator, strip, unary_operator
+from skep.spec.syntax import ADDRESS_OF, ASSIGN, STEPS, binary_operator, strip, unary_operator
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ __all__ = ["rewrite", "unknown_method"]
 _PLACES = {CursorKind.MEMBER_REF_EXPR, CursorKind.ARRAY_SUBSCRIPT_EXPR, CursorKind.UNARY_OPERATOR}
 # Parameters in registers, beside the context: include/uapi/asm/ptrace.h by bpf_tracing.h.
 _MOST_ARGUMENTS = 6
-# enum CXUnaryOperatorKind
-_STEPS = {1, 2, 3, 4}
 
 
 def rewrite(text: bytes, functions: Sequence[Cursor], tables: Mapping[str, Table]) -> tuple[bytes, dict[str, str]]:
@@ -150,9 +148,9 @@ class _Rewriter:
             self._visit(inner[1], addressed=False)
         elif kind == CursorKind.UNARY_OPERATOR:
             operator = unary_operator(cursor)
-            if operator in _STEPS:
+            if operator in STEPS:
                 self._written(inner[0])
-            self._visit(inner[0], addressed=operator == ADDRESS_OF or operator in _STEPS)
+            self._visit(inner[0], addressed=operator == ADDRESS_OF or operator in STEPS)
         elif kind == CursorKind.COMPOUND_ASSIGNMENT_OPERATOR or (
             kind == CursorKind.BINARY_OPERATOR and binary_operator(cursor) == ASSIGN
         ):

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import re
 import sys
-from bisect import bisect_right
 from functools import cache
+
+from skep.stream.symbols.kernel import KernelSymbols
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class KernelNames:
     def __init__(self) -> None:
         with open("/proc/kallsyms", "rb") as file:
             self._text = file.read()
-        self._sorted: tuple[list[int], list[tuple[bytes, bytes]]] | None = None
+        self._symbols = KernelSymbols()
 
     def address(self, name: bytes) -> int | None:
         """Where a symbol lies; None if there is none.
@@ -48,17 +49,7 @@ class KernelNames:
         Args:
             address: in the kernel.
         """
-        if self._sorted is None:
-            lines = _LINE.findall(self._text)
-            found = sorted((int(at, 16), name, module) for at, kind, name, module in lines if kind in _FUNCTIONS)
-            self._sorted = [at for at, _, _ in found], [(name, module) for _, name, module in found]
-        starts, names = self._sorted
-        index = bisect_right(starts, address) - 1
-        # Where addresses are hidden, all are 0.
-        if index < 0 or not starts[index]:
-            return None
-        name, module = names[index]
-        return name, address - starts[index], module
+        return self._symbols.at(address)
 
 
 @cache

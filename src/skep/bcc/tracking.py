@@ -16,7 +16,7 @@ from skep.spec.syntax import ADDRESS_OF, ASSIGN, TRANSPARENT, binary_operator, s
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Sequence
     from typing import Any
 
 __all__ = ["Tracker", "children", "is_array", "is_arrow", "method_of", "table_of"]
@@ -68,8 +68,7 @@ class Tracker:
 
     Args:
         functions: those that the text defines.
-        arguments: of each program, those parameters that are taken from its registers.
-        context: the type of the first parameter of each program.
+        programs: the names of those that are programs: their first parameter is the context, the others registers.
     """
 
     def __init__(self, functions: Sequence[Cursor], programs: Collection[str]) -> None:
@@ -85,7 +84,7 @@ class Tracker:
         while self._changed:
             self._changed = False
             for function in functions:
-                for cursor in _below(function):
+                for cursor in function.walk_preorder():
                     self._follow(cursor, function, defined)
 
     def _begin(self, program: Cursor) -> None:
@@ -140,7 +139,7 @@ class Tracker:
             inner = [child for child in children(cursor) if child.kind.is_expression()]
             return self.depth(inner[-1]) if inner else None
         if kind == CursorKind.MEMBER_REF_EXPR:
-            if self._is_of_context(cursor):
+            if children(cursor) and self._is_context(children(cursor)[0]):
                 return 1 if is_array(cursor) else 0
             return self._depths.get(_key(cursor.referenced))
         if kind == CursorKind.UNARY_OPERATOR:
@@ -173,10 +172,6 @@ class Tracker:
         depths = [depth for each in pointers or operands if (depth := self.depth(each)) is not None]
         return min(depths, default=None)
 
-    def _is_of_context(self, member: Cursor) -> bool:
-        base = strip(children(member)[0]) if children(member) else None
-        return base is not None and base.kind == CursorKind.DECL_REF_EXPR and _key(base.referenced) in self._contexts
-
     def is_outside(self, cursor: Cursor) -> bool:
         """Whether an expression names a place in memory that the program may not read by itself."""
         inner = children(cursor)
@@ -206,10 +201,6 @@ def _undecayed(cursor: Cursor) -> Cursor:
             break
         cursor = inner[0]
     return cursor
-
-
-def _below(cursor: Cursor) -> Iterator[Cursor]:
-    yield from cursor.walk_preorder()
 
 
 def _key(declaration: Cursor | None) -> Any:

@@ -55,13 +55,25 @@ class KernelSymbols:
         Args:
             address: in the kernel.
         """
+        found = self.at(address)
+        if found is None:
+            return None
+        name, _, module = found
+        return (name + b" [" + module + b"]" if module else name).decode("utf-8", "backslashreplace")
+
+    def at(self, address: int) -> tuple[bytes, int, bytes] | None:
+        """The function at an address, how far behind its begin that is, and its module; None if none is known.
+
+        Args:
+            address: in the kernel.
+        """
         self._load()
         index = bisect_right(self._starts, address) - 1
         if index < 0 or (index == len(self._starts) - 1 and address - self._starts[index] > _LARGEST_FUNCTION):
             return None
-        # A module's function has its module behind it.
+        # A module's function has its module behind it, in brackets.
         name, _, module = self._names[index].partition(b"\t")
-        return (name + b" " + module if module else name).decode("utf-8", "backslashreplace")
+        return name, address - self._starts[index], module.strip(b"[]")
 
     def _load(self) -> None:
         if self._fd is None:
