@@ -26,7 +26,7 @@ test: .venv/.test $(OBJECTS) $(PROBED) ## every test: here, and on the kernels u
 	$(MAKE) --jobs=2 --output-sync=target $(GUESTS)
 	.venv/bin/python tests/floors.py $(RESULTS)
 	.venv/bin/python tests/hooks.py --check $(RESULTS)
-	.venv/bin/python tests/tools.py --check $(RESULTS)
+	.venv/bin/python -m tests.tools --check $(RESULTS)
 	.venv/bin/python tests/covered.py $(RESULTS)
 
 # Parts of `test`, which has set up what they need: each keeps one CPU busy, so they run side by side.

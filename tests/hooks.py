@@ -102,7 +102,7 @@ def _code(text: str) -> str:
 
 
 def tested_of(text: str) -> dict[str, set[str]]:
-    """What a page says of where kinds are tested, by floor.
+    """What a page says of where kinds of hooks, or tools, are tested, by floor.
 
     Args:
         text: of the page.

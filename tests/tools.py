@@ -1,9 +1,9 @@
-"""Writes docs/tools.md, the table of the gallery: python tests/tools.py FOLDER
+"""Writes docs/tools.md, the table of the gallery: python -m tests.tools FOLDER
 
 What a tool is for is what its page says. Where it is tested is what the tests said of themselves: FOLDER/FLOOR.tools
 has the tools that were run by those that passed (see tests/conftest.py). A floor without such a file keeps what it has.
 
-    python tests/tools.py --check FOLDER
+    python -m tests.tools --check FOLDER
 
 fails if the page says of a tool that it is tested where no test ran it.
 """
@@ -16,10 +16,9 @@ from pathlib import Path
 
 from skep.cli.tools import AREAS, area_of
 from skep.session.api import tool_folder, tool_names
+from tests.hooks import FLOORS, tested_of
 
 PAGE = Path(__file__).parent.parent / "docs" / "tools.md"
-FLOORS = {"host": "6.18", "6.12": "6.12", "6.1": "6.1"}
-"""Floor -> how the page calls it."""
 HEAD = """\
 # Tools
 
@@ -44,21 +43,6 @@ def page(tested: Mapping[str, set[str]]) -> str:
     head = f"| Tool | What it does | {' | '.join(FLOORS.values())} |\n|{' --- |' * (2 + len(FLOORS))}"
     tables = ["\n".join([f"## {area[0].upper()}{area[1:]}\n", head, *rows]) for area, rows in areas.items() if rows]
     return "\n\n".join([HEAD.rstrip("\n"), *tables]) + "\n"
-
-
-def tested_of(text: str) -> dict[str, set[str]]:
-    """What a page says of where tools are tested, by floor.
-
-    Args:
-        text: of the page.
-    """
-    found: dict[str, set[str]] = {floor: set() for floor in FLOORS}
-    for line in text.splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if line.startswith("| `"):
-            for floor, cell in zip(FLOORS, cells[-len(FLOORS) :], strict=True):
-                found[floor] |= {cells[0].strip("`")} if cell == "tested" else set()
-    return found
 
 
 def read_results(folder: Path) -> dict[str, set[str]]:

@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # What a traced process chose is shown in any locale; what that cannot write is escaped.
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
-        code = _module(given[0]).main(given[1:])
+        code = _module(given[0], ours=arguments is None).main(given[1:])
         sys.stdout.flush()
     except SkepError as error:
         sys.stderr.write(_complaint(error))
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(code)
 
 
-def _module(verb: str) -> ModuleType:
+def _module(verb: str, *, ours: bool) -> ModuleType:
     """What runs a verb. Ctrl-C meanwhile ends skep at once: in the midst of an import, an exception may get lost.
 
     No garbage is looked for meanwhile, which would take a tenth of a start, nor ever in what was imported.
@@ -99,7 +99,7 @@ def _module(verb: str) -> ModuleType:
         return import_module(f"skep.cli.{verb}")
     finally:
         # Of whoever calls this within a program of his own, nothing is frozen.
-        if sys.argv[1:2] == [verb]:
+        if ours:
             gc.freeze()
         if collects:
             gc.enable()
