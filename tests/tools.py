@@ -27,13 +27,25 @@ which has no kprobes, fentry and LSM), 6.12 and 6.1 (Debian's kernels under QEMU
 from the tools' own pages and from what the tests ran; `make test` fails where it promises more. `skep tools NAME` shows
 a tool's page, `skep run NAME` runs it.
 """
+# From here on the page is written by hand, and by bench/report.py.
+REST = "## Beside libbpf-tools\n"
 
 
-def page(tested: Mapping[str, set[str]]) -> str:
+def rest_of(text: str) -> str:
+    """What a page says beside.
+
+    Args:
+        text: of the page.
+    """
+    return "".join(text.partition(REST)[1:])
+
+
+def page(tested: Mapping[str, set[str]], rest: str) -> str:
     """The page.
 
     Args:
         tested: the tools that tests ran, by floor.
+        rest: how it ends.
     """
     areas: dict[str, list[str]] = {area: [] for area in AREAS}
     for name in tool_names():
@@ -42,7 +54,7 @@ def page(tested: Mapping[str, set[str]]) -> str:
         areas[area_of(text)].append(f"| {' | '.join(cells)} |")
     head = f"| Tool | What it does | {' | '.join(FLOORS.values())} |\n|{' --- |' * (2 + len(FLOORS))}"
     tables = ["\n".join([f"## {area[0].upper()}{area[1:]}\n", head, *rows]) for area, rows in areas.items() if rows]
-    return "\n\n".join([HEAD.rstrip("\n"), *tables]) + "\n"
+    return "\n\n".join([HEAD.rstrip("\n"), *tables, rest]).rstrip("\n") + "\n"
 
 
 def read_results(folder: Path) -> dict[str, set[str]]:
@@ -58,9 +70,10 @@ def read_results(folder: Path) -> dict[str, set[str]]:
 def main(arguments: list[str]) -> int:
     """Returns the exit code: 1 if the page promises what no test ran."""
     results = read_results(Path(arguments[-1]))
-    promised = tested_of(PAGE.read_text() if PAGE.exists() else "")
+    text = PAGE.read_text() if PAGE.exists() else ""
+    promised = tested_of(text)
     if arguments[0] != "--check":
-        PAGE.write_text(page(promised | results))
+        PAGE.write_text(page(promised | results, rest_of(text)))
         return 0
     missing = [
         f"{name} on {FLOORS[floor]}" for floor in FLOORS for name in sorted(promised[floor] - results.get(floor, set()))

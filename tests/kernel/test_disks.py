@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from skep.kernel.places import find_disk
+from tests.disks import has_disks, made_disk
 
 KIB = 1024
 # Not by way of the page cache: each call is one request, or the disk splits it. The last write waits for a flush.
@@ -27,21 +26,11 @@ os.preadv(disk, [page], 0)
 @pytest.fixture(scope="module")
 def disks(tmp_path_factory):
     """Two block devices of the test's own."""
-    if not os.path.exists("/dev/loop-control"):
-        # In the virtual machines, which know where their modules are.
-        subprocess.run([Path("/proc/sys/kernel/modprobe").read_text().strip(), "loop"], check=False)
-    if not os.path.exists("/dev/loop-control"):
+    if not has_disks():
         pytest.skip("this kernel has no loop devices")
-    made = []
-    for name in ("one", "two"):
-        file = tmp_path_factory.mktemp("disks") / name
-        with open(file, "wb") as opened:
-            opened.truncate(KIB * KIB)
-        done = subprocess.run(["losetup", "--find", "--show", file], capture_output=True, text=True, check=True)
-        made.append(done.stdout.strip())
-    yield made
-    for disk in made:
-        subprocess.run(["losetup", "--detach", disk], check=True)
+    folder = tmp_path_factory.mktemp("disks")
+    with made_disk(folder / "one") as one, made_disk(folder / "two") as two:
+        yield [one, two]
 
 
 def io(disk):
