@@ -367,18 +367,76 @@ int filter(struct __sk_buff *skb)
             "Read",
         ),
         ("int p(void *ctx) {\n return nothing; }", 2, "undeclared identifier 'nothing'", None),
-        ("BPF_HASH(t);\n\nint p(void *ctx) { t.update(ctx); return 0; }", 3, "takes more than 1 arguments", None),
+        ("BPF_HASH(t);\n\nint p(void *ctx) { t.update(ctx); return 0; }", 3, "takes 2 arguments, not 1", None),
         ("int p(struct pt_regs *ctx, int) { return 0; }", 1, "a parameter has no name", "Name"),
         ("#if 1\nint p(void *ctx) { return 0; }", 1, "unterminated conditional directive", None),
+        ("BPF_HASH(t);\nint p(void *c) { u64 k = 0; t.increment(k, 1, 2); return 0; }", 2, "takes 1 or 2", None),
+        ("\nBPF_HASH(t, struct nothing);", 2, "incomplete type 'struct nothing', the key of table t", None),
+        ("int p(void *ctx) {\r\n\treturn f\u00fcr;\r\n}\r\n", 2, "undeclared identifier 'f\u00fcr'", None),
+        ("/* \u2028 \x0c */\nint p(void *ctx) {\n return nothing; }", 3, "undeclared identifier", None),
+        ("int p(void *ctx) { return 0; }\n\0int q", 2, "no byte 0", None),
+        ("\nBPF_HASH(t);\nBPF_HASH(t);", 3, "there are two tables t", "name"),
+        ("\nBPF_HASH();", 2, "a name of one word, not ''", None),
+        ("\nBPF_HASH(a b);", 2, "a name of one word, not 'a b'", None),
+        ('\nBPF_TABLE("hsh", u32, u32, t, 1);', 2, "there is no kind 'hsh'", "hash"),
+        ('\nBPF_TABLE("extern", u32, u32, t, 1);', 2, "no other text of this script", "BPF_TABLE_PUBLIC"),
+        ('\n#include "no_such.h"', 2, "'no_such.h' file not found", "beside"),
     ],
 )
 def test_what_is_wrong_is_told_in_the_text_itself(translated, text, line, message, advice):
     with pytest.raises(CompileError) as caught:
         translated(text)
 
-    assert message in caught.value.diagnostics[0].message
-    assert caught.value.diagnostics[0].line == line
+    told = caught.value.diagnostics[0]
+    assert message in told.message
+    assert (told.file, told.line) == ("script.py", line)
+    # What is shown is what the user wrote, and not what the preprocessor made of it.
+    assert told.source == text.split("\n")[line - 1].rstrip("\r").partition("\0")[0] or "\0" in text
+    assert f"script.py:{line}:" in caught.value.message
     assert advice is None or advice in (caught.value.remedy or "")
+
+
+def test_a_table_that_another_text_has_made_is_of_its_kind(kernel, tmp_path):
+    text = 'BPF_TABLE("extern", int, u64, counts, 4); int f(void *ctx) { int k = 1; counts.increment(k); return 0; }'
+    found = translate(
+        text, file="x", header=str(kernel), compiler=find_compiler(), tracefs="", public={"counts": "array"}
+    )
+
+    assert found.shared == {"counts": ":extern"}
+    assert found.tables == {"counts": "array"}
+    assert "BPF_NOEXIST" not in found.source.partition('# 1 "x"')[2]
+
+
+def test_maps_of_maps_hold_the_map_that_is_named(translated):
+    _, written, spec = translated("""
+BPF_HASH(inner, int, u64, 8);
+BPF_ARRAY_OF_MAPS(outer, "inner", 4);
+BPF_HASH_OF_MAPS(keyed, u32, "inner", 4);
+int probe(struct pt_regs *ctx) { int k = 0; void *m = outer.lookup(&k); return m && bpf_map_lookup_elem(m, &k); }
+""")
+
+    assert {name: MAP_TYPES[map_.type] for name, map_ in spec.maps.items()} == {
+        "inner": "hash",
+        "outer": "array_of_maps",
+        "keyed": "hash_of_maps",
+    }
+    assert "((void *)bpf_map_lookup_elem(&outer, &k))" in written
+
+
+def test_a_file_may_have_any_name_and_headers_lie_where_they_like(kernel, tmp_path):
+    folder = tmp_path / "headers"
+    folder.mkdir()
+    (folder / "size.h").write_text("#include <linux/types.h>\n#define SIZE 7\nBPF_ARRAY(other, u64, SIZE);\n")
+    path = tmp_path / 'f\u00fcr "dich".c'
+    text = '#include "size.h"\nBPF_ARRAY(table, u64, SIZE);\n'
+
+    def translated(text):
+        return translate(text, file=str(path), header=str(kernel), compiler=find_compiler(), arguments=[f"-I{folder}"])
+
+    assert list(translated(text).tables) == ["other", "table"]
+    with pytest.raises(CompileError) as caught:
+        translated(f"{text}int f(void *ctx) {{ return nothing; }}")
+    assert (caught.value.diagnostics[0].file, caught.value.diagnostics[0].line) == (str(path), 3)
 
 
 def test_there_is_no_such_kind_of_table():

@@ -17,6 +17,7 @@ from skep.bcc.function import Function
 from skep.bcc.kinds import KINDS
 from skep.bcc.module import Module, read_text
 from skep.bcc.packets import Packets
+from skep.bcc.places import marker_of
 from skep.bcc.printing import Printing
 from skep.bcc.symbols import kernel_names, user_symbol
 from skep.bcc.utils import as_bytes, as_text
@@ -152,13 +153,14 @@ class BPF(Attaching, Packets, Printing, metaclass=_Refusing):
     ) -> tuple[str, str, list[str]]:
         """The whole text, where it is from, and what the compiler is told, of the arguments of a `BPF`."""
         flags = [as_text(flag) for flag in cflags]
-        header = read_text(os.fsdecode(hdr_file)) if hdr_file else ""
-        if text is not None:
-            return header + as_text(text), _TEXT, flags
-        if not src_file:
+        if text is None and not src_file:
             raise UsageError("BPF() takes a text, or a file with one", remedy="BPF(text=...) or BPF(src_file=...)")
-        path = os.fsdecode(src_file)
-        return header + read_text(path), path, flags
+        path = _TEXT if text is not None else os.fsdecode(src_file)
+        whole = read_text(path) if text is None else as_text(text)
+        if hdr_file:
+            header = os.fsdecode(hdr_file)
+            whole = f"{marker_of(header)}{read_text(header)}\n{marker_of(path)}{whole}"
+        return whole, path, flags
 
     def _trace_autoload(self) -> None:
         """Attaches the programs whose names say what to."""

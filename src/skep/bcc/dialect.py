@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import os
 import re
+from types import MappingProxyType
 
 from skep.base.errors import CompileError
-from skep.bcc.places import MARKER, diagnostic
+from skep.bcc.places import MARKER, diagnostic, marker_of, name_in_markers, tell_in_own_lines
 from skep.spec.apart import apart
 from skep.spec.compiler import Compiler, crash, run
 from skep.spec.compiling import CODE, flags
@@ -37,7 +38,12 @@ _HEAD = """#include "vmlinux.h"
 #include <bpf/bpf_endian.h>
 """
 _LICENSE = "skep_bcc_licence"
+# What the preprocessor says of a header that it found among those of the system.
+_OF_SYSTEM = " 3"
+_NUL = "a text in C has no byte 0"
 _MOST_CONFLICTS = 16
+# What libclang calls the types of keys and values, by the names that it reads.
+_OF_TABLE = re.compile(r"'skep_(key|value)_of_(\w+)' \(aka ('[^']+')\)")
 _CONFLICT = re.compile(r"redefinition of '(\w+)'")
 
 
@@ -48,14 +54,18 @@ class Translation:
         source: in C. The section of each program is a placeholder, since it is known only when it is attached.
         programs: the type of the first parameter, by name.
         tables: what BCC calls the kind of each, by name.
+        shared: how tables are shared that are not of this text alone, by name (`skep.bcc.shared`).
     """
 
-    __slots__ = ("programs", "source", "tables")
+    __slots__ = ("programs", "shared", "source", "tables")
 
-    def __init__(self, source: str, programs: Mapping[str, str], tables: Mapping[str, str]) -> None:
+    def __init__(
+        self, source: str, programs: Mapping[str, str], tables: Mapping[str, str], shared: Mapping[str, str]
+    ) -> None:
         self.source = source
         self.programs = programs
         self.tables = tables
+        self.shared = shared
 
     def with_sections(self, sections: Mapping[str, str]) -> str:
         """The C, with sections for its programs.
@@ -67,7 +77,14 @@ class Translation:
 
 
 def translate(
-    text: str, *, file: str, header: str, compiler: Compiler, tracefs: str = "", arguments: Sequence[str] = ()
+    text: str,
+    *,
+    file: str,
+    header: str,
+    compiler: Compiler,
+    tracefs: str = "",
+    arguments: Sequence[str] = (),
+    public: Mapping[str, str] = MappingProxyType({}),
 ) -> Translation:
     """Translates a text.
 
@@ -78,12 +95,34 @@ def translate(
         compiler: as from `find_compiler`.
         tracefs: where tracefs is mounted: the structs of tracepoints are read there.
         arguments: for the compiler, as a script gives them: ``-DNAME=1``.
+        public: the kinds of tables that other texts have made public, by name.
 
     Raises:
-        CompileError: it is wrong.
+        CompileError: it is wrong. Its lines are the text's own.
         HookMissingError: this kernel has no such tracepoint.
         UnsupportedError: the compiler cannot be run.
     """
+    try:
+        return _translate(text, file, header, compiler, tracefs, arguments, public)
+    except CompileError as error:
+        title = f"{os.path.basename(file)} does not compile"
+        tell_in_own_lines(error, text, file, os.path.dirname(os.path.abspath(file)), title)
+        raise
+
+
+def _translate(
+    text: str,
+    file: str,
+    header: str,
+    compiler: Compiler,
+    tracefs: str,
+    arguments: Sequence[str],
+    public: Mapping[str, str],
+) -> Translation:
+    if "\0" in text:
+        before = text.partition("\0")[0].encode("utf-8", "surrogateescape")
+        data = os.fsencode(marker_of(file)) + before
+        raise CompileError(_NUL, diagnostics=[diagnostic(data, len(data), _NUL)])
     expanded, licence = _expand(text, file, header, compiler, arguments)
     headers = ["runtime.h", "packet.h"] if _PACKETS.search(text) else ["runtime.h"]
     head = [_HEAD]
@@ -96,11 +135,11 @@ def translate(
 
     head += [struct_of(category, event, tracefs) + "\n" for category, event in find_structs(expanded)]
     whole = [*CODE, *flags(header, (), compiler)]
-    source, programs, tables = apart(
-        lambda: _read("".join(head), expanded, whole, compiler, os.path.join(header, "vmlinux.h")),
+    source, *found = apart(
+        lambda: _read("".join(head), expanded, whole, compiler, os.path.join(header, "vmlinux.h"), public),
         lambda number: crash("libclang", number),
     )
-    return Translation(f'{source}\nchar LICENSE[] SEC("license") = "{licence}";\n', programs, tables)
+    return Translation(f'{source}\nchar LICENSE[] SEC("license") = "{licence}";\n', *found)
 
 
 def _expand(text: str, file: str, header: str, compiler: Compiler, arguments: Sequence[str]) -> tuple[str, str]:
@@ -111,8 +150,7 @@ def _expand(text: str, file: str, header: str, compiler: Compiler, arguments: Se
     # Only the macros of libbpf's headers are wanted here, which take the kernel's types as given.
     command = ["-E", "-w", "-D__VMLINUX_H__", "-DBPF_NO_KFUNC_PROTOTYPES", *flags(header, (), compiler)]
     data = _KERNELS.sub(b"", text.encode("utf-8", "surrogateescape"))
-    named = file.replace("\\", "\\\\").replace('"', '\\"')
-    given = b'# 1 "%s"\n%s\n%s BPF_LICENSE\n' % (os.fsencode(named), data, _LICENSE.encode())
+    given = b"%s%s\n%s BPF_LICENSE\n" % (marker_of(file).encode(), data, _LICENSE.encode())
     folder = os.path.dirname(os.path.abspath(file))
     # What headers of the kernel say of this machine.
     major, minor, patch = (int(number) for number in [*re.findall(r"\d+", os.uname().release), "0"][:3])
@@ -121,11 +159,13 @@ def _expand(text: str, file: str, header: str, compiler: Compiler, arguments: Se
     finished = run(compiler, [*command, *arguments, "-include", ours, "-x", "c", "-"], given, folder)
     if finished.returncode:
         raise rejection(os.path.join(folder, os.path.basename(file)), finished.stderr, _INCLUDE)
-    kept, wanted, licence = [], False, "GPL"
-    for line in finished.stdout.decode("utf-8", "surrogateescape").splitlines():
+    kept, begun, wanted, licence = [], False, False, "GPL"
+    for line in finished.stdout.decode("utf-8", "surrogateescape").split("\n"):
         marker = MARKER.fullmatch(line)
         if marker:
-            wanted = marker[2] == named or not marker[2].startswith(("/", "<"))
+            # Before the text come our own words; and headers of the system say what the kernel's types say, too.
+            begun = begun or marker[2] == name_in_markers(file)
+            wanted = begun and _OF_SYSTEM not in marker[3]
             if wanted:
                 kept.append(f'# {marker[1]} "{marker[2]}"')
         elif line.startswith(_LICENSE):
@@ -136,10 +176,13 @@ def _expand(text: str, file: str, header: str, compiler: Compiler, arguments: Se
 
 
 def _read(
-    head: str, text: str, arguments: Sequence[str], compiler: Compiler, header: str
-) -> tuple[str, dict[str, str], dict[str, str]]:
-    """The C, the programs and the tables of a text."""
-    from clang.cindex import CursorKind, Index
+    head: str, text: str, arguments: Sequence[str], compiler: Compiler, header: str, public: Mapping[str, str]
+) -> tuple[str, dict[str, str], dict[str, str], dict[str, str]]:
+    """The C, the programs and the tables of a text, and how these are shared."""
+    from skep.spec.libclang import load_libclang
+
+    load_libclang()
+    from clang.cindex import CursorKind, Index, TranslationUnitLoadError
     from clang.cindex import Diagnostic as FoundInSource
 
     from skep.bcc.rewriting import rewrite
@@ -150,14 +193,17 @@ def _read(
     read_before = ["-include-pch", for_libclang] if for_libclang else []
     begin = len(head.encode("utf-8", "surrogateescape"))
     for _ in range(_MOST_CONFLICTS):
-        tables = {table.name: table for table in find_tables(text)}
+        tables = {table.name: table for table in find_tables(text, public)}
         seen = text
         for table in reversed(tables.values()):
             seen = seen[: table.place[0]] + table.seen() + seen[table.place[1] :]
         data = (head + seen).encode("utf-8", "surrogateescape")
         name = "skep-bcc.c"
         command = [os.fsencode(argument) for argument in ["-xc", "-w", *read_before, *arguments]]
-        unit = Index.create(excludeDecls=True).parse(name, args=command, unsaved_files=[(name, data)])
+        try:
+            unit = Index.create(excludeDecls=True).parse(name, args=command, unsaved_files=[(name, data)])
+        except TranslationUnitLoadError as error:
+            raise CompileError(f"libclang cannot read the text: {error}") from error
         errors = [found for found in unit.diagnostics if found.severity >= FoundInSource.Error]
         conflict = next((found for each in errors if (found := _CONFLICT.match(each.spelling))), None)
         if conflict is None:
@@ -181,7 +227,9 @@ def _read(
         table.place = (before + shift, before + shift + length)
         shift += length - len(text[first:last].encode("utf-8", "surrogateescape"))
     written, programs = rewrite(data, functions, tables)
-    return written.decode("utf-8", "surrogateescape"), programs, {each.name: each.kind for each in tables.values()}
+    kinds = {each.name: each.kind for each in tables.values()}
+    shared = {each.name: each.shared for each in tables.values() if each.shared}
+    return written.decode("utf-8", "surrogateescape"), programs, kinds, shared
 
 
 def _renamed(text: str, name: str) -> str:
@@ -195,6 +243,9 @@ def _renamed(text: str, name: str) -> str:
 def _rejected(data: bytes, errors: Sequence[Found]) -> CompileError:
     from skep.bcc.rewriting import unknown_method
 
-    found = [diagnostic(data, each.location.offset, each.spelling, unknown_method(each.spelling)) for each in errors]
-    told = "\n".join(str(each) for each in found)
-    return CompileError(f"{found[0].file} does not compile\n{told}", remedy=found[0].suggestion, diagnostics=found)
+    found = [
+        diagnostic(data, each.location.offset, _OF_TABLE.sub(r"\3, the \1 of table \2", each.spelling), said)
+        for each in errors
+        for said in [unknown_method(each.spelling)]
+    ]
+    return CompileError(f"{found[0].file} does not compile", remedy=found[0].suggestion, diagnostics=found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from contextlib import suppress
 from functools import reduce
 
 from skep.base.errors import EntryMissingError
@@ -32,8 +33,8 @@ class Slots(Array):
         del self.raw[self._key(key)]
 
     def clearitem(self, key: Any) -> None:
-        """Empties a slot."""
-        if key in self:
+        """Empties a slot, if there is something in it: not all that is in slots can be read."""
+        with suppress(EntryMissingError):
             del self[key]
 
     def clear(self) -> None:

@@ -16,9 +16,19 @@ import re
 
 # As in skep.spec.compiling: hashlib would load OpenSSL.
 from _blake2 import blake2b
+from contextlib import contextmanager
 
-from skep.base.errors import ProgramError, SourceNotFoundError, UnsupportedError, UsageError
+from skep.base.errors import (
+    CompileError,
+    ProgramError,
+    SourceNotFoundError,
+    UnsupportedError,
+    UsageError,
+    VerifierError,
+)
 from skep.base.nearest import nearest
+from skep.bcc.places import tell_in_own_lines
+from skep.bcc.shared import given, offer, public, withdraw
 from skep.kernel.btf import build, header_folder, identity
 from skep.kernel.features import mount_tracefs, tracefs
 from skep.kernel.held import Held
@@ -29,7 +39,7 @@ from skep.spec.objectspec import ObjectSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     from skep.bcc.dialect import Translation
@@ -64,7 +74,7 @@ _OF_ONE_OBJECT = "__bpf_usdt"
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _LOCAL = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"\n]+)"', re.MULTILINE)
 # What a text becomes depends on these, too.
-_TRANSLATORS = ("dialect.py", "rewriting.py", "tables.py", "tracepoints.py", "tracking.py")
+_TRANSLATORS = ("dialect.py", "places.py", "rewriting.py", "tables.py", "tracepoints.py", "tracking.py")
 
 
 class Module(Held):
@@ -87,22 +97,29 @@ class Module(Held):
     def __init__(self, text: str, file: str, flags: Sequence[str]) -> None:
         self._translation, self._key = translated(text, file, flags)
         self.tables = self._translation.tables
+        shared = self._translation.shared
         programs = self._translation.programs
         self._sections = {name: _section(name, context) for name, context in programs.items()}
         self._certain = [name for name, context in programs.items() if _is_certain(name, context)]
         self._loaded: dict[tuple[str, str], Program] = {}
-        self._file = file
+        self._text, self._file = text, file
         self._objects: list[Object] = []
-        spec = self._spec(self._sections)
-        try:
-            self._objects.append(Object(spec, wanted=self._certain))
-        except (ProgramError, UnsupportedError):
-            if not self._certain:
-                raise
-            # The one that is at fault may not be wanted at all; it is told of when it is.
-            self._objects.append(Object(spec))
-            self._certain = []
+        with self._told_of_the_text(), given(shared) as maps:
+            spec = self._spec(self._sections)
+            try:
+                self._objects.append(Object(spec, wanted=self._certain, maps=maps))
+            except (ProgramError, UnsupportedError):
+                if not self._certain:
+                    raise
+                # The one that is at fault may not be wanted at all; it is told of when it is.
+                self._objects.append(Object(spec, maps=maps))
+                self._certain = []
         self._hold()
+        try:
+            offer(shared, self.tables, self.maps)
+        except BaseException:
+            self.close()
+            raise
         self._loaded = {(name, self._sections[name]): self._objects[0].programs[name] for name in self._certain}
 
     @property
@@ -155,12 +172,13 @@ class Module(Held):
             alike = [
                 each for each in self._sections if self._is_like(each, name) and (each, section) not in self._loaded
             ]
-            try:
-                self._load(alike, section)
-            except (ProgramError, UnsupportedError):
-                if alike == [name]:
-                    raise
-                self._load([name], section)
+            with self._told_of_the_text():
+                try:
+                    self._load(alike, section)
+                except (ProgramError, UnsupportedError):
+                    if alike == [name]:
+                        raise
+                    self._load([name], section)
         return self._loaded[name, section]
 
     def _is_like(self, one: str, other: str) -> bool:
@@ -186,10 +204,24 @@ class Module(Held):
             cache.write(path, source)
         return ObjectSpec.read(build(path), re.sub(r"\W+", "_", os.path.basename(self._file)) or "bcc")
 
+    @contextmanager
+    def _told_of_the_text(self) -> Iterator[None]:
+        """What the compiler and the verifier say of the C that the text became, they say of the text."""
+        folder = cache.cache_folder("bcc")
+        try:
+            yield
+        except (CompileError, VerifierError) as error:
+            title = error.message.partition("\n")[0]
+            if isinstance(error, CompileError):
+                title = f"{os.path.basename(self._file)} does not compile"
+            tell_in_own_lines(error, self._text, self._file, folder, title)
+            raise
+
     def _told(self) -> str:
         return f"Module {self._file}"
 
     def _release(self) -> None:
+        withdraw(self._objects[0].maps)
         for loaded in reversed(self._objects):
             loaded.close()
 
@@ -230,7 +262,10 @@ def translated(text: str, file: str, flags: Sequence[str]) -> tuple[Translation,
     from skep.bcc.dialect import Translation
 
     header, compiler = identity(), find_compiler()
-    inputs = [text, file, *flags, header, compiler.identity, *_local_headers(text, file), *_translators()]
+    # Of a table that another text has made public, that text has said what kind it is.
+    kinds = public() if "extern" in text else {}
+    inputs = [json.dumps([text, file, *flags, kinds]), header, compiler.identity]
+    inputs += [*_local_headers(text, file), *_translators()]
     key = _digest("\0".join(inputs).encode("utf-8", "surrogateescape"))
     folder = cache.cache_folder("bcc")
     path = os.path.join(folder, f"{key}.json")
@@ -247,8 +282,9 @@ def translated(text: str, file: str, flags: Sequence[str]) -> tuple[Translation,
         compiler=compiler,
         tracefs=tracefs() or "",
         arguments=flags,
+        public=kinds,
     )
-    parts = {"source": found.source, "programs": dict(found.programs), "tables": dict(found.tables)}
+    parts = {name: getattr(found, name) for name in Translation.__slots__}
     cache.trim(folder)
     cache.write(path, json.dumps(parts).encode())
     return found, key

@@ -314,7 +314,9 @@ class Array(TableBase):
     """A value for each number below its size."""
 
     def _key(self, key: Any) -> bytes:
-        number = key if isinstance(key, int) else key.value
+        number = key if isinstance(key, int) else getattr(key, "value", None)
+        if not isinstance(number, int):
+            raise IndexError(f"an index of {self.name.decode()} is a number, not {key!r}")
         if number < 0:
             number += self.max_entries
         if not 0 <= number < self.max_entries:

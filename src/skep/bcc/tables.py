@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 
-from skep.base.errors import CompileError, Diagnostic
+from skep.base.errors import CompileError
 from skep.base.nearest import nearest
+from skep.bcc.places import diagnostic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
 __all__ = ["METHODS", "Table", "find_tables"]
 
@@ -44,7 +46,7 @@ _KINDS = {
     "array_of_maps": "ARRAY_OF_MAPS",
     "hash_of_maps": "HASH_OF_MAPS",
 }
-# Of a declaration: kind, key, value, name, entries, flags, pin.
+# Of a declaration: kind, key, value, name, entries, flags, and how it is shared.
 _PARTS = 7
 # Maps of which libbpf takes sizes, not types.
 _SIZED = {"PERF_EVENT_ARRAY", "PROG_ARRAY", "STACK_TRACE", "CGROUP_ARRAY", "CPUMAP", "DEVMAP", "XSKMAP"}
@@ -141,14 +143,23 @@ class Table:
         entries: how many it has room for, in C.
         flags: of the map, in C.
         inner: the table that its maps are like; "" where it holds none.
-        pin: where in a bpffs it is shared; "" for none.
+        shared: ``:public`` or ``:extern``, or the path in a bpffs where it is pinned; "" for a table of its text alone.
         place: where in the text it stands: the first byte, and the one behind the last.
     """
 
-    __slots__ = ("entries", "flags", "inner", "key", "kind", "map", "name", "pin", "place", "value")
+    __slots__ = ("entries", "flags", "inner", "key", "kind", "map", "name", "place", "shared", "value")
 
-    def __init__(self, arguments: tuple[str, ...], place: tuple[int, int]) -> None:
-        kind, self.key, self.value, self.name, self.entries, self.flags, self.pin = arguments
+    def __init__(self, arguments: tuple[str, ...], place: tuple[int, int], public: Mapping[str, str]) -> None:
+        kind, self.key, self.value, self.name, self.entries, self.flags, self.shared = arguments
+        if not self.name.isidentifier():
+            raise CompileError(f"a table has a name of one word, not {self.name!r}")
+        if kind == "extern":
+            if self.name not in public:
+                raise CompileError(
+                    f"no other text of this script has made a table {self.name} public",
+                    remedy=f"BPF_TABLE_PUBLIC(..., {self.name}, ...) makes it so, as long as the BPF() with it lives.",
+                )
+            kind, self.shared = public[self.name], ":extern"
         # A map of maps names the one that its maps are like behind a $.
         self.kind, _, self.inner = kind.partition("$")
         self.place = place
@@ -168,7 +179,7 @@ class Table:
         if self.map in _SIZED:
             said += ["__uint(key_size, 4)", f"__uint(value_size, sizeof({self.value}))"]
         elif self.inner:
-            said += [f"__type(key, {self.key})", f"__array(values, typeof({self.inner}))"]
+            said += [f"__type(key, {self.key})"]
         elif self.map in {"QUEUE", "STACK"}:
             said += [f"__type(value, {self.value})"]
         elif self.map != "RINGBUF":
@@ -177,6 +188,8 @@ class Table:
             said.append(f"__uint(max_entries, {self.entries})")
         if self.flags != "0":
             said.append(f"__uint(map_flags, {self.flags})")
+        # An array of unknown length comes last in a struct.
+        said += [f"__array(values, typeof({self.inner}))"] if self.inner else []
         return f'struct {{ {"; ".join(said)}; }} {self.name} SEC(".maps");'
 
     def call(self, method: str, arguments: list[str]) -> str:
@@ -189,38 +202,60 @@ class Table:
         Raises:
             CompileError: it takes other arguments.
         """
-        if method in {"increment", "atomic_increment"} and len(arguments) == 1:
-            arguments = [*arguments, "1"]
-        pieces = {"init": _INIT, "add": _ADD, "else": _ELSE if self.map == "HASH" else ""}
-        known = {"map": self.name, "n": arguments[1] if len(arguments) > 1 else "1"}
         template = METHODS[method]
-        try:
-            for name, piece in pieces.items():
-                if f"{{{name}}}" in template:
-                    known[name] = piece.format(*arguments, **known)
-            return template.format(*arguments, **known)
-        except IndexError:
-            raise CompileError(f"{self.name}.{method}() takes more than {len(arguments)} arguments") from None
+        pieces = {"init": _INIT, "add": _ADD, "else": _ELSE if self.map == "HASH" else ""}
+        for name, piece in pieces.items():
+            template = template.replace(f"{{{name}}}", piece)
+        if self.inner:
+            # What is found there is a map.
+            template = template.replace("typeof({map}.value)", "void *")
+        most = max((int(number) + 1 for number in re.findall(r"\{(\d)\}", template)), default=0)
+        # What is added is 1 where nobody says.
+        least, most = (most, most + 1) if "{n}" in template else (most, most)
+        if not least <= len(arguments) <= most:
+            told = f"{least} or {most}" if least < most else str(most)
+            raise CompileError(f"{self.name}.{method}() takes {told} arguments, not {len(arguments)}")
+        return template.format(*arguments, map=self.name, n=arguments[1] if len(arguments) > 1 else "1")
 
 
-def find_tables(text: str) -> Iterator[Table]:
+def find_tables(text: str, public: Mapping[str, str] = MappingProxyType({})) -> Iterator[Table]:
     """The declarations of a text that the preprocessor has been over.
 
     Args:
         text: of which the macros are expanded.
+        public: the kinds of tables that other texts have made public, by name.
 
     Raises:
-        CompileError: there is no such kind of table.
+        CompileError: there is no such kind of table, or two have one name.
     """
+    names: set[str] = set()
     for found in re.finditer(r"\bskep_bcc_table\(", text):
-        arguments, end = _arguments(text, found.end())
-        joined = tuple(" ".join(_unquoted(each).split()) for each in arguments)
-        if len(joined) != _PARTS:
-            raise CompileError(
-                f"the declaration of a table is not understood: {', '.join(joined)}",
-                remedy="A type with a comma in it is taken apart by the preprocessor: give it a name by typedef.",
-            )
-        yield Table(joined, (found.start(), end))
+        try:
+            table = _table(text, found, public, names)
+        except CompileError as error:
+            at = len(text[: found.start()].encode("utf-8", "surrogateescape"))
+            said = diagnostic(text.encode("utf-8", "surrogateescape"), at, error.message, error.remedy)
+            raise CompileError(error.message, remedy=error.remedy, diagnostics=[said]) from None
+        names.add(table.name)
+        yield table
+
+
+def _table(text: str, found: re.Match[str], public: Mapping[str, str], others: Container[str]) -> Table:
+    arguments, end = _arguments(text, found.end())
+    table = Table(_parts(arguments), (found.start(), end), public)
+    if table.name in others:
+        raise CompileError(f"there are two tables {table.name}", remedy="Give one of them another name.")
+    return table
+
+
+def _parts(arguments: Sequence[str]) -> tuple[str, ...]:
+    parts = tuple(" ".join(_unquoted(each).split()) for each in arguments)
+    if len(parts) != _PARTS:
+        raise CompileError(
+            f"the declaration of a table is not understood: {', '.join(parts)}",
+            remedy="A type with a comma in it is taken apart by the preprocessor: give it a name by typedef.",
+        )
+    return parts
 
 
 def _unquoted(argument: str) -> str:
@@ -243,4 +278,4 @@ def _arguments(text: str, start: int) -> tuple[list[str], int]:
             if sign == ")":
                 end = re.compile(r"\s*;").match(text, first)
                 return arguments, end.end() if end else first
-    raise CompileError("a declaration of a table does not end", diagnostics=[Diagnostic("compile", "error", "no )")])
+    raise CompileError("the declaration of a table does not end")

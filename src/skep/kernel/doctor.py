@@ -9,7 +9,7 @@ import errno
 import os
 
 from skep._native import ffi, lib
-from skep.base.errors import NOT_PERMITTED, SkepError, UnsupportedError
+from skep.base.errors import NOT_PERMITTED, SkepError
 from skep.kernel.alternatives import Plan
 from skep.kernel.attempts import KINDS, attempt
 from skep.kernel.features import LOADING, UNTRIED, beside
@@ -187,13 +187,9 @@ def _builders() -> list[Finding]:
 
 
 def _libclang() -> str:
-    """Loads it, which is the only way to know that it is whole."""
-    try:
-        from clang.cindex import Index, LibclangError
+    from skep.spec.libclang import load_libclang
 
-        Index.create()
-    except (ImportError, LibclangError) as error:
-        raise UnsupportedError(f"it cannot be loaded: {error}", remedy="pip install libclang") from error
+    load_libclang()
     return ""
 
 

@@ -237,6 +237,9 @@ def _read(
     source: str, text: bytes, arguments: Sequence[str], precompiled: str | None, events: Mapping[str, Sequence[str]]
 ) -> tuple[str, list[str]]:
     """The translation unit to compile, the source with what it says, and the files that it reads."""
+    from skep.spec.libclang import load_libclang
+
+    load_libclang()
     from skep.spec.reading import read_source
 
     reading = read_source(source, text, arguments, precompiled, events)

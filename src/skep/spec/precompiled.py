@@ -68,8 +68,10 @@ def precompile(compiler: Compiler, header: str, flags: Sequence[str]) -> tuple[s
     Raises:
         SkepError: the cache cannot be used.
     """
-    import clang.cindex
-
+    try:
+        import clang.cindex
+    except ImportError:  # whoever needs it will say so
+        return None, None
     if os.stat(header).st_size < _LEAST:
         return None, None
     parts = file_identity(header), *flags
@@ -165,7 +167,7 @@ def _save(header: str, flags: Sequence[str], path: str) -> bool:
 
 
 def _saved(header: str, flags: Sequence[str], path: str) -> bool:
-    from clang.cindex import Index, TranslationUnit, TranslationUnitLoadError, TranslationUnitSaveError
+    from clang.cindex import Index, LibclangError, TranslationUnit, TranslationUnitLoadError, TranslationUnitSaveError
 
     # Whatever it complains of, it will say again of the source.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
@@ -173,6 +175,6 @@ def _saved(header: str, flags: Sequence[str], path: str) -> bool:
     try:
         unit = Index.create().parse(os.fsencode(header), args=arguments, options=TranslationUnit.PARSE_INCOMPLETE)
         unit.save(os.fsencode(path))
-    except (TranslationUnitLoadError, TranslationUnitSaveError):
+    except (LibclangError, TranslationUnitLoadError, TranslationUnitSaveError):
         return False
     return True

@@ -1,6 +1,6 @@
 /* The words of BCC's dialect, for the preprocessor alone: what they become is text, or is left for skep.bcc to read.
  *
- * skep_bcc_table(KIND, KEY, VALUE, NAME, ENTRIES, FLAGS, PIN) is no macro: `skep.bcc.tables` reads it.
+ * skep_bcc_table(KIND, KEY, VALUE, NAME, ENTRIES, FLAGS, SHARED) is no macro: `skep.bcc.tables` reads it.
  */
 #ifndef SKEP_BCC_DIALECT_H
 #define SKEP_BCC_DIALECT_H
@@ -18,7 +18,13 @@
 
 #define BPF_F_TABLE(kind, key, value, name, entries, flags) skep_bcc_table(kind, key, value, name, entries, flags, "");
 #define BPF_TABLE(kind, key, value, name, entries) BPF_F_TABLE(kind, key, value, name, entries, 0)
-#define BPF_TABLE_PUBLIC(kind, key, value, name, entries) BPF_F_TABLE(kind, key, value, name, entries, 0)
+/* Shared: by name with other texts of the process, or by a path with all. */
+#define BPF_TABLE_PUBLIC(kind, key, value, name, entries) skep_bcc_table(kind, key, value, name, entries, 0, ":public");
+#define SKEP_BCC_SHARED5(kind, key, value, name, entries) BPF_TABLE_PUBLIC(kind, key, value, name, entries)
+#define SKEP_BCC_SHARED6(kind, key, value, name, entries, flags) \
+	skep_bcc_table(kind, key, value, name, entries, flags, ":public");
+#define SKEP_BCC_SIXTH(a, b, c, d, e, f, name, ...) name
+#define BPF_TABLE_SHARED(...) SKEP_BCC_SIXTH(__VA_ARGS__, SKEP_BCC_SHARED6, SKEP_BCC_SHARED5)(__VA_ARGS__)
 #define SKEP_BCC_PINNED6(kind, key, value, name, entries, pin) skep_bcc_table(kind, key, value, name, entries, 0, pin);
 #define SKEP_BCC_PINNED7(kind, key, value, name, entries, pin, flags) \
 	skep_bcc_table(kind, key, value, name, entries, flags, pin);
@@ -79,6 +85,12 @@
 #define SKEP_BCC_FIFTH(a, b, c, d, e, name, ...) name
 #define BPF_QUEUE(...) SKEP_BCC_FIFTH("queue", __VA_ARGS__, SKEP_BCC_QUEUE4, SKEP_BCC_QUEUE3)("queue", __VA_ARGS__)
 #define BPF_STACK(...) SKEP_BCC_FIFTH("stack", __VA_ARGS__, SKEP_BCC_QUEUE4, SKEP_BCC_QUEUE3)("stack", __VA_ARGS__)
+#define BPF_QUEUESTACK_PINNED(kind, name, value, entries, flags, pin) \
+	skep_bcc_table(kind, int, value, name, entries, flags, pin);
+#define BPF_QUEUESTACK_PUBLIC(kind, name, value, entries, flags) \
+	skep_bcc_table(kind, int, value, name, entries, flags, ":public");
+#define BPF_QUEUESTACK_SHARED(kind, name, value, entries, flags) \
+	BPF_QUEUESTACK_PUBLIC(kind, name, value, entries, flags)
 #define BPF_TASK_STORAGE(name, value) BPF_F_TABLE("task_storage", int, value, name, 0, BPF_F_NO_PREALLOC)
 #define BPF_SK_STORAGE(name, value) BPF_F_TABLE("sk_storage", int, value, name, 0, BPF_F_NO_PREALLOC)
 #define BPF_INODE_STORAGE(name, value) BPF_F_TABLE("inode_storage", int, value, name, 0, BPF_F_NO_PREALLOC)

@@ -1,0 +1,151 @@
+"""Tables of BCC's scripts that are more than hashes: of maps, of sockets, shared, pinned, for each task."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+import pytest
+
+from skep.base.errors import CompileError, LoadError, PinError, UnsupportedError
+from skep.bcc import BPF
+
+MINE = f"if (bpf_get_current_pid_tgid() >> 32 != {os.getpid()}) return 0;"
+GETPPID = 110 if os.uname().machine == "x86_64" else 173
+PUBLIC = 'BPF_TABLE_PUBLIC("hash", int, u64, shared, 8);'
+EXTERN = """
+BPF_TABLE("extern", int, u64, shared, 8);
+TRACEPOINT_PROBE(syscalls, sys_enter_getppid) { MINE int key = 1; shared.increment(key); return 0; }
+"""
+
+
+def load(text: str, **named) -> BPF:
+    return BPF(text=text.replace("MINE", MINE), cflags=[f"-DGETPPID={GETPPID}"], **named)
+
+
+def test_a_public_table_is_that_of_another_text():
+    with load(PUBLIC) as one:
+        with load(EXTERN) as other:
+            os.getppid()
+            other["shared"][ctypes.c_int(2)] = ctypes.c_ulonglong(9)
+        # What the other leaves behind is still there, with entries that only a hash gets.
+        assert {key.value: leaf.value for key, leaf in one["shared"].items()} == {1: 1, 2: 9}
+    with pytest.raises(CompileError, match="no other text of this script"):
+        load(EXTERN)
+
+
+def test_a_pinned_table_stays(bpffs):
+    text = f'BPF_TABLE_PINNED("hash", u64, u32, kept, 8, "{bpffs}/kept"); BPF_XSKMAP(sockets, 2, "{bpffs}/sockets");'
+    try:
+        with load(text) as bpf:
+            bpf["kept"][ctypes.c_ulonglong(3)] = ctypes.c_uint(9)
+        with load(text) as bpf:
+            assert [(key.value, leaf.value) for key, leaf in bpf["kept"].items()] == [(3, 9)]
+        assert (bpffs / "sockets").exists()
+        with pytest.raises(LoadError, match="has type hash instead of array"):
+            load(f'BPF_TABLE_PINNED("array", int, u32, kept, 8, "{bpffs}/kept");')
+        with pytest.raises(PinError, match="there is no folder"):
+            load(f'BPF_TABLE_PINNED("hash", u64, u32, kept, 8, "{bpffs}/no/kept");')
+    finally:
+        for name in ("kept", "sockets"):
+            (bpffs / name).unlink(missing_ok=True)
+
+
+KINDS = """
+struct key_t { u32 number; };
+BPF_HASH(one, int, u64, 8);
+BPF_HASH(two, int, u64, 8);
+BPF_ARRAY_OF_MAPS(by_number, "one", 4);
+BPF_HASH_OF_MAPS(by_key, struct key_t, "one", 4);
+BPF_TASK_STORAGE(tasks, u64);
+BPF_ARRAY(seen, u64, 2);
+BPF_SK_STORAGE(sockets, u64);
+BPF_INODE_STORAGE(inodes, u64);
+BPF_CGROUP_STORAGE(cgroups, u64);
+BPF_PERCPU_CGROUP_STORAGE(percpu_cgroups, u64);
+BPF_SOCKMAP(socket_numbers, 4);
+BPF_SOCKHASH(socket_keys);
+BPF_DEVMAP(devices, 4);
+BPF_CPUMAP(cpus, 2);
+BPF_XSKMAP(receivers, 2);
+BPF_CGROUP_ARRAY(groups, 2);
+BPF_STACK(last, u64, 2);
+BPF_STACK_TRACE_BUILDID(stacks, 128);
+RAW_TRACEPOINT_PROBE(sys_enter) { MINE
+    struct key_t key = {.number = 7};
+    int one = 1, zero = 0, first = 5;
+    u64 value = 42, *found;
+    void *inner = by_number.lookup(&one);
+    if (inner)
+        bpf_map_update_elem(inner, &first, &value, BPF_ANY);
+    inner = by_key.lookup(&key);
+    if (inner && (found = bpf_map_lookup_elem(inner, &first)))
+        seen.update(&zero, found);
+    found = tasks.task_storage_get(bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+    if (found && ctx->args[1] == GETPPID)
+        (*found)++, seen.update(&one, found);
+    return 0;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def kinds():
+    with load(KINDS) as bpf:
+        yield bpf
+
+
+def test_maps_of_maps_hold_maps_by_their_descriptors(kinds):
+    inner = kinds["two"]
+
+    kinds["by_number"][ctypes.c_int(1)] = ctypes.c_int(inner.get_fd())
+    keyed = kinds["by_key"]
+    keyed[keyed.Key(7)] = ctypes.c_int(inner.get_fd())
+    os.getppid()
+
+    assert inner[ctypes.c_int(5)].value == kinds["seen"][0].value == 42
+    assert [key.number for key in keyed] == [7]
+    del kinds["by_number"][ctypes.c_int(1)]
+    del keyed[keyed.Key(7)]
+
+
+def test_a_task_has_a_value_of_its_own(kinds):
+    before = kinds["seen"][1].value
+
+    for _ in range(3):
+        os.getppid()
+
+    assert kinds["seen"][1].value == before + 3
+
+
+def test_arrays_of_what_the_kernel_numbers(kinds, cgroup):
+    for name in ("devices", "cpus", "receivers", "groups"):
+        assert len(kinds[name]) in (2, 4)
+    kinds["devices"][ctypes.c_int(1)] = ctypes.c_int(1)  # lo
+    assert kinds["devices"][1].value == 1
+    fd = os.open(cgroup, os.O_RDONLY)
+    kinds["groups"][ctypes.c_int(0)] = ctypes.c_int(fd)
+    os.close(fd)
+    kinds["groups"][1] = str(cgroup)
+    kinds["groups"].clear()
+    last = kinds["last"]
+    last.push(last.Leaf(1))
+    last.push(last.Leaf(2))
+    assert [leaf.value for leaf in last.values()] == [2, 1]
+
+
+def test_tables_that_programs_alone_use_say_so(kinds):
+    for name in ("tasks", "sockets", "inodes", "cgroups", "percpu_cgroups", "socket_numbers", "socket_keys"):
+        assert name in kinds
+        with pytest.raises(UnsupportedError, match=f"for Python: programs alone use {name}"):
+            kinds[name]
+
+
+def test_keys_and_leaves_that_are_none_are_refused(kinds):
+    for key in (b"x", None, 1.5, ctypes.c_float(1)):
+        with pytest.raises((IndexError, TypeError)):
+            kinds["seen"][key]
+    with pytest.raises(IndexError):
+        kinds["seen"][ctypes.c_int(2)]
+    with pytest.raises(KeyError):
+        kinds["one"][ctypes.c_int(99)]
