@@ -30,6 +30,7 @@ LOST = {
     ("kfuncs", "dynptr_not_set"): ("a dynptr that is not in the state", "Set record up before"),
     ("kfuncs", "parent_not_trusted"): ("does not know that it is valid", "bpf_rcu_read_lock()"),
     ("kfuncs", "rcu_kept"): ("ends inside of the RCU section", "bpf_rcu_read_unlock()"),
+    ("kfuncs", "slice_after_pull"): ("bpf_skb_pull_data() may move the packet", "bpf_dynptr_slice() again"),
     ("kfuncs", "slice_after_submit"): ("bpf_ringbuf_submit_dynptr() takes it back", "Use `place` only before"),
     ("kfuncs", "slice_not_tested"): ("`place` may be NULL", "if (!place)"),
     ("kfuncs", "task_kept"): ("`task`, which bpf_task_from_pid() handed out", "bpf_task_release(task)"),
@@ -94,7 +95,10 @@ LOST = {
 
 # What Linux 6.1 does not have at all: the functions of the kernel (kfuncs) that these call came with 6.2.
 ABSENT = {
-    "6.1": {("kfuncs", name) for name in ("task_not_tested", "task_kept", "parent_not_trusted", "rcu_kept")},
+    "6.1": {
+        ("kfuncs", name)
+        for name in ("task_not_tested", "task_kept", "parent_not_trusted", "rcu_kept", "slice_after_pull")
+    },
 }
 
 # What the verifier refuses before its log names a line: the line is found in the object.

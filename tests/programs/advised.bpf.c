@@ -408,4 +408,21 @@ int letter_of_a_name(u64 *ctx)
 	return task->comm[place];
 }
 
+u32 numbers[2];
+
+SEC("?tp_btf/sched_process_exit")
+int slice_of_set_anew(u64 *ctx)
+{
+	struct bpf_dynptr all;
+	u32 *place;
+
+	bpf_dynptr_from_mem(numbers, sizeof(numbers), 0, &all);
+	place = bpf_dynptr_data(&all, 0, 4);
+	if (!place)
+		return 0;
+	bpf_dynptr_from_mem(numbers, 4, 0, &all);
+	/* fails: use-after-release: before the dynptr is written */
+	return *place & 1;
+}
+
 char LICENSE[] SEC("license") = "GPL";

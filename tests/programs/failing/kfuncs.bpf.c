@@ -104,4 +104,21 @@ int slice_after_submit(u64 *ctx)
 	return 0;
 }
 
+extern int bpf_dynptr_from_skb(struct __sk_buff *skb, u64 flags, struct bpf_dynptr *packet) __ksym __weak;
+extern void *bpf_dynptr_slice(const struct bpf_dynptr *packet, u64 offset, void *buffer, u64 size) __ksym __weak;
+
+SEC("?tc")
+int slice_after_pull(struct __sk_buff *skb)
+{
+	struct bpf_dynptr packet;
+	u8 buffer[14], *place;
+
+	bpf_dynptr_from_skb(skb, 0, &packet);
+	place = bpf_dynptr_slice(&packet, 0, buffer, sizeof(buffer));
+	if (!place || bpf_skb_pull_data(skb, 60))
+		return 0;
+	/* fails: stale-packet-pointer */
+	return *place;
+}
+
 char LICENSE[] SEC("license") = "GPL";

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from skep.kernel.verifier.advice import general
+from skep.kernel.verifier.ended import ended
 from skep.kernel.verifier.failure import Finding, quoted
 from skep.kernel.verifier.names import argument, assigned, uncast
-from skep.kernel.verifier.pointers import invalidated
 from skep.kernel.verifier.remedies import INSTEAD
 
 TYPE_CHECKING = False
@@ -33,7 +33,7 @@ def argument_type(failure: Failure) -> Finding:
     spans = []
     if origin is not None and origin.source is not None and origin.source.kind != "argument":
         spans.append(failure.at(origin.source.position, f"{shown} comes from here"))
-        gone = invalidated(failure, origin, shown, given) if has == "scalar" else None
+        gone = ended(failure, origin, shown, given) if has == "scalar" else None
         if gone is not None:
             return gone
     spans.append(failure.at(failure.position, f"{call}() takes {_expected(wants)} here" if wants else "refused here"))

@@ -233,7 +233,7 @@ _ORDER: Sequence[Category] = (
         "memory",
         "an access to the stack has to stay inside of the variable's frame",
         r"invalid (indirect )?(write|access) to stack|invalid( unbounded)? variable-offset|invalid stack "
-        r"|math between fp pointer and (register|\d)|fp pointer offset|variable stack access"
+        r"|math between fp pointer and (register|-?\d)|fp pointer offset|variable stack access"
         r"|invalid variable stack|unbounded indirect variable offset stack"
         r"|stack pointer arithmetic goes out of range|invalid stack type"
         r"|makes fp pointer be out",

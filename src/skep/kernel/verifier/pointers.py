@@ -1,12 +1,12 @@
-"""Pointers that may be NULL, that have become invalid, and numbers that are taken for pointers."""
+"""Pointers that may be NULL, and numbers that are taken for pointers."""
 
 from __future__ import annotations
 
 import re
 
+from skep.kernel.verifier.ended import ended
 from skep.kernel.verifier.failure import Finding, quoted
 from skep.kernel.verifier.instruction import FRAME_POINTER
-from skep.kernel.verifier.lifetimes import RELEASERS, releases
 from skep.kernel.verifier.names import plain
 
 TYPE_CHECKING = False
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from skep.kernel.verifier.failure import Failure, Moment
     from skep.kernel.verifier.flow import Event, Origin
 
-__all__ = ["invalidated", "not_a_pointer", "null_pointer"]
+__all__ = ["not_a_pointer", "null_pointer"]
 
 # When what a helper gives is NULL.
 _NULL_WHEN = {
@@ -29,12 +29,6 @@ _NULL_WHEN = {
     "bpf_task_from_pid": "there is no such task",
     "bpf_per_cpu_ptr": "there is no such CPU",
 }
-# After these, packet pointers are no longer valid (bpf_helper_changes_pkt_data, net/core/filter.c).
-_MOVES_PACKET = re.compile(
-    r"bpf_skb_(vlan_push|vlan_pop|store_bytes|change_proto|change_head|change_tail|pull_data|adjust_room|set_tunnel)"
-    r"|bpf_clone_redirect|bpf_l[34]_csum_replace|bpf_xdp_adjust_|bpf_msg_(pull|push|pop)_data|bpf_lwt_|bpf_tcp_check"
-    r"|bpf_csum_update|bpf_store_hdr_opt|bpf_reserve_hdr_opt|bpf_sk_assign"
-)
 _ARROW = re.compile(r"[A-Za-z_][\w.]*(?:->[A-Za-z_][\w.]*)+")
 # A variable that is set to a member of the context, and to nothing else.
 _FROM_CONTEXT = re.compile(r"([A-Za-z_]\w*)\s*=\s*(?:\([^()]*\)\s*)*\w+(?:->\w+)?(?:\[\w+\])?\s*;")
@@ -99,7 +93,7 @@ def not_a_pointer(failure: Failure) -> Finding:
     what = quoted(name) if name else "what is read through here"
     return (
         _end_of_packet(failure, register)
-        or invalidated(failure, origin, what, name)
+        or ended(failure, origin, what, name)
         or _is_null(failure, register, origin, what, name)
         or _address(failure, origin, what, name)
     )
@@ -129,56 +123,6 @@ def _end_of_packet(failure: Failure, register: int) -> Finding | None:
         f"    return {failure.neutral};",
         category="packet-bounds",
     )
-
-
-def invalidated(failure: Failure, origin: Origin, what: str, name: str | None) -> Finding | None:
-    """It was a pointer until a call took it away; None if it was not."""
-    source = origin.source
-    if source is None:
-        return None
-    start = source.position
-    was_packet = source.kind == "load" and _holds(failure, source.position, source.instruction.target, "pkt")
-    handed_out = source.kind == "call" and releases(source.instruction.name) is not None
-    borrowed = source.kind == "call" and source.instruction.name.startswith(("bpf_dynptr_data", "bpf_dynptr_slice"))
-    for position in range(failure.position - 1, start, -1):
-        call = failure.flow.instruction(position).name
-        if was_packet and _MOVES_PACKET.match(call):
-            return Finding(
-                f"{what} is no longer valid here: {call}() may have moved the packet",
-                failure.path(
-                    failure.at(start, "taken from the packet here"),
-                    failure.at(position, f"{call}() may move the packet: pointers into it, and checks of them, end"),
-                    failure.at(failure.position, "the old pointer is used"),
-                ),
-                f"After {call}() read data and data_end from the context again, and compare again:\n"
-                "data = (void *)(long)ctx->data;\n"
-                "data_end = (void *)(long)ctx->data_end;\n"
-                f"{name or 'pointer'} = data;\n"
-                f"if ((void *)({name or 'pointer'} + 1) > data_end)\n"
-                f"    return {failure.neutral};",
-                category="stale-packet-pointer",
-            )
-        if (handed_out or borrowed) and (call in RELEASERS or call.endswith("_release")):
-            return Finding(
-                f"{what} is used after {call}() gave it back",
-                failure.path(
-                    failure.at(start, f"{source.instruction.name}() hands it out"),
-                    failure.at(position, f"{call}() takes it back: from here on it is nobody's"),
-                    failure.at(failure.position, "it is used again"),
-                ),
-                f"Use {what} only before {call}(): move this line up, or copy what is needed to a variable first.",
-                category="use-after-release",
-            )
-    return None
-
-
-def _holds(failure: Failure, position: int, register: int | None, kind: str) -> bool:
-    """Whether a step gave a register a pointer of some kind; by its state, or by what the line says."""
-    after = failure.flow.steps[position].after
-    if after:
-        return re.search(rf"\bR{register}(_\w+)?={kind}\(", after) is not None
-    place = failure.place(position)
-    return place is not None and re.search(r"->data\b|->data_end\b|data_meta", place.text) is not None
 
 
 def _is_null(failure: Failure, register: int, origin: Origin, what: str, name: str | None) -> Finding | None:
