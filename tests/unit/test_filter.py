@@ -153,6 +153,61 @@ def test_records_that_lack_a_field_are_not_shown_and_a_field_that_none_have_is_a
     assert caught.value.remedy == "Did you mean comm?"
 
 
+@pytest.mark.parametrize(
+    ("text", "message", "remedy"),
+    [
+        ("pid == -1", "pid is 0 to 4294967295 (u32): this is never so\n    pid == -1\n           ^", None),
+        ("pid > 4294967295", "pid is 0 to 4294967295 (u32): this is never so", None),
+        ("ret > 0 and pid <= -1", "pid is 0 to 4294967295 (u32): this is never so", None),
+        ("signal < -2147483648", "signal is -2147483648 to 2147483647 (int): this is never so", None),
+        ("flag == 4", "flag is 0 to 3 (u32): this is never so", None),
+        ("pid == -1 or dport == 65536", "pid is 0 to 4294967295 (u32): this is never so", None),
+        (
+            "comm == averylongcommandname",
+            "comm has room for 15 bytes, and this is 20: this is never so",
+            "The kernel keeps the first 15: averylongcomman",
+        ),
+        ("path == 12345", "path has room for 4 bytes, and this is 5: this is never so", None),
+        ("comm and flag", "no records have all of comm, flag", None),
+    ],
+)
+def test_what_can_never_be_is_refused(text, message, remedy):
+    other = Schema(
+        "other",
+        8,
+        (Field("flag", 0, 4, U32, None, (0, 2)), Field("path", 4, 4, Type("text", 4, "char[4]"), "text")),
+    )
+
+    with pytest.raises(UsageError, match=re.escape(message)) as caught:
+        Filtered(Ndjson(NAMES), NAMES, [CALL, other], text)
+    assert caught.value.remedy == remedy
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pid == -1 or pid == 3",
+        "not pid == -1",
+        "pid != -1 and comm != averylongcommandname",
+        "pid < 4294967296 and signal >= -2147483648",
+        "not (comm == averylongcommandname and pid == 3)",
+        "raw < 0 and ret < 99999999999",
+    ],
+)
+def test_what_may_be_is_not_refused(text):
+    Filter(text).check([CALL], NAMES)
+
+    assert holds(text)
+
+
+def test_records_of_one_kind_may_have_what_those_of_another_have_no_room_for():
+    wide = schema_of("wide", ("pid", U64))
+    view = Filtered(Ndjson(NAMES), NAMES, [CALL, wide], "pid == 4294967296")
+
+    assert view.render(wide, [(1 << 32,), (3,)]) == '{"pid": 4294967296}\n'
+    assert view.render(CALL, [ROW]) == ""
+
+
 def test_what_is_let_through_is_counted():
     tally = Tally()
     view = selected(lambda: Ndjson(NAMES), NAMES, [CALL], filter="pid == 3", tally=tally)

@@ -45,7 +45,7 @@ def test_every_kind_has_something_that_makes_it_run():
         ),
         (
             {"runs": {"reboots": 3}, "lost": 3},
-            "3 records found no room: larger rings have it (--map NAME.max_entries=N)",
+            "3 records found no room: larger rings or maps have it (--map NAME.max_entries=N)",
         ),
         (
             {"runs": {"reboots": 3}, "out_of_scope": 2},

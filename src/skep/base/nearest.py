@@ -8,9 +8,11 @@ if TYPE_CHECKING:
 
 __all__ = ["nearest"]
 
+_MANY = 100
+
 
 def nearest(name: str, known: Collection[str], what: str) -> str:
-    """The one that is most like it, or all.
+    """The one that is most like it; or all, where they are few enough to be read.
 
     Args:
         name: as given.
@@ -20,4 +22,8 @@ def nearest(name: str, known: Collection[str], what: str) -> str:
     from difflib import get_close_matches
 
     near = get_close_matches(name, known, 1)
-    return f"Did you mean {near[0]}?" if near else f"The {what} are: {', '.join(known) or 'none'}."
+    if near:
+        return f"Did you mean {near[0]}?"
+    if len(known) > _MANY:
+        return f"Of the {len(known)} {what}, none is called like it."
+    return f"The {what} are: {', '.join(known) or 'none'}."

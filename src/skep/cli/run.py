@@ -14,7 +14,7 @@ from skep.cli.showing import COLUMNS, joined, output_of
 from skep.session.api import find_source, read_spec
 from skep.session.run import Run
 from skep.session.stop import Stop
-from skep.session.words import fill_words
+from skep.session.words import absent_tasks, fill_words
 from skep.spec.targets import Targets, open_words
 from skep.spec.trust import stranger
 from skep.spec.words import WORDS, questions, words_of
@@ -64,6 +64,7 @@ def main(arguments: Sequence[str], verb: str = "run") -> int:
         targets = _targets(spec, words, options)
         fill = {**fill_words(spec, words), **_fill(spec, options.fill)}
         _set_variables(spec, options)
+        notices += absent_tasks(spec)
         for notice in notices:
             _say(options, notice)
         try:
@@ -163,7 +164,8 @@ class _Losses:
             return
         lost = self._run.lost or 0
         if lost > self._told:
-            yield f"{lost - self._told} lost in {now - self._since:.1f} s: they come faster than they are shown"
+            seconds = f"{now - self._since:.1f} s"
+            yield f"{lost - self._told} lost in {seconds}: rings or maps are full (--map NAME.max_entries=N)"
         self._told, self._since = lost, now
 
 

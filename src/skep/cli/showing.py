@@ -322,12 +322,11 @@ class _Columns(Output):
         self._filter = None
         self._paths: list[str] = []
         if wanted:
-            from skep.view.fields import require
             from skep.view.filter import Filter
 
             self._filter = Filter(wanted)
             self._paths = [name for name in self._filter.fields if "." in name]
-            require(self._filter.fields, [self._wide(schema)[0] for _, schema in schemas], "--filter")
+            self._filter.check([self._wide(schema)[0] for _, schema in schemas], names)
         self._journal = self._sink()
         self._recorder = Recorder(self._journal, schemas, names, told, samples)
 

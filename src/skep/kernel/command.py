@@ -119,14 +119,28 @@ def open_process(pid: int) -> int:
         pid: of the process.
 
     Raises:
-        UsageError: there is no such process.
+        UsageError: there is no such process, or it has ended, though its parent has not asked for its status yet.
     """
     try:
-        return os.pidfd_open(pid)
+        fd = os.pidfd_open(pid)
     except (ProcessLookupError, OverflowError):
         raise UsageError(f"there is no process {pid}") from None
-    except OSError as error:
-        raise UsageError(f"{pid} is a thread, not a process: {error.strerror}") from None
+    except OSError:
+        raise UsageError(f"{pid} is a thread, not a process", remedy=_of_process(pid)) from None
+    if has_ended(fd):
+        os.close(fd)
+        raise UsageError(f"process {pid} has ended")
+    return fd
+
+
+def _of_process(thread: int) -> str | None:
+    """A remedy: the process that a thread is one of; None if it has ended meanwhile."""
+    try:
+        with open(f"/proc/{thread}/status", encoding="utf-8", errors="replace") as file:
+            process = next(line.split()[1] for line in file if line.startswith("Tgid:"))
+    except OSError:
+        return None
+    return f"Its process: -p {process}"
 
 
 def has_ended(fd: int) -> bool:

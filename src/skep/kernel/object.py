@@ -266,11 +266,12 @@ class Object(Held):
 
         Raises:
             UnsupportedError: the kernel lacks a hook.
-            AttachError: a hook refuses its program.
+            AttachError: a hook refuses its program, or what one needs that is wanted or @required is not given.
         """
         self.check()
         left = {name: program for name, program in self._programs.items() if name not in {*self.left_out, *self.open}}
-        if left:
+        unmet = [name for name in self.open if self._plan.hooks[name].needs and self._plan.is_needed(name)]
+        if left and not unmet:
             needed = [name for name in left if self._plan.is_needed(name)]
             try:
                 return attach(left.values(), self._plan.hooks, self._targets, needed=needed)
@@ -279,8 +280,9 @@ class Object(Held):
 
                 locate(error, self.spec, next((name for name in left if f"program {name}: " in error.message), ""))
                 raise
-        for name, needs in self.open.items():
-            raise AttachError(f"program {name} ({self.spec.programs[name].section}): {needs}", errno.EOPNOTSUPP)
+        for name in (*unmet, *self.open):
+            section = self.spec.programs[name].section
+            raise AttachError(f"program {name} ({section}): {self.open[name]}", errno.EOPNOTSUPP)
         reasons = "".join(f"\nprogram {name}: {why}" for name, why in self.left_out.items())
         raise UsageError(f"no program is left to attach{reasons}")
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 from skep.base.errors import UsageError
 from skep.kernel.places import find_cgroup, find_disk, find_interface
-from skep.spec.words import questions, words_of
+from skep.spec.words import candidates, questions, words_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 
     from skep.spec.objectspec import ObjectSpec
 
-__all__ = ["fill_words"]
+__all__ = ["absent_tasks", "fill_words"]
 
 
 def fill_words(spec: ObjectSpec, words: Mapping[str, str]) -> Mapping[str, Mapping[object, object]]:
@@ -45,6 +47,21 @@ def fill_words(spec: ObjectSpec, words: Mapping[str, str]) -> Mapping[str, Mappi
             else:
                 variable.parse(named if variable.type.kind == "text" else numbered)
     return fill
+
+
+def absent_tasks(spec: ObjectSpec) -> list[str]:
+    """What is said of processes and threads that variables ask for, and that are not there.
+
+    Args:
+        spec: the kernel file, its variables set.
+    """
+    found = candidates(spec)
+    asked = [each for word in ("pid", "tid") for each in found[word] if each.data != each.default]
+    return [
+        f"{variable.name}: there is no process or thread {variable.value}"
+        for variable in asked
+        if not os.path.exists(f"/proc/{variable.value}")
+    ]
 
 
 def _itself(text: str) -> tuple[str, str]:

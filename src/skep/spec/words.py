@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from skep.spec.objectspec import ObjectSpec
     from skep.spec.variables import VariableSpec
 
-__all__ = ["CGROUP_ARRAY", "WORDS", "questions", "words_of"]
+__all__ = ["CGROUP_ARRAY", "WORDS", "candidates", "questions", "words_of"]
 
 CGROUP_ARRAY = 8  # enum bpf_map_type, include/uapi/linux/bpf.h
 
@@ -94,11 +94,11 @@ def words_of(spec: ObjectSpec) -> Mapping[str, list[str]]:
         spec: the kernel file.
     """
     found = {}
-    for word, candidates in _candidates(spec).items():
+    for word, variables in candidates(spec).items():
         arrays = [map_.name for map_ in spec.maps.values() if word == "cgroup" and map_.type == CGROUP_ARRAY]
         if word == "pid" and any(TREE in program.symbols for program in spec.programs.values()):
             continue
-        filled = arrays + ([] if _differ(candidates) else [variable.name for variable in candidates])
+        filled = arrays + ([] if _differ(variables) else [variable.name for variable in variables])
         if filled:
             found[word] = filled + _switches(spec, word)
     return found
@@ -111,14 +111,18 @@ def questions(spec: ObjectSpec) -> Mapping[str, str]:
         spec: the kernel file.
     """
     return {
-        word: f"it could mean {' or '.join(f'{variable.name} ({variable.type.name})' for variable in candidates)}"
-        for word, candidates in _candidates(spec).items()
-        if _differ(candidates)
+        word: f"it could mean {' or '.join(f'{variable.name} ({variable.type.name})' for variable in variables)}"
+        for word, variables in candidates(spec).items()
+        if _differ(variables)
     }
 
 
-def _candidates(spec: ObjectSpec) -> Mapping[str, list[VariableSpec]]:
-    """The variables that could hold what each word says."""
+def candidates(spec: ObjectSpec) -> Mapping[str, list[VariableSpec]]:
+    """The variables that could hold what each word says, whether or not it fills them.
+
+    Args:
+        spec: the kernel file.
+    """
     found: dict[str, list[VariableSpec]] = {word: [] for word in WORDS}
     variables = [variable for variable in _settable(spec) if variable.type.kind != "bool"]
     cores = {_core(variable.name) for variable in variables if variable.type.kind == "int"}
@@ -180,7 +184,7 @@ def _core(name: str) -> str:
     return "_".join(parts)
 
 
-def _differ(candidates: list[VariableSpec]) -> bool:
+def _differ(variables: list[VariableSpec]) -> bool:
     """Whether variables of one word differ in type or role, so that no single value is meant for all of them."""
     kinds = {
         (
@@ -190,6 +194,6 @@ def _differ(candidates: list[VariableSpec]) -> bool:
             variable.meaning == "port_be",
             _CORES.get(_core(variable.name), ("", ""))[1],
         )
-        for variable in candidates
+        for variable in variables
     }
     return len(kinds) > 1

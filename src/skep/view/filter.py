@@ -19,7 +19,7 @@ import re
 
 from skep.base.errors import UsageError
 from skep.view.fields import find, number_of, require
-from skep.view.filter_values import ORDERS, comparison, truth
+from skep.view.filter_values import ORDERS, Never, comparison, truth
 from skep.view.formatters import escape
 
 TYPE_CHECKING = False
@@ -81,9 +81,27 @@ class Filter:
             return None
         return self._bind(schema, names)
 
-    def _wrong(self, place: int, message: str) -> UsageError:
+    def check(self, schemas: Sequence[Schema], names: Names) -> None:
+        """Makes sure that there may be records for which it holds.
+
+        Args:
+            schemas: of the run's records; where none is known yet, nothing is said.
+            names: for what values are called.
+
+        Raises:
+            UsageError: no records have its fields, they cannot be compared so, or have no room for what is asked for.
+        """
+        require(self.fields, schemas, "--filter")
+        tests = [test for schema in schemas if (test := self.test(schema, names)) is not None]
+        if schemas and not tests:
+            raise UsageError(f"--filter: no records have all of {', '.join(self.fields)}")
+        dead = [test for test in tests if isinstance(test, Never)]
+        if dead and len(dead) == len(tests):
+            raise dead[0].error
+
+    def _wrong(self, place: int, message: str, remedy: str | None = None) -> UsageError:
         caret = " " * len(escape(self.text[:place])) + "^"
-        return UsageError(f"--filter: {message}\n    {escape(self.text)}\n    {caret}")
+        return UsageError(f"--filter: {message}\n    {escape(self.text)}\n    {caret}", remedy=remedy)
 
     def _read(self) -> Iterable[tuple[str, str, int]]:
         token = re.compile(_LEXEME, re.DOTALL)
@@ -162,12 +180,13 @@ class Filter:
         def bind(schema: Schema, names: Names) -> Test:
             index = find(schema, name) or 0
             try:
-                return comparison(schema, index, operator, value, names)
+                test = comparison(schema, index, operator, value, names)
             except UsageError as error:
                 unordered = operator in ORDERS and number_of(schema.fields[index]) is None
-                wrong = self._wrong(place if unordered else where, error.message)
-                wrong.remedy = error.remedy
-                raise wrong from None
+                raise self._wrong(place if unordered else where, error.message, error.remedy) from None
+            if isinstance(test, Never):
+                return Never(self._wrong(where, test.error.message, test.error.remedy))
+            return test
 
         return bind
 
@@ -183,7 +202,7 @@ class Filtered:
         tally: counts what it lets through; None where nobody asks.
 
     Raises:
-        UsageError: it is no expression, or no records have one of its fields, or none that compares so.
+        UsageError: it is no expression, or there can be no records for which it holds.
     """
 
     def __init__(
@@ -193,7 +212,7 @@ class Filtered:
         self._tally = tally
         self._names = names
         self._filter = Filter(text)
-        require(self._filter.fields, schemas, "--filter")
+        self._filter.check(schemas, names)
         self._tests = {schema: self._filter.test(schema, names) for schema in schemas}
 
     def render(self, schema: Schema, rows: Iterable[Any]) -> str:
@@ -219,11 +238,13 @@ def _joined(parts: list[Bind], join: Callable[[list[Test]], Test]) -> Bind:
 
 
 def _both(tests: list[Test]) -> Test:
-    return lambda row: all(test(row) for test in tests)
+    never = next((test for test in tests if isinstance(test, Never)), None)
+    return never or (lambda row: all(test(row) for test in tests))
 
 
 def _either(tests: list[Test]) -> Test:
-    return lambda row: any(test(row) for test in tests)
+    living = [test for test in tests if not isinstance(test, Never)]
+    return (lambda row: any(test(row) for test in living)) if living else tests[0]
 
 
 def _none(tests: list[Test]) -> Test:

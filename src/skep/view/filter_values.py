@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator as operators
+import os
 import re
 
 from skep.base.abi.errnos import ERRNOS
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     Test = Callable[[Any], Any]
 
-__all__ = ["ORDERS", "comparison", "truth"]
+__all__ = ["ORDERS", "Never", "comparison", "truth"]
 
 ORDERS = {"<": operators.lt, "<=": operators.le, ">": operators.gt, ">=": operators.ge}
 """The operators that take numbers only."""
@@ -35,6 +36,23 @@ _EQUALITIES = {"==": operators.eq, "!=": operators.ne}
 _WHOLE = r"[+-]?(0[xX][0-9a-fA-F]{1,32}|[0-9]{1,40})"
 # What is known by name, but not by every name: these are compared as they are shown.
 _OPEN = frozenset({"uid", "gid", "exit_code", "open_flags", "mode", "device", "cgroup", "namespace", "compat"})
+
+
+class Never:
+    """A comparison that holds for no record: the field has no room for what is asked for.
+
+    Args:
+        error: what to say of it, where nothing else lets records through.
+    """
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: UsageError) -> None:
+        self.error = error
+
+    def __call__(self, _: Any) -> bool:
+        """That it does not hold."""
+        return False
 
 
 def truth(schema: Schema, index: int) -> Test:
@@ -61,6 +79,9 @@ def comparison(schema: Schema, index: int, operator: str, value: str, names: Nam
         value: as it was given.
         names: for what values are called.
 
+    Returns:
+        It, or a `Never`.
+
     Raises:
         UsageError: the field cannot be compared so, or not with that.
     """
@@ -72,8 +93,10 @@ def comparison(schema: Schema, index: int, operator: str, value: str, names: Nam
     if operator in ORDERS:
         if number is None:
             raise UsageError(f"{field.name} is no number ({field.type.name}): it has no order")
-        return _against(ORDERS[operator], index, number, _number(field, number, value))
+        return _against(ORDERS[operator], field, index, number, _number(field, number, value))
     compare = _EQUALITIES[operator]
+    if field.type.kind == "text" and compare is operators.eq and (error := _too_long(field, value)):
+        return Never(error)
     if field.type.kind == "text" or (field.meaning in TEXTS and applies(field.type, field.meaning)):
         return _like(compare, _text(schema, index, names), value)
     if field.meaning == "mac" and applies(field.type, field.meaning):
@@ -83,11 +106,37 @@ def comparison(schema: Schema, index: int, operator: str, value: str, names: Nam
         return lambda row: compare(row[index], known)
     if _is_named(field, value, names):
         return _like(compare, _text(schema, index, names), value)
-    return _against(compare, index, number, _number(field, number, value))
+    return _against(compare, field, index, number, _number(field, number, value))
 
 
-def _against(compare: Callable[[Any, Any], Any], index: int, number: Callable[[Any], Any], value: Any) -> Test:
+def _against(
+    compare: Callable[[Any, Any], Any], field: Field, index: int, number: Callable[[Any], Any], value: Any
+) -> Test:
+    if (ends := _ends(field)) is not None:
+        low, high = ends
+        if not (low <= value <= high if compare is operators.eq else compare(low, value) or compare(high, value)):
+            return Never(UsageError(f"{field.name} is {low} to {high} ({field.type.name}): this is never so"))
     return lambda row: compare(number(row[index]), value)
+
+
+def _ends(field: Field) -> tuple[int, int] | None:
+    """The least and the greatest number that a field has room for; None where others are read into it."""
+    held = field.type
+    if held.kind != "int" or field.meaning == "result":
+        return None
+    size = held.size * 8 if field.bits is None else field.bits[1]
+    return (-1 << size - 1, (1 << size - 1) - 1) if held.signed else (0, (1 << size) - 1)
+
+
+def _too_long(field: Field, value: str) -> UsageError | None:
+    # Of what the kernel calls a task, the last byte is the NUL; other text may fill its field.
+    room, size = field.type.size - (field.meaning == "comm"), len(os.fsencode(value))
+    if size <= room:
+        return None
+    error = UsageError(f"{field.name} has room for {room} bytes, and this is {size}: this is never so")
+    if field.meaning == "comm":
+        error.remedy = f"The kernel keeps the first {room}: {os.fsdecode(os.fsencode(value)[:room])}"
+    return error
 
 
 def _like(compare: Callable[[Any, Any], Any], text: Callable[[Any], str], value: str) -> Test:

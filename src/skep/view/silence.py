@@ -81,7 +81,7 @@ def silence_line(
     if filtered:
         return begin + filtered_line(filtered)
     if lost:
-        return f"{begin}{lost} records found no room: larger rings have it (--map NAME.max_entries=N)"
+        return f"{begin}{lost} records found no room: larger rings or maps have it (--map NAME.max_entries=N)"
     if out_of_scope:
         return f"{begin}{out_of_scope} records were of processes that were not asked for (--system shows all)"
     if runs is None:

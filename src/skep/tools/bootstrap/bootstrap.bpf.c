@@ -5,7 +5,7 @@
 #include <bpf/bpf_helpers.h>
 #include "skep.h"
 
-#define NAME_SIZE 128
+#define NAME_SIZE 256
 
 /// Only processes that lived at least so long; their starts are then left out (0: all). Takes 10ms and the like.
 const volatile u64 min_duration_ns = 0;

@@ -22,7 +22,8 @@ struct event {
 	u32 depth; /* of the functions that are traced */
 	u32 syscall;
 	u32 compat; /* a 32-bit program called */
-	u64 function; /* the innermost: its address in the process */
+	/// @format stack
+	u64 function[1]; /* the innermost */
 };
 
 struct {
@@ -45,6 +46,7 @@ struct {
 
 static struct calls none;
 
+/// @required
 SEC("uprobe.multi")
 int BPF_UPROBE(entered)
 {
@@ -121,7 +123,7 @@ int BPF_PROG(called, struct pt_regs *registers, long number)
 	event->syscall = number;
 	event->compat = skep_is_compat();
 	event->depth = calls->depth;
-	event->function = innermost < DEEPEST ? calls->functions[innermost] : 0;
+	event->function[0] = innermost < DEEPEST ? calls->functions[innermost] : 0;
 	bpf_ringbuf_submit(event, 0);
 	return 0;
 }

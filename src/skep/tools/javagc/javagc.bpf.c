@@ -24,18 +24,24 @@ struct {
 	__uint(max_entries, 256 * 1024);
 } events SEC(".maps");
 
-/* A collection begins and ends in one thread. */
+/* A collection begins and ends in one thread. Of those that end in a collection, the oldest make room. */
 struct collection {
 	u64 time;
 	bool full;
 };
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 10240);
 	__type(key, u32);
 	__type(value, struct collection);
 } collections SEC(".maps");
+
+/* Asked at the end, too: what a thread of ours has left behind is not for whoever gets its id next. */
+static bool is_wanted(u32 pid)
+{
+	return skep_in_scope() && (!pid_target || pid == pid_target);
+}
 
 SEC("usdt/libjvm:hotspot:gc__begin")
 int BPF_USDT(begun, bool full)
@@ -44,7 +50,7 @@ int BPF_USDT(begun, bool full)
 	u32 tid = id, pid = id >> 32;
 	struct collection collection = { .time = bpf_ktime_get_ns(), .full = full };
 
-	if (!skep_in_scope() || (pid_target && pid != pid_target))
+	if (!is_wanted(pid))
 		return 0;
 	if (bpf_map_update_elem(&collections, &tid, &collection, BPF_ANY))
 		skep_lost();
@@ -55,11 +61,11 @@ SEC("usdt/libjvm:hotspot:gc__end")
 int BPF_USDT(ended)
 {
 	u64 id = bpf_get_current_pid_tgid(), now = bpf_ktime_get_ns();
-	u32 tid = id;
+	u32 tid = id, pid = id >> 32;
 	struct collection *collection = bpf_map_lookup_elem(&collections, &tid);
 	struct event *event;
 
-	if (!collection)
+	if (!collection || !is_wanted(pid))
 		return 0;
 	if (now - collection->time < min_us * 1000)
 		goto done;
@@ -67,7 +73,7 @@ int BPF_USDT(ended)
 	if (!event)
 		goto done;
 	event->time = now;
-	event->pid = id >> 32;
+	event->pid = pid;
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 	event->full = collection->full;
 	event->duration_ns = now - collection->time;

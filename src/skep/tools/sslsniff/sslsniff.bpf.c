@@ -37,18 +37,24 @@ struct {
 	__type(value, struct event);
 } scratch SEC(".maps");
 
-/* What a thread handed over, from the entry of a call to its return. */
+/* What a thread handed over, from the entry of a call to its return. Of those that end in a call, the oldest make room. */
 struct call {
 	const char *data;
 	size_t *length; /* where the _ex functions write it; else it is what they return */
 };
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 10240);
 	__type(key, u32);
 	__type(value, struct call);
 } calls SEC(".maps");
+
+/* Asked at the return, too: what a thread of ours has left behind is not for whoever gets its id next. */
+static bool is_wanted(u32 pid)
+{
+	return skep_in_scope() && (pid_target ? pid == pid_target : skep_scoped);
+}
 
 static int enter(const char *data, size_t *length)
 {
@@ -56,7 +62,7 @@ static int enter(const char *data, size_t *length)
 	u32 tid = id, pid = id >> 32;
 	struct call call = { .data = data, .length = length };
 
-	if (!skep_in_scope() || (pid_target ? pid != pid_target : !skep_scoped))
+	if (!is_wanted(pid))
 		return 0;
 	if (bpf_map_update_elem(&calls, &tid, &call, BPF_ANY))
 		skep_lost();
@@ -89,11 +95,11 @@ static void send(const char *data, u64 length, enum direction direction)
 
 static int leave(int ret, enum direction direction)
 {
-	u32 tid = bpf_get_current_pid_tgid();
+	u64 id = bpf_get_current_pid_tgid(), length = ret;
+	u32 tid = id;
 	struct call *call = bpf_map_lookup_elem(&calls, &tid);
-	u64 length = ret;
 
-	if (!call)
+	if (!call || !is_wanted(id >> 32))
 		return 0;
 	/* 0 and below: nothing was read or written. */
 	if (ret > 0 && (!call->length || !bpf_probe_read_user(&length, sizeof(length), call->length)))

@@ -38,16 +38,17 @@ struct {
 
 static int synced(u32 syscall)
 {
-	u64 id = bpf_get_current_pid_tgid(), now;
+	u64 id = bpf_get_current_pid_tgid(), now, last, count;
 	u32 pid = id >> 32, zero = 0;
 	struct syncs *known = bpf_map_lookup_elem(&syncs, &zero);
 	struct event *event;
 
 	if (!known || !skep_in_scope() || (pid_target && pid != pid_target))
 		return 0;
-	/* Counted whether or not there is room to tell it. */
-	__sync_fetch_and_add(&known->count, 1);
+	/* Counted whether or not there is room to tell it. Of those that come at once, each has its own number. */
+	count = __sync_fetch_and_add(&known->count, 1) + 1;
 	now = bpf_ktime_get_ns();
+	last = __sync_lock_test_and_set(&known->last, now);
 	event = skep_reserve(&events, struct event);
 	if (event) {
 		event->time = now;
@@ -55,11 +56,11 @@ static int synced(u32 syscall)
 		event->tid = id;
 		bpf_get_current_comm(event->comm, sizeof(event->comm));
 		event->syscall = syscall;
-		event->count = known->count;
-		event->since_ns = known->last ? now - known->last : 0;
+		event->count = count;
+		/* Another CPU may have been quicker after it looked at the clock. */
+		event->since_ns = last && last < now ? now - last : 0;
 		bpf_ringbuf_submit(event, 0);
 	}
-	known->last = now;
 	return 0;
 }
 

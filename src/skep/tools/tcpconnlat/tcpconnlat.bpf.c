@@ -51,8 +51,11 @@ static int ask(struct sock *socket)
 	struct waiting waiting = { .since = bpf_ktime_get_ns(), .pid = bpf_get_current_pid_tgid() >> 32 };
 	u64 key = (u64)socket;
 
-	if (!skep_in_scope() || (pid_target && waiting.pid != pid_target))
+	if (!skep_in_scope() || (pid_target && waiting.pid != pid_target)) {
+		/* One that was asked for, and closed before an answer came, may have had the same place in memory. */
+		bpf_map_delete_elem(&started, &key);
 		return 0;
+	}
 	bpf_get_current_comm(waiting.comm, sizeof(waiting.comm));
 	if (bpf_map_update_elem(&started, &key, &waiting, BPF_ANY))
 		skep_lost();
