@@ -9,7 +9,7 @@ GUESTS := test-6.12 test-6.1
 # What the tests probe: the virtual machines have no compiler.
 PROBED := tests/programs/probed
 
-BENCHES := startup memory compile ring rows ndjson mixed arrow perf loss maps percpu views steady bcc guard cycles strangers
+BENCHES := startup memory compile ring rows ndjson mixed arrow perf loss maps percpu views steady bcc guard tools cycles strangers
 
 .PHONY: help setup demo test test-all test-kernel test-pure $(GUESTS) fuzz check docs bench wheel clean
 help: ## this list

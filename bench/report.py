@@ -1,6 +1,7 @@
 """What a benchmark says: rows of values, their ratios, and the machine that they were measured on.
 
-Run by itself it writes the results that bench/results holds into the tables of README.md and bench/README.md.
+Run by itself it writes the results that bench/results holds into the tables of README.md and bench/README.md, and what
+tools cost into that of docs/tools.md.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import statistics
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 _DIGITS = {"s": 3, "M/s": 3, "in all": 0}
 README = Path(__file__).parents[1] / "README.md"
 BARS_PAGE = Path(__file__).with_name("README.md")
+TOOLS_PAGE = Path(__file__).parents[1] / "docs/tools.md"
 # What has to be reached: the benchmark, its row, and the most (<=) or the least (>=) that the median may be.
 BARS = (
     ("startup", "skep run opensnoop: attached", "<=", 0.1),
@@ -131,13 +134,17 @@ def _output(*command: str) -> str:
 
 
 def write_tables() -> None:
-    """Writes the results into README.md, and those for which there is a bar into bench/README.md."""
+    """Writes results into README.md, what tools cost into docs/tools.md, and what has a bar into bench/README.md."""
     lines = ["| `bench/run` | what | median | spread |\n", "|---|---|---|---|\n"]
     machines: dict[str, None] = {}
     found: dict[tuple[str, str], tuple[float, str]] = {}
     for path in sorted(RESULTS.glob("*.json")):
         result = json.loads(path.read_text())
-        machines[f"{result['machine'].partition(', load')[0]}, {result['date']}, commit {result['commit']}"] = None
+        where = f"{result['machine'].partition(', load')[0]}, {result['date']}, commit {result['commit']}"
+        if result["bench"] == "tools":
+            _write(TOOLS_PAGE, [*_tools(result["rows"]), f"\nOn {where}.\n"])
+            continue
+        machines[where] = None
         for row in result["rows"]:
             low, high = min(row["runs"]), max(row["runs"])
             unit, median = row["unit"], row["median"]
@@ -155,6 +162,24 @@ def write_tables() -> None:
             measured = "not measured |"
         lines.append(f"| {bench} | {name} | {sense} {bar:g} | {measured} |\n")
     _write(BARS_PAGE, lines)
+
+
+def _tools(rows: list[dict[str, Any]]) -> list[str]:
+    """A line for each tool: its rows are called ``TOOL, EVENT: WHAT``, or ``TOOL: maps`` alone."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in rows:
+        name, _, what = row["name"].partition(": ")
+        found.setdefault(name, {})[what] = row
+    lines = ["| | event | added, ns | spread | maps, kB | CPU, % | events a second |\n", f"|{'---|' * 7}\n"]
+    for name in sorted(found):
+        tool, _, event = name.partition(", ")
+        values = {what: f"{row['median']:,.0f}" for what, row in found[name].items()}
+        if "added" in values:
+            runs = found[name]["added"]["runs"]
+            values["spread"] = f"{min(runs):,.0f} to {max(runs):,.0f}"
+        cells = [tool, event, *(values.get(what, "") for what in ("added", "spread", "maps", "CPU", "rate"))]
+        lines.append(f"| {' | '.join(cells)} |\n")
+    return lines
 
 
 def _number(value: float, unit: str) -> str:

@@ -81,7 +81,7 @@ struct {
 	__type(value, struct call);
 } calls SEC(".maps");
 
-static bool is_wanted(u32 pid, struct kind kind)
+static bool is_watched(u32 pid)
 {
 	char comm[16];
 
@@ -98,6 +98,11 @@ static bool is_wanted(u32 pid, struct kind kind)
 				break;
 		}
 	}
+	return true;
+}
+
+static bool is_named(struct kind kind)
+{
 	if (names[0] == -1)
 		return true;
 	for (u32 i = 0; i < MOST_NAMES; i++)
@@ -109,10 +114,14 @@ static bool is_wanted(u32 pid, struct kind kind)
 SEC("raw_tp/sys_enter")
 int BPF_PROG(entered, struct pt_regs *registers, long number)
 {
-	u64 id = bpf_get_current_pid_tgid(), task = bpf_get_current_task();
-	struct call call = { .kind = { .syscall = number, .compat = skep_is_compat() } };
+	u64 task = bpf_get_current_task();
+	struct call call;
 
-	if (!is_wanted(id >> 32, call.kind))
+	/* First of all: most calls of the machine are of others. */
+	if (!is_watched(bpf_get_current_pid_tgid() >> 32))
+		return 0;
+	call.kind = (struct kind){ .syscall = number, .compat = skep_is_compat() };
+	if (!is_named(call.kind))
 		return 0;
 	skep_syscall_args(registers, call.args);
 	call.time = bpf_ktime_get_ns();
