@@ -11,7 +11,7 @@ PROBED := tests/programs/probed
 
 BENCHES := startup memory compile ring rows ndjson mixed arrow perf loss maps percpu views steady bcc guard tools cycles strangers
 
-.PHONY: help setup demo test test-all test-kernel test-pure $(GUESTS) fuzz check docs bench wheel clean
+.PHONY: help setup demo test test-all test-bcc test-kernel test-pure $(GUESTS) fuzz check docs bench wheel clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
@@ -40,6 +40,9 @@ test-pure:
 $(GUESTS): test-%:
 	$(SUDO) tests/vm/run --kernel $* --timeout 1800 --collect $(RESULTS) -- \
 		.venv/bin/python -m pytest tests/kernel tests/vm
+
+test-bcc: .venv/.test ## Debian's bpfcc-tools, all of them as they are, here and on 6.12: docs/bcc.md
+	$(SUDO) .venv/bin/python tests/bcc/all
 
 test-all: export SKEP_ALL = 1
 test-all: test ## every test on every floor, however long it takes

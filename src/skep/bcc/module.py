@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from skep.bcc.dialect import Translation
     from skep.kernel.program import Program
 
-__all__ = ["Module", "read_text", "translated"]
+__all__ = ["Module", "compiled", "read_text", "sections_of", "translated"]
 
 # How names of functions begin that say what they are for, and the section that this means: the rest is its target.
 _PREFIXES = {
@@ -99,7 +99,7 @@ class Module(Held):
         self.tables = self._translation.tables
         shared = self._translation.shared
         programs = self._translation.programs
-        self._sections = {name: _section(name, context) for name, context in programs.items()}
+        self._sections = sections_of(self._translation)
         self._certain = [name for name, context in programs.items() if _is_certain(name, context)]
         self._loaded: dict[tuple[str, str], Program] = {}
         self._text, self._file = text, file
@@ -196,13 +196,8 @@ class Module(Held):
 
     def _spec(self, sections: Mapping[str, str]) -> ObjectSpec:
         """The text, compiled with these sections. None is loaded unless it is asked for."""
-        source = self._translation.with_sections({name: f"?{section}" for name, section in sections.items()}).encode()
-        folder = cache.cache_folder("bcc")
-        path = os.path.join(folder, f"{self._key}.{_digest(source)}.bpf.c")
-        if cache.read(path) != source:
-            cache.trim(folder)
-            cache.write(path, source)
-        return ObjectSpec.read(build(path), re.sub(r"\W+", "_", os.path.basename(self._file)) or "bcc")
+        data = compiled(self._translation, self._key, sections)
+        return ObjectSpec.read(data, re.sub(r"\W+", "_", os.path.basename(self._file)) or "bcc")
 
     @contextmanager
     def _told_of_the_text(self) -> Iterator[None]:
@@ -227,6 +222,11 @@ class Module(Held):
 
     def _abandon(self) -> None:
         """Each object does it itself."""
+
+
+def sections_of(translation: Translation) -> dict[str, str]:
+    """The section of each program, as far as its name or its context says it."""
+    return {name: _section(name, context) for name, context in translation.programs.items()}
 
 
 def _section(name: str, context: str) -> str:
@@ -288,6 +288,26 @@ def translated(text: str, file: str, flags: Sequence[str]) -> tuple[Translation,
     cache.trim(folder)
     cache.write(path, json.dumps(parts).encode())
     return found, key
+
+
+def compiled(translation: Translation, key: str, sections: Mapping[str, str]) -> bytes:
+    """The object that a text becomes, from the cache if it was made before.
+
+    Args:
+        translation: the text in C.
+        key: what tells it from others.
+        sections: of its programs. None is loaded unless it is asked for.
+
+    Raises:
+        CompileError: the compiler rejects it.
+    """
+    source = translation.with_sections({name: f"?{section}" for name, section in sections.items()}).encode()
+    folder = cache.cache_folder("bcc")
+    path = os.path.join(folder, f"{key}.{_digest(source)}.bpf.c")
+    if cache.read(path) != source:
+        cache.trim(folder)
+        cache.write(path, source)
+    return build(path)
 
 
 def _local_headers(text: str, file: str) -> list[str]:

@@ -220,6 +220,15 @@
 #define REQ_OP_BITS 8
 #define REQ_OP_MASK ((1 << REQ_OP_BITS) - 1)
 #define SCM_RIGHTS 1
+#define CAP_OPT_NONE 0
+#define CAP_OPT_NOAUDIT 2
+#define CAP_OPT_INSETID 4
+/* How kernels are built that have BTF, and what is in it. */
+#define CONFIG_NET_NS 1
+#define CONFIG_SLUB 1
+#if defined(__TARGET_ARCH_x86) || defined(__TARGET_ARCH_arm64)
+#define CONFIG_ARCH_HAS_SYSCALL_WRAPPER 1
+#endif
 #define EPERM 1
 #define ENOENT 2
 #define EINTR 4
@@ -267,6 +276,8 @@
 #define sg_is_chain(list) ((list)->page_link & 1)
 #define sg_is_last(list) ((list)->page_link & 2)
 #define sg_chain_ptr(list) ((struct scatterlist *)((list)->page_link & ~3UL))
+#define skb_rx_queue_recorded(buffer) ((buffer)->queue_mapping != 0)
+#define skb_get_rx_queue(buffer) ((buffer)->queue_mapping - 1)
 #define TCP_SKB_CB(buffer) ((struct tcp_skb_cb *)&((buffer)->cb[0]))
 
 #endif
