@@ -20,10 +20,15 @@ _HOMES = {
     "StrcmpRewrite": "utils",
     "lib": "libbcc",
     "Perf": "perf",
+    "PerfEventArray": "buffers",
+    "RingBuf": "buffers",
+    "SymbolCache": "symbols",
+    "_get_num_open_probes": "attaching",
     **dict.fromkeys(
         (
             "BPFAttachType",
             "BPFProgType",
+            "DEBUGFS",
             "DEBUG_BPF",
             "DEBUG_BPF_REGISTER_STATE",
             "DEBUG_BTF",
@@ -34,6 +39,7 @@ _HOMES = {
             "PerfHWConfig",
             "PerfSWConfig",
             "PerfType",
+            "TRACEFS",
             "XDPAction",
             "XDPFlags",
         ),
@@ -47,14 +53,10 @@ from skep.bcc.version import __version__  # noqa: E402, F401 - scripts ask for i
 
 def __getattr__(name: str) -> Any:
     import os
-    from importlib import import_module
 
-    home = _HOMES.get(name)
-    if home is None:
-        # Whoever imports asks for a module in this way first.
-        if name.startswith("__") or os.path.exists(os.path.join(os.path.dirname(__file__), f"{name}.py")):
-            raise AttributeError(name)
-        from skep.base.errors import UnsupportedError
+    # Whoever imports asks for a module in this way first.
+    if os.path.exists(os.path.join(os.path.dirname(__file__), f"{name}.py")):
+        raise AttributeError(name)
+    from skep.bcc.refusing import answer_for
 
-        raise UnsupportedError(f"skep has no {name} of BCC's module")
-    return getattr(import_module(f"skep.bcc.{home}"), name)
+    return answer_for("bcc", _HOMES)(name)

@@ -6,19 +6,21 @@ It stands on the rooms to the left: `skep.bcc.module` loads, `skep.bcc.attaching
 from __future__ import annotations
 
 import atexit
+import ctypes
 import os
 import select
 import sys
 
 from skep.base.errors import UnsupportedError, UsageError
 from skep.bcc.attaching import Attaching
-from skep.bcc.constants import DEBUG_PREPROCESSOR, DEBUG_SOURCE, BPFProgType
+from skep.bcc.constants import DEBUG_PREPROCESSOR, DEBUG_SOURCE, BPFAttachType, BPFProgType
 from skep.bcc.function import Function
 from skep.bcc.kinds import KINDS
 from skep.bcc.module import Module, read_text
 from skep.bcc.packets import Packets
 from skep.bcc.places import marker_of
 from skep.bcc.printing import Printing
+from skep.bcc.refusing import Refusing
 from skep.bcc.symbols import kernel_names, user_symbol
 from skep.bcc.utils import as_bytes, as_text
 
@@ -53,8 +55,34 @@ _SECTIONS = {
     BPFProgType.CGROUP_DEVICE: "cgroup/dev",
     BPFProgType.SK_MSG: "sk_msg",
     BPFProgType.RAW_TRACEPOINT: "raw_tp",
+    BPFProgType.RAW_TRACEPOINT_WRITABLE: "raw_tp.w",
+    BPFProgType.CGROUP_SYSCTL: "cgroup/sysctl",
     BPFProgType.TRACING: "",
     BPFProgType.LSM: "",
+}
+# enum bpf_attach_type -> a section that means it, where the type of the program does not tell.
+_PLACES = {
+    BPFAttachType.CGROUP_INET_INGRESS: "cgroup_skb/ingress",
+    BPFAttachType.CGROUP_INET_EGRESS: "cgroup_skb/egress",
+    BPFAttachType.SK_SKB_STREAM_PARSER: "sk_skb/stream_parser",
+    BPFAttachType.SK_SKB_STREAM_VERDICT: "sk_skb/stream_verdict",
+    BPFAttachType.CGROUP_INET4_BIND: "cgroup/bind4",
+    BPFAttachType.CGROUP_INET6_BIND: "cgroup/bind6",
+    BPFAttachType.CGROUP_INET4_CONNECT: "cgroup/connect4",
+    BPFAttachType.CGROUP_INET6_CONNECT: "cgroup/connect6",
+    BPFAttachType.CGROUP_INET4_POST_BIND: "cgroup/post_bind4",
+    BPFAttachType.CGROUP_INET6_POST_BIND: "cgroup/post_bind6",
+    BPFAttachType.CGROUP_UDP4_SENDMSG: "cgroup/sendmsg4",
+    BPFAttachType.CGROUP_UDP6_SENDMSG: "cgroup/sendmsg6",
+    BPFAttachType.CGROUP_UDP4_RECVMSG: "cgroup/recvmsg4",
+    BPFAttachType.CGROUP_UDP6_RECVMSG: "cgroup/recvmsg6",
+    BPFAttachType.CGROUP_GETSOCKOPT: "cgroup/getsockopt",
+    BPFAttachType.CGROUP_SETSOCKOPT: "cgroup/setsockopt",
+    BPFAttachType.CGROUP_INET4_GETPEERNAME: "cgroup/getpeername4",
+    BPFAttachType.CGROUP_INET6_GETPEERNAME: "cgroup/getpeername6",
+    BPFAttachType.CGROUP_INET4_GETSOCKNAME: "cgroup/getsockname4",
+    BPFAttachType.CGROUP_INET6_GETSOCKNAME: "cgroup/getsockname6",
+    BPFAttachType.CGROUP_INET_SOCK_RELEASE: "cgroup/sock_release",
 }
 _STREAMS = {"perf_output", "perf_array", "ringbuf"}
 _USDT = """
@@ -68,7 +96,7 @@ static inline long skep_usdt_argument(struct pt_regs *ctx)
 _TEXT = "BPF-text"
 
 
-class _Refusing(type):
+class _RefusingClass(type):
     """What scripts ask of the class alone, and is not there, is refused by its name."""
 
     def __getattr__(cls, name: str) -> Any:
@@ -77,7 +105,7 @@ class _Refusing(type):
         raise UnsupportedError(f"skep has no BPF.{name} of BCC's")
 
 
-class BPF(Attaching, Packets, Printing, metaclass=_Refusing):
+class BPF(Attaching, Packets, Printing, Refusing, metaclass=_RefusingClass):
     """A text, loaded, with what a script attaches of it: a context manager.
 
     Args:
@@ -190,11 +218,6 @@ class BPF(Attaching, Packets, Printing, metaclass=_Refusing):
     ) -> None:
         self.cleanup()
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        raise UnsupportedError(f"skep has no BPF.{name}() of BCC's")
-
     def cleanup(self) -> None:
         """Detaches and unloads all. To do it twice is fine."""
         atexit.unregister(self.cleanup)
@@ -232,9 +255,22 @@ class BPF(Attaching, Packets, Printing, metaclass=_Refusing):
             raise UnsupportedError("skep does not offload programs to network cards (device=)")
         section = _SECTIONS.get(prog_type) if attach_type < 0 else _of_place(prog_type, attach_type)
         if section is None:
-            raise UnsupportedError(f"skep loads no programs of type {prog_type} for BCC's scripts")
+            which = f"type {prog_type}" if attach_type < 0 else f"type {prog_type} for place {attach_type}"
+            remedy = "load_func(..., attach_type=BPFAttachType...)" if attach_type < 0 else None
+            raise UnsupportedError(f"skep loads no programs of {which} for BCC's scripts", remedy=remedy)
         function = self.funcs[name] = Function(self, self.module.program(name.decode(), section))
         return function
+
+    def dump_func(self, func_name: Name) -> bytes:
+        """The instructions of a program, as they were compiled: 8 bytes each.
+
+        Args:
+            func_name: of the text.
+
+        Raises:
+            UsageError: there is no such function.
+        """
+        return self.module.instructions(as_text(func_name))
 
     def load_funcs(self, prog_type: int = BPFProgType.KPROBE) -> list[Function]:
         """Loads all programs as one type."""
@@ -330,10 +366,7 @@ class BPF(Attaching, Packets, Printing, metaclass=_Refusing):
 
     def _poll(self, kinds: Iterable[str], timeout: int) -> None:
         streams = self._streams(kinds)
-        poll = select.poll()
-        for stream in streams:
-            poll.register(stream.fileno(), select.POLLIN)
-        poll.poll(timeout if timeout >= 0 else None)
+        _wait([stream.fileno() for stream in streams], timeout)
         for stream in streams:
             stream.deliver()
 
@@ -376,6 +409,26 @@ class BPF(Attaching, Packets, Printing, metaclass=_Refusing):
         return 0
 
 
+class _Watched(ctypes.Structure):
+    """struct pollfd of poll(2)."""
+
+    _fields_ = (("fd", ctypes.c_int), ("events", ctypes.c_short), ("revents", ctypes.c_short))
+
+
+def _wait(fds: Sequence[int], timeout: int) -> None:
+    """Waits until there is something to read.
+
+    It ends with a signal, too: scripts set a variable in a handler, and look at it after each poll. Python's own would
+    go on waiting (PEP 475).
+
+    Args:
+        fds: file descriptors.
+        timeout: in milliseconds; less than 0 for ever.
+    """
+    watched = (_Watched * len(fds))(*(_Watched(fd, select.POLLIN, 0) for fd in fds))
+    ctypes.CDLL(None).poll(watched, ctypes.c_ulong(len(fds)), int(timeout))
+
+
 def _told(found: tuple[bytes, int, bytes] | None, home: bytes, show_module: bool, show_offset: bool) -> bytes:
     """A function, as scripts show it: ``name+0x12 [libc.so.6]``."""
     name, distance, module = found or (b"[unknown]", 0, b"")
@@ -386,10 +439,7 @@ def _told(found: tuple[bytes, int, bytes] | None, home: bytes, show_module: bool
 
 def _of_place(prog_type: int, attach_type: int) -> str | None:
     """The section of a program whose type does not tell its place."""
-    places = {0: "cgroup_skb/ingress", 1: "cgroup_skb/egress", 2: "cgroup/sock", 3: "sockops"}
-    places |= {4: "sk_skb/stream_parser", 5: "sk_skb/stream_verdict", 6: "cgroup/dev", 7: "sk_msg"}
-    places |= {8: "cgroup/bind4", 9: "cgroup/bind6", 10: "cgroup/connect4", 11: "cgroup/connect6"}
-    return places.get(attach_type, _SECTIONS.get(prog_type))
+    return _PLACES.get(attach_type, _SECTIONS.get(prog_type))
 
 
 # As scripts know it: BPF.Function.

@@ -6,12 +6,14 @@ Source: include/uapi/linux/bpf.h, perf_event.h, if_link.h.
 from __future__ import annotations
 
 __all__ = [
+    "DEBUGFS",
     "DEBUG_BPF",
     "DEBUG_BPF_REGISTER_STATE",
     "DEBUG_BTF",
     "DEBUG_LLVM_IR",
     "DEBUG_PREPROCESSOR",
     "DEBUG_SOURCE",
+    "TRACEFS",
     "BPFAttachType",
     "BPFProgType",
     "PerfEventSampleFormat",
@@ -22,6 +24,8 @@ __all__ = [
     "XDPFlags",
 ]
 
+# Where scripts look for themselves.
+DEBUGFS, TRACEFS = "/sys/kernel/debug", "/sys/kernel/tracing"
 DEBUG_LLVM_IR, DEBUG_BPF, DEBUG_PREPROCESSOR, DEBUG_SOURCE = 1, 2, 4, 8
 DEBUG_BPF_REGISTER_STATE, DEBUG_BTF = 16, 32
 

@@ -41,8 +41,8 @@ class Function:
         if key is None:
             self.sock = holder.fileno()
 
-    def drop(self, key: Any) -> None:
-        """Closes what was kept.
+    def drop(self, key: Any) -> bool:
+        """Closes what was kept; whether there was something.
 
         Args:
             key: as it was kept.
@@ -50,6 +50,7 @@ class Function:
         holder = self._kept.pop(key, None)
         if holder is not None:
             holder.close()
+        return holder is not None
 
     def close(self) -> None:
         """Lets go of all that keeps it attached."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from skep.base.errors import UnsupportedError
+from skep.bcc.refusing import answer_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
 __all__ = ["lib"]
+
+# What else scripts ask of the module.
+__getattr__ = answer_for("bcc.libbcc", {})
 
 
 class _Library:

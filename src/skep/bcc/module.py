@@ -164,8 +164,7 @@ class Module(Held):
             VerifierError: the verifier rejects it.
             LoadError, UnsupportedError: the kernel refuses it for another reason.
         """
-        if name not in self._sections:
-            raise UsageError(f"Unknown program {name}", remedy=nearest(name, self._sections, "programs"))
+        self._check(name)
         section = section or self._sections[name]
         if (name, section) not in self._loaded:
             # Those that nothing tells apart from it are most likely of the same type: an object for all costs no more.
@@ -180,6 +179,25 @@ class Module(Held):
                         raise
                     self._load([name], section)
         return self._loaded[name, section]
+
+    def instructions(self, name: str) -> bytes:
+        """The instructions of a program, as they were compiled.
+
+        Args:
+            name: of its function.
+
+        Raises:
+            UsageError: there is no such function.
+        """
+        from skep.spec.elf import Elf
+
+        self._check(name)
+        elf = Elf(self.spec.data, self._file)
+        return bytes(elf.data(next(symbol for symbol in elf.symbols if symbol.name == name)))
+
+    def _check(self, name: str) -> None:
+        if name not in self._sections:
+            raise UsageError(f"Unknown program {name}", remedy=nearest(name, self._sections, "programs"))
 
     def _is_like(self, one: str, other: str) -> bool:
         programs = self._translation.programs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 import traceback
 from importlib import import_module
@@ -21,6 +22,7 @@ __all__ = ["run_script"]
 
 _NAME, _OURS = "bcc", "skep.bcc"
 _HERE = os.path.dirname(os.path.abspath(__file__))
+_PACKAGE = os.path.dirname(_HERE) + os.sep
 
 
 class _Answers(MetaPathFinder, Loader):
@@ -79,8 +81,26 @@ def run_script(path: str, arguments: Sequence[str], *, show: bool = False) -> in
         exec(compile(source, path, "exec"), main.__dict__)  # noqa: S102 - what it is for
     except SkepError:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever the script does
-        # Its own frames; those that run it are of no interest.
-        traceback.print_exception(type(error), error, error.__traceback__ and error.__traceback__.tb_next)
+    except Exception as error:
+        if isinstance(error, BrokenPipeError) and _is_unread():
+            raise
+        told = traceback.TracebackException.from_exception(error)
+        _leave_out_ours(told)
+        sys.stderr.write("".join(told.format()))
         return 1
     return 0
+
+
+def _is_unread() -> bool:
+    """Whether nobody reads our output any more: that is no mistake of the script's."""
+    poll = select.poll()
+    poll.register(1, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def _leave_out_ours(told: traceback.TracebackException | None) -> None:
+    """Leaves the frames of a script in what is told of an exception, and of those that led to it."""
+    if told is not None:
+        told.stack[:] = [frame for frame in told.stack if not frame.filename.startswith(_PACKAGE)]
+        _leave_out_ours(told.__cause__)
+        _leave_out_ours(told.__context__)

@@ -10,13 +10,16 @@ import re
 import sys
 from functools import cache
 
+from skep.base.errors import UnsupportedError
+from skep.bcc.refusing import Refusing
+from skep.bcc.utils import as_bytes
 from skep.stream.symbols.kernel import KernelSymbols
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from skep.stream.symbols.process import Process
 
-__all__ = ["KernelNames", "kernel_names", "user_symbol"]
+__all__ = ["KernelNames", "SymbolCache", "kernel_names", "user_symbol"]
 
 _LINE = re.compile(rb"^([0-9a-f]+) (\w) ([^\t\n]+)(?:\t\[(\S+)\])?$", re.MULTILINE)
 _FUNCTIONS = b"tTwW"
@@ -82,3 +85,46 @@ def _process(pid: int) -> Process:
     from skep.stream.symbols.process import Process
 
     return Process(pid, Files(lambda line: print(line, file=sys.stderr)))  # noqa: T201
+
+
+class SymbolCache(Refusing):
+    """The names of one process, or of the kernel, as BCC's scripts ask for them.
+
+    Args:
+        pid: of the process; -1 for the kernel.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+
+    def resolve(self, addr: int, demangle: bool) -> tuple[bytes | None, int, bytes | None]:
+        """The function at an address, how far behind its begin that is, and its file or module.
+
+        Where none is known: None, the address itself, None.
+
+        Args:
+            addr: the address.
+            demangle: names of C++ as they are written.
+        """
+        found = kernel_names().at(addr) if self._pid < 0 else user_symbol(addr, self._pid, plain=not demangle)
+        if found is None:
+            return None, addr, None
+        name, distance, module = found
+        return name, distance, module or b"kernel"
+
+    def resolve_name(self, module: str | bytes | None, name: str | bytes) -> int:  # noqa: ARG002 - names are unique
+        """Where a symbol of the kernel lies; -1 if there is none.
+
+        Args:
+            module: where it is.
+            name: of it.
+
+        Raises:
+            UnsupportedError: it is asked of a process.
+        """
+        if self._pid >= 0:
+            raise UnsupportedError(
+                "skep resolves no names of functions in processes", remedy="BPF.attach_uprobe() takes the name itself."
+            )
+        found = kernel_names().address(as_bytes(name))
+        return -1 if found is None else found

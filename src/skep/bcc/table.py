@@ -8,10 +8,12 @@ from __future__ import annotations
 import ctypes
 from collections.abc import MutableMapping
 
+from skep.base.abi.maps import MAP_TYPES
 from skep.base.errors import EntryMissingError, UnsupportedError
 from skep.base.schema import Type
 from skep.bcc.histogram import LINEAR_SLOTS, LOG2_SLOTS, json_histogram, linear_histogram, log2_histogram
 from skep.bcc.layout import as_ctype
+from skep.bcc.refusing import answer_for
 from skep.kernel.map import open_map
 from skep.spec.objectspec import MapSpec
 
@@ -23,6 +25,21 @@ if TYPE_CHECKING:
     from skep.kernel.map import Map
 
 __all__ = ["Array", "Backed", "HashTable", "LpmTrie", "LruHash", "TableBase"]
+
+_elsewhere = answer_for(
+    "bcc.table",
+    {
+        **dict.fromkeys(("PerfEventArray", "RingBuf"), "buffers"),
+        **dict.fromkeys(("CgroupArray", "LruPerCpuHash", "MapInMapArray", "MapInMapHash", "PerCpuArray"), "kinds"),
+        **dict.fromkeys(("PerCpuHash", "ProgArray", "QueueStack", "StackTrace"), "kinds"),
+    },
+)
+
+
+def __getattr__(name: str) -> Any:
+    """What else scripts ask of the module: classes, and the numbers of kinds of maps."""
+    kinds = {f"BPF_MAP_TYPE_{kind.upper()}": number for number, kind in MAP_TYPES.items()}
+    return kinds[name] if name in kinds else _elsewhere(name)
 
 
 class Backed:

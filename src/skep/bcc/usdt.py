@@ -11,6 +11,7 @@ import sys
 
 from skep.base.errors import AttachError, UsageError
 from skep.bcc.queries import find_binary_of, open_binary_of
+from skep.bcc.refusing import Refusing, answer_for
 from skep.bcc.utils import as_bytes
 
 TYPE_CHECKING = False
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["USDT", "USDTException", "USDTProbe"]
 
+# What else scripts ask of the module.
+__getattr__ = answer_for("bcc.usdt", {})
+
 # Bytes of an argument, signed where negative, in front of where it lies.
 _ARGUMENT = re.compile(r"(-?\d+)(?:f|@|f@)(.*)")
 _C_TYPES = {1: "uint8_t", 2: "uint16_t", 4: "uint32_t", 8: "uint64_t"}
@@ -33,7 +37,7 @@ class USDTException(Exception):  # noqa: N818 - BCC's name
     """A probe is not there."""
 
 
-class USDTProbeArgument:
+class USDTProbeArgument(Refusing):
     """An argument of a probe at one of its places.
 
     Args:
@@ -51,7 +55,7 @@ class USDTProbeArgument:
         return f"{abs(self.size)} {signed} bytes @ {self.text.partition('@')[2]}"
 
 
-class USDTProbeLocation:
+class USDTProbeLocation(Refusing):
     """A place of a probe.
 
     Args:
@@ -85,7 +89,7 @@ class USDTProbeLocation:
         return USDTProbeArgument(self._place.arguments[index])
 
 
-class USDTProbe:
+class USDTProbe(Refusing):
     """A probe of a binary.
 
     Args:
@@ -124,7 +128,7 @@ class USDTProbe:
         return USDTProbeLocation(self, index, self._places[index])
 
 
-class USDT:
+class USDT(Refusing):
     """The probes of a binary, or of a process and its libraries.
 
     Args:

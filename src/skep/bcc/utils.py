@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from skep.bcc.refusing import answer_for
 from skep.kernel.features import online_cpus, possible_cpus
 
 TYPE_CHECKING = False
@@ -21,6 +22,9 @@ __all__ = [
     "get_possible_cpus",
     "printb",
 ]
+
+# What else scripts ask of the module.
+__getattr__ = answer_for("bcc.utils", {})
 
 
 def as_bytes(given: str | bytes | ArgString) -> bytes:

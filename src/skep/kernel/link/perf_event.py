@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from skep.spec.sections import Hook
     from skep.spec.targets import Targets
 
-__all__ = ["attach", "attach_to", "open_event", "open_samples"]
+__all__ = ["attach", "attach_to", "open_described", "open_event", "open_samples"]
 
 # enum perf_type_id, perf_hw_id, perf_sw_ids: include/uapi/linux/perf_event.h. The names are those of perf(1).
 _HARDWARE, _SOFTWARE = 0, 1
@@ -175,6 +175,24 @@ def open_event(
     attributes[1] = number
     attributes[2] = period or frequency
     attributes[5] = (_INHERIT if inherit else 0) | (_FREQUENCY if frequency and not period else 0)
+    return open_described(bytes(ffi.buffer(attributes)), places, group=group)
+
+
+def open_described(description: bytes, places: Iterable[tuple[int, int]], *, group: int = -1) -> list[int]:
+    """Opens an event that a struct perf_event_attr describes.
+
+    Args:
+        description: the struct.
+        places: thread and CPU; -1 stands for any. Those that are gone are left out.
+        group: the file descriptor of the event that leads its group; -1: it leads itself.
+
+    Returns:
+        File descriptors, one for each place.
+
+    Raises:
+        OSError: as perf_event_open(2) says.
+    """
+    attributes = ffi.new("char[]", description)
     found: list[int] = []
     for thread, cpu in places:
         fd = lib.syscall(

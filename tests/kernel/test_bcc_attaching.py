@@ -1,0 +1,257 @@
+"""What BCC's scripts attach to beside tracepoints: interfaces, sockets, cgroups, perf events, functions by patterns."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import select
+import socket
+import subprocess
+import sys
+
+import pytest
+
+import skep.bcc
+from skep.base.errors import AttachError, HookMissingError, UnsupportedError, UsageError
+from skep.bcc import BPF, BPFAttachType, Perf, PerfSWConfig, PerfType, SymbolCache, XDPFlags
+from tests.network import inside, ip
+
+MINE = f"if (bpf_get_current_pid_tgid() >> 32 != {os.getpid()}) return 0;"
+
+
+def load(text: str, **named) -> BPF:
+    return BPF(text=text.replace("MINE", MINE), **named)
+
+
+INTERFACE = """
+BPF_ARRAY(packets, u64, 1);
+int count(struct xdp_md *ctx) { int zero = 0; packets.increment(zero); return XDP_PASS; }
+int drop(struct xdp_md *ctx) { return XDP_DROP; }
+"""
+
+
+def test_a_program_in_front_of_an_interface(network):
+    def is_there() -> bool:
+        return "xdp" in ip("-n", network.ours, "link")
+
+    with load(INTERFACE) as bpf:
+        count, drop = bpf.load_func("count", BPF.XDP), bpf.load_func(b"drop", BPF.XDP)
+        try:
+            bpf.attach_xdp("near", count, XDPFlags.SKB_MODE)
+            network.receive()
+            assert bpf["packets"][0].value > 0
+            with pytest.raises(AttachError, match="held by"):
+                BPF.attach_xdp("near", drop, BPF.XDP_FLAGS_UPDATE_IF_NOEXIST)
+            BPF.attach_xdp(b"near", drop)  # takes the place of the other
+            assert is_there()
+        finally:
+            BPF.remove_xdp("near")
+        assert not is_there()
+        BPF.remove_xdp("near")
+        with pytest.raises(UnsupportedError, match="network cards"):
+            BPF.attach_xdp("near", drop, XDPFlags.HW_MODE)
+        with pytest.raises(UsageError, match="no network interface none"):
+            BPF.attach_xdp("none", drop)
+        with pytest.raises(UsageError, match="'drop' is no function"):
+            BPF.attach_xdp("near", "drop")
+
+
+MONITOR = """
+#include <net/sock.h>
+#include <bcc/proto.h>
+struct flow_t { u32 source, destination; u16 port; u8 protocol, length; };
+BPF_HASH(flows, struct flow_t);
+int monitor(struct __sk_buff *skb) {
+    u8 *cursor = 0;
+    struct ethernet_t *ethernet = cursor_advance(cursor, sizeof(*ethernet));
+    if (ethernet->type != ETH_P_IP) return 0;
+    struct ip_t *ip = cursor_advance(cursor, sizeof(*ip));
+    if (ip->ver != 4 || ip->nextp != 17) return 0;
+    cursor_advance(cursor, (ip->hlen << 2) - sizeof(*ip));
+    struct udp_t *udp = cursor_advance(cursor, sizeof(*udp));
+    struct flow_t flow = {.source = ip->src, .destination = ip->dst, .port = udp->dport, .protocol = ip->nextp,
+                          .length = udp->length};
+    flows.increment(flow);
+    return udp->dport == 4321 ? -1 : 0;
+}
+"""
+
+
+def test_a_packet_monitor_reads_headers_on_a_raw_socket(network):
+    with load(MONITOR) as bpf:
+        monitor = bpf.load_func("monitor", BPF.SOCKET_FILTER)
+        BPF.attach_raw_socket(monitor, "near")
+        for _ in range(3):
+            network.receive(25)
+        with socket.socket(fileno=os.dup(monitor.sock)) as packets:
+            for _ in range(3):
+                assert select.select([packets], [], [], 20)[0]
+                assert packets.recv(2048)[-25:] == bytes(25)
+
+        found = {
+            (socket.inet_ntoa(key.source.to_bytes(4, "big")), key.port, key.protocol, key.length): leaf.value
+            for key, leaf in bpf["flows"].items()
+        }
+        assert found == {("10.99.0.2", 4321, 17, 33): 3}
+        with pytest.raises(AttachError, match="packets of none: No such device"):
+            BPF.attach_raw_socket(monitor, "none")
+        with pytest.raises(UsageError, match="is no function"):
+            BPF.attach_raw_socket(None, "near")
+
+
+SOCKETS = """
+BPF_ARRAY(made, u64, 2);
+int create(struct bpf_sock *ctx) { int zero = 0; made.increment(zero); return 1; }
+int connects(struct bpf_sock_addr *ctx) { int one = 1; made.increment(one); return 1; }
+"""
+
+
+def test_programs_of_a_cgroup(cgroup):
+    place = BPFAttachType.CGROUP_INET_SOCK_CREATE, BPFAttachType.CGROUP_INET4_CONNECT
+    call = "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(('127.0.0.1', 9))"
+    shell = f'echo $$ > {cgroup}/cgroup.procs; exec {sys.executable} -c "{call}"'
+
+    with load(SOCKETS) as bpf:
+        create = bpf.load_func("create", BPF.CGROUP_SOCK)
+        with pytest.raises(UnsupportedError, match="type 18") as caught:
+            bpf.load_func("connects", BPF.CGROUP_SOCK_ADDR)
+        assert "attach_type" in (caught.value.remedy or "")
+        connects = bpf.load_func("connects", BPF.CGROUP_SOCK_ADDR, attach_type=place[1])
+        fd = os.open(cgroup, os.O_RDONLY)
+        try:
+            bpf.attach_func(create, fd, place[0], 2)  # BPF_F_ALLOW_MULTI
+            bpf.attach_func(connects, fd, place[1])
+            subprocess.run(["sh", "-c", shell], check=True)
+            bpf.detach_func(create, fd, place[0])
+            subprocess.run(["sh", "-c", shell], check=True)
+            with pytest.raises(UsageError, match="create is not attached"):
+                bpf.detach_func(create, fd, place[0])
+        finally:
+            os.close(fd)
+        with pytest.raises(AttachError, match="Bad file descriptor"):
+            bpf.attach_func(create, fd, place[0])
+
+        assert [leaf.value for leaf in bpf["made"].values()] == [1, 2]
+
+
+SAMPLES = """
+BPF_ARRAY(samples, u64, 1);
+BPF_PERF_ARRAY(counters, 32);
+BPF_HASH(read, int);
+int sampled(struct bpf_perf_event_data *ctx) { MINE int zero = 0; samples.increment(zero); return 0; }
+int one(void *ctx) { return 1; }
+RAW_TRACEPOINT_PROBE(sys_enter) {
+    MINE
+    int first = 1, second = 2;
+    u64 count = counters.perf_read(CUR_CPU_IDENTIFIER);
+    struct bpf_perf_event_value value = {};
+    if ((s64)count > 0)
+        read.update(&first, &count);
+    if (!counters.perf_counter_value(CUR_CPU_IDENTIFIER, &value, sizeof(value)))
+        read.update(&second, &value.counter);
+    return 0;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def samples():
+    with load(SAMPLES) as bpf:
+        yield bpf
+
+
+def test_events_are_described_to_the_last_bit(samples):
+    faults = Perf.perf_event_attr(type=Perf.PERF_TYPE_SOFTWARE, config=PerfSWConfig.PAGE_FAULTS, sample_period=1)
+
+    samples.attach_perf_event_raw(attr=faults, fn_name="sampled", pid=0)
+    with mmap.mmap(-1, 1 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
+        for page in range(256):
+            memory[page * 4096] = 1
+    samples.detach_perf_event(-1, PerfSWConfig.PAGE_FAULTS)
+
+    assert samples["samples"][0].value > 100
+    with pytest.raises(UsageError, match="is no Perf"):
+        samples.attach_perf_event_raw(-1, "sampled")
+
+
+def test_events_of_a_cpu_and_of_a_process(samples):
+    def attach(**named) -> None:
+        samples.attach_perf_event(PerfType.SOFTWARE, fn_name="sampled", **named)
+
+    attach(ev_config=PerfSWConfig.CPU_CLOCK, sample_freq=49, cpu=0)
+    attach(ev_config=PerfSWConfig.PAGE_FAULTS, sample_period=1, pid=os.getpid(), cpu=0)
+    samples.detach_perf_event(PerfType.SOFTWARE, PerfSWConfig.CPU_CLOCK)
+    samples.detach_perf_event(PerfType.SOFTWARE, PerfSWConfig.PAGE_FAULTS)
+    with pytest.raises(UsageError, match="not attached"):
+        samples.detach_perf_event(PerfType.SOFTWARE, PerfSWConfig.PAGE_FAULTS)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    with pytest.raises(AttachError, match=f"no process {ended.pid}"):
+        attach(ev_config=PerfSWConfig.CPU_CLOCK, sample_freq=49, pid=ended.pid)
+    with pytest.raises(AttachError):
+        attach(ev_config=PerfSWConfig.CPU_CLOCK, sample_freq=49, cpu=9999)
+    with pytest.raises(HookMissingError):
+        attach(ev_config=99, sample_freq=49)
+
+
+def test_counters_are_read_by_programs(samples):
+    samples["counters"].open_perf_event(PerfType.SOFTWARE, PerfSWConfig.CPU_CLOCK)
+    os.getppid()
+    samples["counters"].close()
+
+    assert sorted(key.value for key in samples["read"]) == [1, 2]
+    with pytest.raises(UnsupportedError, match="cannot be counted"):
+        samples["counters"].open_perf_event(PerfType.SOFTWARE, 99)
+
+
+def test_the_instructions_of_a_program(samples):
+    assert samples.dump_func(b"one").hex() == "b7000000010000009500000000000000"
+    with pytest.raises(UsageError, match="Unknown program two"):
+        samples.dump_func("two")
+
+
+FUNCTIONS = """
+BPF_HASH(places, u64);
+int entered(struct pt_regs *ctx) { MINE places.increment(PT_REGS_IP(ctx)); return 0; }
+"""
+
+
+def test_functions_of_libraries_by_pattern_and_by_address():
+    libc = ctypes.CDLL(None)
+
+    with load(FUNCTIONS) as bpf:
+        # Names of one place count once.
+        bpf.attach_uprobe(name="c", sym_re="^(__)?getpgid$", fn_name="entered", pid=os.getpid())
+        (place,) = {address for _, address in bpf.get_user_functions_and_addresses("c", b"(__)?getpgid$")}
+        libc.getpgid(0)
+        assert [leaf.value for leaf in bpf["places"].values()] == [1]
+        assert (bpf.num_open_uprobes(), skep.bcc._get_num_open_probes() >= 1) == (1, True)
+        bpf.attach_uretprobe(name=b"c", addr=place, fn_name=b"entered", pid=os.getpid())
+        libc.getpgid(0)
+        assert sum(leaf.value for leaf in bpf["places"].values()) == 3
+        with pytest.raises(HookMissingError, match="nothing here fits"):
+            bpf.attach_uprobe(name="c", sym_re="^no_such_function", fn_name="entered")
+        with pytest.raises(AttachError, match="there is no program and no library no_such_library"):
+            bpf.attach_uprobe(name="no_such_library", sym="main", fn_name="entered")
+        with pytest.raises(UsageError, match="Unknown program no_such"):
+            bpf.attach_uprobe(name="c", sym="getpgid", fn_name="no_such")
+
+
+def test_names_of_the_kernel_by_their_addresses():
+    cache = SymbolCache(-1)
+    address = cache.resolve_name(None, "vfs_read")
+
+    assert cache.resolve(address + 1, True) == (b"vfs_read", 1, b"kernel")
+    assert cache.resolve_name(None, b"no_such_function") == -1
+    mine = SymbolCache(os.getpid())
+    assert mine.resolve(1, True) == (None, 1, None)
+    getpgid = ctypes.cast(ctypes.CDLL(None).getpgid, ctypes.c_void_p).value or 0
+    assert mine.resolve(getpgid + 3, True)[1] == 3
+    with pytest.raises(UnsupportedError, match="no names of functions in processes"):
+        mine.resolve_name("c", "getpgid")
+
+
+def test_an_interface_of_another_namespace_is_not_here(network):
+    with load(MONITOR) as bpf, inside(network.theirs), pytest.raises(AttachError, match="packets of near"):
+        BPF.attach_raw_socket(bpf.load_func("monitor", BPF.SOCKET_FILTER), "near")
