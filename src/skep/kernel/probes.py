@@ -25,9 +25,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from skep.kernel.releases import MapTrial, ProgramTrial
+    from skep.kernel.releases import ProgramTrial
 
-__all__ = ["Feature", "features"]
+__all__ = ["Feature", "features", "try_map"]
 
 # enum bpf_cmd, include/uapi/linux/bpf.h
 _MAP_CREATE, _BTF_LOAD = 0, 18
@@ -210,7 +210,7 @@ class _Prober:
         nothing = PROGRAMS["socket_filter"]
         return {
             "program types": [self.ask(name, trial.since, self.load, trial, _END) for name, trial in PROGRAMS.items()],
-            "map types": [self.ask(name, trial.since, _map, name, trial) for name, trial in MAPS.items()],
+            "map types": [self.ask(name, trial.since, try_map, name) for name, trial in MAPS.items()],
             "hooks": [],
             "links": [self.ask(kind, since, _linked, kind) for kind, since in LINKS_SINCE.items()],
             "instructions": [
@@ -267,8 +267,16 @@ class _Prober:
         return type_of(trial.attach_type, trial.target.encode()) if trial.target else 0
 
 
-def _map(name: str, trial: MapTrial) -> None:
-    """Makes a map of a type, and lets go of it."""
+def try_map(name: str) -> None:
+    """Makes a map of a type, and lets go of it.
+
+    Args:
+        name: of the type, one of `MAPS`.
+
+    Raises:
+        OSError: what the kernel said.
+    """
+    trial = MAPS[name]
     number = next(number for number, known in MAP_TYPES.items() if known == name)
     inner = _create(2, 4, 4, 1) if trial.inner else 0
     types = _btf(_INT) if trial.typed else 0

@@ -94,11 +94,29 @@ def not_loaded(
         message = f"map {name}{size and f' of {size}'} cannot be created: {os.strerror(number)}"
         # A ring of more than 2 GiB is an invalid one: its size is a power of two.
         too_large = number in {errno.E2BIG, errno.ENOMEM} or (number == errno.EINVAL and entries.get(name, 0) > 1 << 31)
+        if number == errno.EINVAL and name in spec.maps and (missing_maps := _lacks_maps(spec.maps[name].type)):
+            return UnsupportedError(f"map {name} cannot be created: this kernel has no {missing_maps}")
         remedy = f"Ask for fewer: --map {name}.max_entries=N." if too_large else None
         return LoadError(message, number, log=log, remedy=remedy)
     why = first_message(log) or os.strerror(number)
     failed = LoadError(f"{what} cannot be loaded: {why}", number, log=log + verified)
     return _located(failed, spec, program[1]) if program else failed
+
+
+def _lacks_maps(type_: int) -> str:
+    """What the maps of a type are, if this kernel has none of them; "" if it has."""
+    from skep.base.abi.maps import MAP_TYPES
+    from skep.kernel.probes import try_map
+    from skep.kernel.releases import MAPS
+
+    name = MAP_TYPES.get(type_, "")
+    if name not in MAPS:
+        return f"maps of type {type_}"
+    try:
+        try_map(name)
+    except OSError:
+        return f"maps of type {name} (Linux {MAPS[name].since})"
+    return ""
 
 
 def _located(error: SkepError, spec: ObjectSpec, program: str = "", *, uses: str = "") -> SkepError:
