@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from skep.base.abi.syscalls import syscalls
-from skep.guard.behaviour import call_name
+from skep.guard.behaviour import call_name, encode
 from skep.guard.grams import calls_of
 from skep.guard.live.watcher import Subject, Watcher
 
@@ -158,6 +158,53 @@ for n in range(50):
     assert len(sequences) + counts.untold[0] == counts.unseen
     assert counts.unwatched == 0
     assert counts.calls >= counts.unseen > 4000
+
+
+# Sends to nobody, by every call that takes an address; of the last one the address was never read before.
+SENDS = r"""
+import ctypes, mmap, os, socket
+libc = ctypes.CDLL(None)
+class Part(ctypes.Structure):
+    _fields_ = [("base", ctypes.c_char_p), ("length", ctypes.c_size_t)]
+class Message(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_void_p), ("size", ctypes.c_uint), ("parts", ctypes.POINTER(Part)),
+                ("count", ctypes.c_size_t), ("rest", ctypes.c_ulong * 4)]
+input()
+out = socket.socket(type=socket.SOCK_DGRAM)
+six = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+def address(port):
+    return socket.AF_INET.to_bytes(2, "little") + port.to_bytes(2, "big") + bytes([127, 0, 0, 1]) + bytes(8)
+out.sendto(b"x", ("127.0.0.1", 4001))
+out.sendmsg([b"x"], [], 0, ("127.0.0.1", 4002))
+six.sendmsg([b"x"], [], 0, ("::1", 4003))
+name = ctypes.create_string_buffer(address(4004))
+libc.sendmmsg(out.fileno(), ctypes.byref(Message(ctypes.addressof(name), 16, ctypes.pointer(Part(b"x", 1)), 1)), 1, 0)
+with open("name", "wb") as file:
+    file.write(address(4005))
+with open("name", "rb") as file:
+    memory = mmap.mmap(file.fileno(), 16, mmap.MAP_PRIVATE)
+    where = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    libc.sendmsg(out.fileno(), ctypes.byref(Message(where, 16, ctypes.pointer(Part(b"x", 1)), 1)), 0)
+one, other = socket.socketpair()
+one.sendmsg([b"x"])
+"""
+
+
+def test_peers_are_told_by_every_call_that_sends(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", SENDS], stdin=subprocess.PIPE, cwd=tmp_path)
+    with Watcher([NONE], [(Subject(pid=process.pid), 0)]) as watcher:
+        process.communicate(b"\n")
+        texts, _ = told(watcher)
+
+    assert process.returncode == 0
+    calls = [report.call for report in texts if report.call.peer]
+    assert [(call_name(encode(call.syscall), MACHINE), call.peer) for call in calls] == [
+        ("sendto", "127.0.0.1:4001"),
+        ("sendmsg", "127.0.0.1:4002"),
+        ("sendmsg", "[0000:0000:0000:0000:0000:0000:0000:0001]:4003"),
+        ("sendmmsg", "127.0.0.1:4004"),
+        ("sendmsg", "127.0.0.1:4005"),
+    ]
 
 
 def test_calls_of_a_32_bit_program_go_by_their_names():

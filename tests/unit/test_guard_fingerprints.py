@@ -8,13 +8,12 @@ import pytest
 from skep.guard.fingerprints import LINE, fingerprints, place
 
 
-@pytest.mark.parametrize("number", [0, 1, 7, 4096, 40_000])
+@pytest.mark.parametrize("number", [0, 1, 7, 4096, 80_000])
 def test_every_fingerprint_has_its_place(number):
     keys = np.arange(number, dtype=np.uint64) * np.uint64(0x1003)
-    prints = [fingerprints(keys, 0x1234567890), fingerprints(keys, 0x9876543210)]
-    table = place(prints)
+    every = fingerprints(keys, 0x1234567890)
+    table = place(every)
 
-    every = np.concatenate(prints)
     assert len(table) & (len(table) - 1) == 0
     held = np.zeros(len(every), bool)
     for shift in (0, 32):
@@ -37,7 +36,7 @@ def test_a_table_grows_until_all_have_a_place():
     # All begin in one line: no table of the size that their number asks for has places enough.
     crowded = np.arange(1, 33, dtype=np.uint64) << np.uint64(40)
 
-    table = place([crowded])
+    table = place(crowded)
 
     assert len(table) > 8
     assert set(table[table != 0].tolist()) == set(crowded.tolist())

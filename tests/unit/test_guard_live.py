@@ -9,6 +9,7 @@ import pytest
 
 from skep.base.errors import ProfileError, SourceNotFoundError
 from skep.guard.items import items_of
+from skep.guard.live.lineage import lineage
 from skep.guard.state import Log, ago, find_alarm, known_names, place_of
 from skep.guard.telling import alarm_lines, status_line
 
@@ -61,6 +62,30 @@ ALARM = {
 )
 def test_a_call_is_for_members_of_sets(name, event, items):
     assert [" ".join(item) for item in items_of(event, name)] == items
+
+
+def born():
+    """When this process was, in nanoseconds since the machine started: as coarse as it is told."""
+    with open("/proc/self/stat") as file:
+        ticks = int(file.read().rpartition(")")[2].split()[19])
+    return ticks * 10**9 // os.sysconf("SC_CLK_TCK")
+
+
+def test_a_process_is_told_with_those_above_it():
+    pid = os.getpid()
+    mine, above, *_ = lineage(pid, 1, "then", pid, born())
+
+    assert (mine["pid"], mine["comm"], mine["exe"]) == (pid, "then", os.path.realpath("/proc/self/exe"))
+    assert "python" in mine["command"]
+    assert above["pid"] == os.getppid()
+
+
+@pytest.mark.parametrize("tid", [os.getpid(), 2**30])
+def test_of_a_process_that_is_gone_another_one_with_its_number_says_nothing(tid):
+    other = lineage(os.getpid(), os.getppid(), "then", tid, born() - 10**9)
+
+    assert other[0] == {"pid": os.getpid(), "comm": "then", "exe": "", "command": ""}
+    assert other[1]["pid"] == os.getppid()
 
 
 @pytest.fixture

@@ -205,7 +205,7 @@ def test_a_profile_of_another_version_says_so(tmp_path, openssl):
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA user_version = 99")
 
-    with pytest.raises(ProfileError, match="version 99, and this skep reads version 1") as caught:
+    with pytest.raises(ProfileError, match="version 99, and this skep reads version 2") as caught:
         load(path)
     assert "Learn anew" in str(caught.value.remedy)
 

@@ -17,7 +17,7 @@ from skep.base.schema import Field, Schema, Type
 from skep.guard.behaviour import BEHAVIOUR, UNKNOWN, call_name, encode
 from skep.guard.paths import general_path, role_of
 from skep.guard.profile import learn
-from skep.guard.reading import ARCHITECTURES, read_folder, read_run, read_runs
+from skep.guard.reading import ARCHITECTURES, read_folder, read_run, read_runs, read_thread
 from skep.guard.store import load, save
 from skep.session.api import tool_folder
 from skep.stream.batch import Batch
@@ -336,6 +336,45 @@ def test_an_event_knows_what_its_thread_lost(tmp_path):
     seven, eight = read_run(write(tmp_path / "events", text), "x86_64").traces
 
     assert (listed(seven.lost), listed(eight.lost)) == ([0, 5], [0, 2])
+
+
+def named(trace):
+    return [call_name(code, "x86_64") for code in trace.calls.tolist()]
+
+
+def events(calls):
+    numbers_ = {name: number for number, name in syscalls("x86_64").items()}
+    return [({"syscall": numbers_[name], "path": name, "comm": "web"}, 0) for name in calls.split()]
+
+
+def test_how_busy_the_machine_is_makes_no_other_order():
+    quiet = read_thread(events("read poll accept4 write poll"), "x86_64")
+    busy = read_thread(
+        events("read futex poll poll restart_syscall poll accept4 futex write sched_yield poll"), "x86_64"
+    )
+
+    assert named(quiet) == named(busy) == ["read", "poll", "accept4", "write", "poll"]
+    assert busy.items == quiet.items
+    # Other calls in a row are the program's doing.
+    assert named(read_thread(events("read read poll ppoll poll"), "x86_64")) == [
+        "read",
+        "read",
+        "poll",
+        "ppoll",
+        "poll",
+    ]
+
+
+def test_waiting_goes_on_from_trace_to_trace_and_not_over_a_hole():
+    first = read_thread(events("read poll"), "x86_64")
+    waits, reads = events("poll read")
+
+    assert named(read_thread([waits, reads], "x86_64", first.calls.tolist())) == ["read"]
+    over = read_thread([reads, waits, (waits[0], 3)], "x86_64")
+    assert named(over) == ["read", "poll", "poll"]
+    assert over.lost is not None
+    assert over.lost.tolist() == [0, 0, 3]
+    assert named(read_thread(events("futex"), "x86_64")) == []
 
 
 def test_calls_of_32_bit_programs_go_by_their_names(tmp_path):

@@ -5,6 +5,10 @@
 A call is a code of nine bits, so that seven of them fit into one 63-bit key: 0 stands before the first call of a
 thread, a call's number plus one for the call, and `UNKNOWN` for every number beyond. Where events were lost,
 `Trace.lost` says how many, and nothing that reaches across the hole is learned or judged.
+
+What the machine does is not the program's behaviour: how long it waits for the next request, and whether a lock is
+taken just now, differ with the load. Calls of `PASSED` are left out of the order of calls, and of calls of `WAITS` in a
+row the first one stands for all; in what events tell, as in what the kernel watches.
 """
 
 from __future__ import annotations
@@ -21,10 +25,14 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-__all__ = ["BEHAVIOUR", "BITS", "UNKNOWN", "Run", "Trace", "call_name", "encode"]
+__all__ = ["BEHAVIOUR", "BITS", "PASSED", "UNKNOWN", "WAITS", "Run", "Trace", "call_name", "encode"]
 
 BITS = 9
 UNKNOWN = (1 << BITS) - 1
+PASSED = frozenset(["futex", "restart_syscall", "sched_yield"])
+WAITS = frozenset(
+    ["clock_nanosleep", "epoll_pwait", "epoll_pwait2", "epoll_wait", "nanosleep", "poll", "ppoll", "pselect6", "select"]
+)
 
 _FIELDS = (
     ("ts", Type("int", 8, "u64"), "time_monotonic"),

@@ -1,8 +1,8 @@
 """Fingerprints of learned sequences, in lines of eight: the table that watch.bpf.c looks each call up in.
 
 A sequence's fingerprint is a number of 64 bits, mixed from its key and its profile's secret salt. It stands in one of
-two lines, each as long as a line of a CPU's cache. The table is filled to a half at most, so that hardly any has to be
-made larger for want of a place.
+two lines, each as long as a line of a CPU's cache. A profile's table is filled to a half at most, so that hardly any
+has to be made larger for want of a place.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import numpy as np
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Any
 
     Array = np.ndarray[Any, Any]
@@ -37,16 +36,13 @@ def fingerprints(keys: Array, salt: int) -> Array:
     return last
 
 
-def place(prints: Sequence[Array]) -> Array:
-    """The table that holds them all.
-
-    Args:
-        prints: of each profile.
+def place(prints: Array) -> Array:
+    """The table that holds the fingerprints of a profile.
 
     Returns:
         One row a line, as many as a power of two; 0 where nothing stands.
     """
-    wanted = np.unique(np.concatenate(prints)) if prints else np.zeros(0, np.uint64)
+    wanted = np.unique(prints)
     count = 1
     while count * LINE * _FULL < len(wanted):
         count *= 2

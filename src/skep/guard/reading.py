@@ -18,13 +18,13 @@ import numpy as np
 from skep.base.abi.syscalls import syscalls
 from skep.base.errors import SourceNotFoundError, UsageError
 from skep.base.nearest import nearest
-from skep.guard.behaviour import UNKNOWN, Run, Trace, call_name, encode
+from skep.guard.behaviour import PASSED, UNKNOWN, WAITS, Run, Trace, call_name, encode
 from skep.guard.items import items_of
 from skep.guard.paths import role_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
 __all__ = ["ARCHITECTURES", "read_folder", "read_run", "read_runs", "read_thread"]
@@ -199,26 +199,37 @@ def _fits(value: object, kind: type) -> bool:
     return type(value) is kind and (not isinstance(value, int) or abs(value) < _MOST)
 
 
-def read_thread(events: list[tuple[dict[str, Any], int]], architecture: str) -> Trace:
+def read_thread(events: list[tuple[dict[str, Any], int]], architecture: str, before: Sequence[int] = ()) -> Trace:
     """The trace of a thread.
 
     Args:
         events: its events in order, and how many are missing before each.
         architecture: of the calls.
+        before: its calls before them, where it goes on from another trace.
     """
-    rows = [event for event, _ in events]
-    codes = [_event_code(row, architecture) for row in rows]
-    items = []
-    for position, row in enumerate(rows):
-        name = call_name(codes[position], architecture)
-        items += [(position, kind, value) for kind, value in items_of(row, name)]
+    rows: list[dict[str, Any]] = []
+    codes: list[int] = []
+    holes: list[int] = []
+    items: list[tuple[int, str, str]] = []
+    last = before[-1] if before else None
+    for event, hole in events:
+        code = _event_code(event, architecture)
+        name = call_name(code, architecture)
+        if not hole and (name in PASSED or (name in WAITS and code == last)):
+            continue
+        items += [(len(codes), kind, value) for kind, value in items_of(event, name)]
+        rows.append(event)
+        codes.append(code)
+        holes.append(hole)
+        last = code
     timed = all("ts" in row for row in rows)
     deep = all("depth" in row for row in rows)
     return Trace(
         np.array(codes, np.uint64),
-        role_of(rows[-1].get("comm", "")),
+        role_of(events[-1][0].get("comm", "")),
         times=np.array([row["ts"] for row in rows], np.float64) if timed else None,
-        lost=np.array([hole for _, hole in events], np.float64) if any(hole for _, hole in events) else None,
+        lost=np.array(holes, np.float64) if any(holes) else None,
         items=items,
         depth=np.array([row["depth"] for row in rows], np.float64) if deep else None,
+        before=before,
     )

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VERSION", "load", "save"]
 
-VERSION = 1
+VERSION = 2
 _APPLICATION = int.from_bytes(b"skep", "big")
 _TABLES = {
     "meta": "name TEXT PRIMARY KEY, value TEXT NOT NULL",

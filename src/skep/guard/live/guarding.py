@@ -82,7 +82,7 @@ class _Watched:
         self.loud = set(loud_kinds(self.profile)) - set(without)
         self.calls = {int(code) for role in self.profile.roles.values() for code in last(role.grams.keys, 1).tolist()}
         # Of each thread the last sequences that were never learned, and the number of the call.
-        self.threads: dict[int, deque[tuple[int, int]]] = {}
+        self.threads: dict[tuple[int, int], deque[tuple[int, int]]] = {}
         self.episode: _Episode | None = None
         # Sequences of which an alarm told: what goes on in the same way is no news, and keeps no episode open.
         self.told: set[int] = set()
@@ -95,6 +95,8 @@ class _Episode:
     def __init__(self, name: str, when: float) -> None:
         self.name = name
         self.began = self.last = when
+        # For people: whatever the clock of the wall does meanwhile.
+        self.date = time.time()
         self.told = False
         self.items: dict[tuple[str, str], int] = defaultdict(int)
         self.sequences: dict[str, list[int]] = defaultdict(list)
@@ -205,7 +207,8 @@ class Guard(Held):
         if report.key in watched.told:
             return
         if report.key:
-            seen = watched.threads.setdefault(call.tid, deque(maxlen=WINDOW))
+            # A thread's number comes again.
+            seen = watched.threads.setdefault((call.tid, report.born), deque(maxlen=WINDOW))
             seen.append((report.calls, report.key))
             recent = [key for number, key in seen if report.calls - WINDOW < number <= report.calls]
             alarming = len(recent) >= _FEWEST and watched.judge.window(role, recent) >= 0
@@ -221,7 +224,7 @@ class Guard(Held):
             episode = self._opened(watched, fact=bool(items))
             episode.last = time.monotonic()
             if call.pid not in episode.processes and len(episode.processes) < _MOST_ITEMS:
-                episode.processes[call.pid] = lineage(call.pid, call.ppid, call.comm)
+                episode.processes[call.pid] = lineage(call.pid, call.ppid, call.comm, call.tid, report.born)
         if episode is None:
             return
         for item in items:
@@ -282,11 +285,10 @@ class Guard(Held):
         ]
         for role, keys in episode.sequences.items():
             evidence += watched.judge.explain(role, keys)
-        now, clock = time.monotonic(), time.time()
         return {
             "alarm": episode.name,
             "program": profile.program.path,
-            "began": round(clock - (now - episode.began), 3),
+            "began": round(episode.date, 3),
             "lasted": round(episode.last - episode.began, 3),
             "evidence": [evidence_data(each) for each in evidence],
             "processes": list(episode.processes.values()),

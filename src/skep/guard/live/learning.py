@@ -159,7 +159,8 @@ def _record(session: Session, seconds: float | None, begun: Iterable[int]) -> It
         for batch in session.batches(duration=seconds):
             names = [field.name for field in batch.schema.fields]
             rows += batch.rows()
-            due = length is not None and time.monotonic() - started >= number * length
+            # The last one goes on to the end.
+            due = length is not None and number < STRETCHES and time.monotonic() - started >= number * length
             if due or len(rows) >= _AT_ONCE:
                 yield Run(f"stretch {number}", _traces(names, rows, known, architecture), int(time.time()))
                 total, number, rows = total + len(rows), number + 1, []
@@ -186,8 +187,7 @@ def _traces(names: Sequence[str], rows: Sequence[tuple[Any, ...]], known: _Known
         threads[thread].append((event, event["lost"] + unseen))
     traces = []
     for thread, events in threads.items():
-        trace = read_thread(events, architecture)
-        trace.before = known.get(thread) or ()
+        trace = read_thread(events, architecture, known.get(thread) or ())
         known[thread] = [*trace.before, *trace.calls[1 - ORDER :].tolist()][1 - ORDER :]
         traces.append(trace)
     return traces

@@ -26,8 +26,11 @@
 #define BURST 512
 #define PACE 5000000ULL
 
+/* What becomes of a call, in the calls' table. */
 enum {
-	NOTHING, /* in the calls' table: of this call no more is told than its place in a sequence */
+	NOTHING, /* no more is told of it than its place in a sequence */
+	PASSED, /* it has none: it comes as the machine is busy (src/skep/guard/behaviour.py) */
+	WAITS, /* of several in a row the first one stands for all */
 	TOLD,
 	TOLD_IF_EXECUTABLE, /* memory that is mapped or protected: only if it may be executed */
 	TOLD_IF_ADDRESSED, /* what is sent: only if it says to whom */
@@ -55,11 +58,14 @@ struct {
 
 struct thread {
 	u64 key; /* its last seven calls */
-	u64 salt; /* the profile's */
+	u64 salt; /* the profile's, as the next two are */
+	u32 first;
+	u32 mask;
 	u32 profile;
 	u32 calls;
 	u32 unjudged; /* calls until all of its key has been seen */
-	u32 syscall; /* whose path lay in memory that had not been read yet; it has been by the next call */
+	u32 syscall; /* whose path or peer lay in memory that had not been read yet; it has been by the next call */
+	const void *address; /* that it was given, where that was known */
 	u64 args[6];
 	bool owed;
 };
@@ -72,9 +78,10 @@ struct {
 } threads SEC(".maps");
 
 /*
- * The sequences that were learned, of all profiles: eight fingerprints of 64 bits in one line of the CPU's cache, and two
- * lines in which a sequence may stand (src/skep/guard/fingerprints.py fills them). That a sequence which was never
- * learned has the fingerprint of another has a probability of one in 2^60, whatever is tried: the salts are secret.
+ * The sequences that were learned, one profile behind the other: eight fingerprints of 64 bits in one line of the CPU's
+ * cache, and two lines in which a sequence may stand (src/skep/guard/fingerprints.py fills them). A profile's lines lie
+ * together, so that however many profiles there are, those of what runs stay in the cache. That a sequence which was
+ * never learned has the fingerprint of another has a probability of one in 2^60, whatever is tried: the salts are secret.
  */
 struct line {
 	u64 prints[8];
@@ -111,6 +118,8 @@ struct pace {
 
 struct profile {
 	u64 salt; /* that makes its fingerprints others than those of the other profiles */
+	u32 first; /* of its lines */
+	u32 mask; /* how many they are, a power of two, - 1 */
 	struct pace paces[2]; /* of sequences, and of the rest: the one cannot drown the other */
 	u64 unseen; /* sequences that were never learned */
 	u64 untold[2]; /* reports held back, or for which the ring had no room */
@@ -128,6 +137,7 @@ struct {
 struct report {
 	struct behaviour call;
 	u64 key; /* of a sequence; 0: the call's texts are what is new */
+	u64 born; /* when the thread was: with its number it is that thread, and none before it */
 	u32 profile;
 	u32 calls; /* of this thread, with this one */
 };
@@ -150,8 +160,6 @@ const volatile u8 calls[CODES];
 const volatile u16 compat_codes[CODES];
 /* Nobody who does not know it finds a text with the hash of another one. */
 const volatile u64 seed = 0;
-/* Lines of fingerprints - 1: a power of two. */
-const volatile u32 mask = 0;
 
 static __always_inline bool has(u32 number, u64 print)
 {
@@ -167,14 +175,15 @@ static __always_inline bool has(u32 number, u64 print)
 	return false;
 }
 
-static __always_inline bool learned(u64 key, u64 salt)
+static __always_inline bool learned(const struct thread *thread)
 {
-	u64 print = key ^ salt;
+	u64 print = thread->key ^ thread->salt;
+	u32 first = thread->first, mask = thread->mask;
 
 	print = (print ^ print >> 32) * 0x9fb21c651e98df25ULL;
 	print = (print ^ print >> 29) * 0x9e3779b97f4a7c15ULL;
 	print ^= print >> 32;
-	return has(print & mask, print) || has(print >> 32 & mask, print);
+	return has(first + (print & mask), print) || has(first + (print >> 32 & mask), print);
 }
 
 /* Whether one more report may be sent now. Two at once may both be let through. */
@@ -208,6 +217,7 @@ static struct report *prepare(struct task_struct *task, struct thread *thread)
 	bpf_get_current_comm(report->call.comm, sizeof(report->call.comm));
 	__builtin_memset(report->call.arguments, 0, TEXTS);
 	report->key = 0;
+	report->born = BPF_CORE_READ(task, start_boottime);
 	report->profile = thread->profile;
 	report->calls = thread->calls;
 	return report;
@@ -257,19 +267,24 @@ static __noinline int tell_call(struct task_struct *task, struct thread *thread,
 {
 	struct report *report = prepare(task, thread);
 	const char *path;
+	bool unread;
 
 	if (!report)
 		return 0;
 	report->call.syscall = thread->syscall;
 	classify(&report->call, thread->args);
-	read_peer(&report->call, thread->args);
+	unread = (!thread->address && address_of(thread->syscall, thread->args, &thread->address)) ||
+		 read_peer(&report->call, thread->address);
 	path = path_of(thread->syscall, thread->args);
-	thread->owed = path && bpf_probe_read_user_str(report->call.path, sizeof(report->call.path), path) < 0 && !again;
+	if (path)
+		unread |= bpf_probe_read_user_str(report->call.path, sizeof(report->call.path), path) < 0;
+	thread->owed = unread && !again;
 	if (!thread->owed)
 		tell(report);
 	return 0;
 }
 
+/// @required
 SEC("tp_btf/sys_enter")
 int BPF_PROG(called, struct pt_regs *registers, long syscall)
 {
@@ -292,24 +307,29 @@ int BPF_PROG(called, struct pt_regs *registers, long syscall)
 	barrier_var(code);
 	if (compat)
 		code = compat_codes[code & UNKNOWN];
+	how = calls[code & UNKNOWN];
 	if (thread->owed)
 		tell_call(task, thread, true);
+	if (how == PASSED || (how == WAITS && (thread->key & UNKNOWN) == code))
+		return 0;
 	thread->key = (thread->key << 9 | code) & SEQUENCE;
 	thread->calls++;
 	if (thread->unjudged)
 		thread->unjudged--;
-	else if (!learned(thread->key, thread->salt))
+	else if (!learned(thread))
 		unseen(task, thread, syscall);
-	how = compat ? NOTHING : calls[code & UNKNOWN];
-	if (!how)
+	if (how < TOLD || compat)
 		return 0;
 	thread->args[2] = PT_REGS_PARM3_CORE_SYSCALL(registers);
 	thread->args[4] = PT_REGS_PARM5_CORE_SYSCALL(registers);
-	if ((how == TOLD_IF_EXECUTABLE && !(thread->args[2] & 4 /* PROT_EXEC */)) || (how == TOLD_IF_ADDRESSED && !thread->args[4]))
+	if (how == TOLD_IF_EXECUTABLE && !(thread->args[2] & 4 /* PROT_EXEC */))
+		return 0;
+	thread->args[1] = PT_REGS_PARM2_CORE_SYSCALL(registers);
+	thread->address = NULL;
+	if (how == TOLD_IF_ADDRESSED && !address_of(syscall, thread->args, &thread->address) && !thread->address)
 		return 0;
 	thread->syscall = syscall;
 	thread->args[0] = PT_REGS_PARM1_CORE_SYSCALL(registers);
-	thread->args[1] = PT_REGS_PARM2_CORE_SYSCALL(registers);
 	thread->args[3] = PT_REGS_PARM4_CORE_SYSCALL(registers);
 	return tell_call(task, thread, false);
 }
@@ -327,6 +347,8 @@ static struct thread *watch(struct task_struct *task, u32 number, u64 key, u32 u
 	}
 	__sync_fetch_and_add(&hints[task->pid & (HINTS - 1)], 1);
 	thread->salt = profile->salt;
+	thread->first = profile->first;
+	thread->mask = profile->mask;
 	thread->profile = number;
 	thread->key = key;
 	thread->unjudged = unjudged;
@@ -359,6 +381,7 @@ static u32 *profile_of(struct task_struct *task)
 }
 
 /* What runs when the watch begins: run once. */
+/// @required
 SEC("iter/task")
 int adopt(struct bpf_iter__task *context)
 {
@@ -374,6 +397,7 @@ int adopt(struct bpf_iter__task *context)
 }
 
 /* A child is watched as its parent is, from its first call on. */
+/// @required
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(forked, struct task_struct *parent, struct task_struct *child)
 {
@@ -384,6 +408,7 @@ int BPF_PROG(forked, struct task_struct *parent, struct task_struct *child)
 	return 0;
 }
 
+/// @required
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(executed, struct task_struct *task, pid_t old, struct linux_binprm *program)
 {
@@ -399,6 +424,11 @@ int BPF_PROG(executed, struct task_struct *task, pid_t old, struct linux_binprm 
 	report = thread ? prepare(task, thread) : NULL;
 	if (!report)
 		return 0;
+	/* A thread that executes a program takes the number of its process. */
+	if (old != task->pid) {
+		__sync_fetch_and_add(&hints[old & (HINTS - 1)], -1);
+		__sync_fetch_and_add(&hints[task->pid & (HINTS - 1)], 1);
+	}
 	/* Of a program that was executed, the memory that held its path is gone. */
 	thread->owed = false;
 	report->call.syscall = __NR_execve;
@@ -407,6 +437,7 @@ int BPF_PROG(executed, struct task_struct *task, pid_t old, struct linux_binprm 
 	return 0;
 }
 
+/// @required
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(ended, struct task_struct *task)
 {

@@ -11,7 +11,7 @@ import numpy as np
 
 from skep.base.abi.syscalls import syscalls
 from skep.base.errors import UsageError
-from skep.guard.behaviour import UNKNOWN, encode
+from skep.guard.behaviour import PASSED, UNKNOWN, WAITS, encode
 from skep.guard.fingerprints import LINE, fingerprints, place
 from skep.guard.items import POWERS
 from skep.kernel.held import Held
@@ -33,14 +33,14 @@ __all__ = ["Subject", "Watcher"]
 
 _SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "watch.bpf.c")
 _CODES = UNKNOWN + 1
-# Calls of which the kernel tells what they are for: see NOTHING in watch.bpf.c.
-# Calls of memory only if it is executable, and what is sent only if it says to whom.
+# Calls of which the kernel tells what they are for: of memory only if it is executable, of what is sent only if it says
+# to whom.
 _TOLD = (
     "open creat openat openat2 truncate unlink unlinkat rename renameat renameat2 link linkat symlink symlinkat chmod "
     "fchmodat chown lchown fchownat mknod mknodat rmdir connect bind socket clone prctl kill tgkill"
 )
 _TOLD_IF_EXECUTABLE = ("mmap", "mprotect")
-_TOLD_IF_ADDRESSED = ("sendto",)
+_TOLD_IF_ADDRESSED = ("sendto", "sendmsg", "sendmmsg")
 _BY_PROCESS, _BY_FILE, _BY_CGROUP = 1, 2, 3
 
 
@@ -104,14 +104,16 @@ class Watcher(Held):
         spec.variables["compat_codes"].value = _compat(os.uname().machine)
         spec.variables["seed"].value = int.from_bytes(os.urandom(8), "little") | 1
         salts = [int.from_bytes(os.urandom(8), "little") for _ in known]
-        table = place([fingerprints(keys, salt) for keys, salt in zip(known, salts, strict=True)])
-        spec.variables["mask"].value = len(table) - 1
+        tables = [place(fingerprints(keys, salt)) for keys, salt in zip(known, salts, strict=True)]
+        table = np.concatenate(tables)
         self._object = spec.load(btf=btf, sizes={"lines": len(table), "profiles": len(known)})
         lines = self._object.maps["lines"]
         lines.write_array(np.arange(len(table), dtype=np.uint32), table.view([("prints", np.uint64, LINE)])[:, 0])
         profiles = self._object.maps["profiles"]
         rows = np.zeros(len(known), profiles.to_array()[1].dtype)
         rows["salt"] = salts
+        rows["first"] = np.cumsum([0, *map(len, tables[:-1])])
+        rows["mask"] = [len(each) - 1 for each in tables]
         profiles.write_array(np.arange(len(known), dtype=np.uint32), rows)
         whose = list(subjects)
         for subject, number in whose:
@@ -158,6 +160,12 @@ class Watcher(Held):
         assert self._object is not None
         return int(self._object.maps["lines"].info.memory)
 
+    def watched(self) -> int:
+        """How many threads are watched now."""
+        self.check()
+        assert self._object is not None
+        return sum(self._object.variables["hints"].value)
+
     def counts(self) -> list[Any]:
         """Of each profile: sequences ``unseen``, reports ``untold``, ``calls`` of ended threads, ``unwatched`` tasks.
 
@@ -169,10 +177,11 @@ class Watcher(Held):
 
 
 def _table(machine: str) -> bytes:
-    """By code, what is told of a call."""
+    """By code, what becomes of a call: see NOTHING in watch.bpf.c."""
     table = bytearray(_CODES)
     numbers = {name: number for number, name in syscalls(machine).items()}
-    for how, names in ((1, [*_TOLD.split(), *POWERS]), (2, _TOLD_IF_EXECUTABLE), (3, _TOLD_IF_ADDRESSED)):
+    told = ([*_TOLD.split(), *POWERS], _TOLD_IF_EXECUTABLE, _TOLD_IF_ADDRESSED)
+    for how, names in enumerate((PASSED, WAITS, *told), 1):
         for name in names:
             if name in numbers:
                 table[encode(numbers[name])] = how

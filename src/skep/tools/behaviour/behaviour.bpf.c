@@ -54,6 +54,7 @@ static u32 depth_of(struct task_struct *task)
 static int send(struct task_struct *task, struct thread *thread, s64 ret, struct linux_binprm *program)
 {
 	struct behaviour *event = skep_reserve(&events, struct behaviour);
+	const void *address;
 	const char *path = NULL;
 
 	if (!event) {
@@ -74,7 +75,8 @@ static int send(struct task_struct *task, struct thread *thread, s64 ret, struct
 	event->arguments[0] = event->path[0] = event->peer[0] = event->child[0] = 0;
 	if (!thread->compat) {
 		classify(event, thread->args);
-		read_peer(event, thread->args);
+		if (!address_of(event->syscall, thread->args, &address))
+			read_peer(event, address);
 		path = path_of(event->syscall, thread->args);
 	}
 	/* Of a program that was executed, the memory that held its path is gone. */

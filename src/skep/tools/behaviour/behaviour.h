@@ -140,33 +140,66 @@ static const char *path_of(u32 syscall, const u64 args[6])
 	return NULL;
 }
 
-/* Whom a call is addressed to, or where it waits to be called. Who called here is not told: of strangers the ports are random. */
-static void read_peer(struct behaviour *event, const u64 args[6])
+/*
+ * The address that a call was given; NULL if it takes or has none. Of several messages (sendmmsg) that of the first.
+ * Fails where the memory that tells it cannot be read now.
+ */
+static long address_of(u32 syscall, const u64 args[6], const void **address)
+{
+	*address = NULL;
+	switch (syscall) {
+	case __NR_connect:
+	case __NR_bind:
+		*address = (const void *)args[1];
+		return 0;
+	case __NR_sendto:
+		*address = (const void *)args[4];
+		return 0;
+	case __NR_sendmsg:
+	case __NR_sendmmsg:
+		/* The name is what a message begins with (include/linux/socket.h, struct user_msghdr). */
+		return bpf_probe_read_user(address, sizeof(*address), (const void *)args[1]);
+	}
+	return 0;
+}
+
+/*
+ * Whom a call is addressed to, or where it waits to be called, if it has an address. Who called here is not told: of
+ * strangers the ports are random. Fails where the memory that tells it cannot be read now.
+ */
+static long read_peer(struct behaviour *event, const void *given)
 {
 	union {
 		struct sockaddr any;
 		struct sockaddr_in four;
 		struct sockaddr_in6 six;
 	} address = {};
-	const void *given;
+	long failed;
 
-	if (event->syscall == __NR_connect || event->syscall == __NR_bind)
-		given = (const void *)args[1];
-	else if (event->syscall == __NR_sendto && args[4])
-		given = (const void *)args[4];
-	else
-		return;
+	if (!given)
+		return 0;
 	/* Addresses of other families may be shorter than these. */
-	if (bpf_probe_read_user(&address.any.sa_family, sizeof(address.any.sa_family), given))
-		return;
-	if (address.any.sa_family == AF_INET && !bpf_probe_read_user(&address.four, sizeof(address.four), given))
-		BPF_SNPRINTF(event->peer, sizeof(event->peer), "%pI4:%d", &address.four.sin_addr,
-			     __builtin_bswap16(address.four.sin_port));
-	else if (address.any.sa_family == AF_INET6 && !bpf_probe_read_user(&address.six, sizeof(address.six), given))
-		BPF_SNPRINTF(event->peer, sizeof(event->peer), "[%pI6]:%d", &address.six.sin6_addr,
-			     __builtin_bswap16(address.six.sin6_port));
-	else if (address.any.sa_family == AF_UNIX)
-		bpf_probe_read_user_str(event->peer, sizeof(event->peer), (const char *)given + 2);
+	failed = bpf_probe_read_user(&address.any.sa_family, sizeof(address.any.sa_family), given);
+	if (failed)
+		return failed;
+	switch (address.any.sa_family) {
+	case AF_INET:
+		failed = bpf_probe_read_user(&address.four, sizeof(address.four), given);
+		if (!failed)
+			BPF_SNPRINTF(event->peer, sizeof(event->peer), "%pI4:%d", &address.four.sin_addr,
+				     __builtin_bswap16(address.four.sin_port));
+		return failed;
+	case AF_INET6:
+		failed = bpf_probe_read_user(&address.six, sizeof(address.six), given);
+		if (!failed)
+			BPF_SNPRINTF(event->peer, sizeof(event->peer), "[%pI6]:%d", &address.six.sin6_addr,
+				     __builtin_bswap16(address.six.sin6_port));
+		return failed;
+	case AF_UNIX:
+		failed = bpf_probe_read_user_str(event->peer, sizeof(event->peer), (const char *)given + 2);
+		return failed < 0 ? failed : 0;
+	}
+	return 0;
 }
 
 /* The file that a task executes from now on: as it was asked for; of one without a name in any folder, its own name. */
