@@ -57,14 +57,17 @@ def reachable() -> list[str]:
 
 
 @pytest.fixture
-def run(skep, request):
-    """run(*arguments): runs `skep run ... -o json`, and gives its events.
+def uses(request):
+    """uses(tool): notes that the test runs it: docs/tools.md tells which are tested."""
+    return lambda tool: request.node.user_properties.append(("tool", tool))
 
-    It notes the tool: docs/tools.md tells which are tested.
-    """
+
+@pytest.fixture
+def run(skep, uses):
+    """run(*arguments): runs `skep run ... -o json`, and gives its events."""
 
     def events(*arguments):
-        request.node.user_properties.append(("tool", arguments[0]))
+        uses(arguments[0])
         finished = subprocess.run(
             [*skep, "run", *arguments[:1], "-o", "json", *arguments[1:]],
             capture_output=True,

@@ -60,13 +60,14 @@ def tool(run):
 
 
 @pytest.fixture
-def probed():
+def probed(uses):
     """probed(name, work, ...): what a tool on kernel functions tells of this process while it works.
 
     Skipped where the kernel lets none be probed. Not by the command line, which takes seconds in a guest.
     """
 
     def rows(name: str, work: Callable[[], object], *, wanted: Sequence[str] = (), **variables: object) -> list[Any]:
+        uses(name)
         spec = api.read_spec(name)
         for variable, value in {"pid_target": os.getpid(), **variables}.items():
             spec.variables[variable].value = value
@@ -488,6 +489,24 @@ def test_tcpconnlat_is_silent_about_others(network, probed, filtered):
     assert probed("tcpconnlat", connect, **filtered) == []
 
 
+def give_up_and_let_another_connect() -> None:
+    """To where nobody answers; then a child, whose sockets may have the place in memory that ours had, to who does."""
+    for _ in range(10):
+        with socket.socket() as client:
+            client.setblocking(False)
+            client.connect_ex(("10.99.0.9", 8000))
+        if not (child := os.fork()):
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                socket.create_connection(server.getsockname()).close()
+            os._exit(0)
+        os.waitpid(child, 0)
+
+
+@pytest.mark.floors("6.12")
+def test_tcpconnlat_does_not_take_another_connection_for_one_that_was_given_up(network, probed):
+    assert probed("tcpconnlat", give_up_and_let_another_connect) == []
+
+
 # By way of IPv6, too: what comes of each connection is printed as an error number.
 ASKS = """
 import socket
@@ -498,22 +517,28 @@ with socket.create_server(("127.0.0.1", 8000)), socket.create_server(("::1", 800
 """
 
 
-def asked(blockme: str, command: Sequence[str], told: Path, **options: Any) -> tuple[list[int], list[Any]]:
-    """The verdicts that a process of ASKS sees, and the events of lsmconnect."""
-    spec = api.read_spec("lsmconnect")
-    spec.variables["blockme"].parse(blockme)
-    try:
-        with told.open("w") as file, Run(spec, command=command, stdout=file.fileno(), **options) as run:
-            rows = [row for batch in run.batches(duration=60) for row in batch.rows()]
-    except UnsupportedError as error:
-        pytest.skip(str(error))
-    return [int(line) for line in told.read_text().split()], rows
+@pytest.fixture
+def asked(uses, tmp_path):
+    """asked(address, command, ...): the verdicts that a process of ASKS sees, and the events of lsmconnect."""
+
+    def answers(blockme: str, command: Sequence[str], **options: Any) -> tuple[list[int], list[Any]]:
+        uses("lsmconnect")
+        spec, told = api.read_spec("lsmconnect"), tmp_path / "told"
+        spec.variables["blockme"].parse(blockme)
+        try:
+            with told.open("w") as file, Run(spec, command=command, stdout=file.fileno(), **options) as run:
+                rows = [row for batch in run.batches(duration=60) for row in batch.rows()]
+        except UnsupportedError as error:
+            pytest.skip(str(error))
+        return [int(line) for line in told.read_text().split()], rows
+
+    return answers
 
 
 @pytest.mark.floors("6.12", "6.1")
 @pytest.mark.parametrize(("address", "verdicts"), [("127.0.0.1", [1, 1, 0]), ("::1", [0, 0, 1])])
-def test_lsmconnect_refuses_one_address(network, address, verdicts, tmp_path):
-    seen, rows = asked(address, python(ASKS), tmp_path / "told")
+def test_lsmconnect_refuses_one_address(network, asked, address, verdicts):
+    seen, rows = asked(address, python(ASKS))
 
     assert seen == verdicts
     assert [(row.family, row.dport, row.ret) for row in rows] == [
@@ -523,11 +548,11 @@ def test_lsmconnect_refuses_one_address(network, address, verdicts, tmp_path):
 
 @pytest.mark.floors("6.12")
 @pytest.mark.parametrize(("member", "verdicts"), [(True, [1, 1, 0]), (False, [0, 0, 0])])
-def test_lsmconnect_is_about_the_tasks_of_a_cgroup_alone(network, cgroup, member, verdicts, tmp_path):
+def test_lsmconnect_is_about_the_tasks_of_a_cgroup_alone(network, cgroup, asked, member, verdicts):
     command = joined(cgroup if member else cgroup.parent, python(ASKS))
 
     # A command is meant as well, unless it is started for its own sake.
-    seen, rows = asked("127.0.0.1", command, tmp_path / "told", system=True, fill={"cgroups": {0: str(cgroup)}})
+    seen, rows = asked("127.0.0.1", command, system=True, fill={"cgroups": {0: str(cgroup)}})
 
     assert seen == verdicts
     assert len(rows) == (3 if member else 0)

@@ -50,10 +50,12 @@ def hive(tmp_path_factory):
 
 
 @pytest.fixture
-def run(skep):
+def run(skep, uses):
     """run(*arguments): what a verb of skep prints."""
 
     def printed(*arguments):
+        if arguments[0] == "run":
+            uses(str(arguments[1]))
         finished = subprocess.run(
             [*skep, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False
         )
