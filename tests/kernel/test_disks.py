@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
 import sys
 
 import pytest
@@ -96,3 +98,11 @@ def test_each_interval_begins_at_zero(run, disks):
 
     assert len(found) >= 2
     assert sum(sum(each["slots"]) for each in found) == 6
+
+
+@pytest.mark.parametrize(("tool", "table"), [("biolatency", "latencies"), ("biosize", "sizes")])
+def test_kinds_for_which_there_is_no_room_are_counted(disks, tool, table, skep):
+    command = [*skep, "run", tool, "--disk", disks[0], "--per-flag", "--map", f"{table}.max_entries=1", *io(disks[0])]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+
+    assert re.search(r"^skep: 0 events, [1-9]\d* lost$", finished.stderr, re.MULTILINE)

@@ -23,7 +23,10 @@ def test_hello_is_silent_about_others(run):
     assert run("hello", "--pid-filter", "1", "--", "sh", "-c", "echo hello") == []
 
 
-TALK = "import socket; s = socket.socket(); s.connect_ex(('127.0.0.1', 9)); s.connect_ex(('127.0.0.1', 9))"
+TALK = (
+    "import socket; s = socket.socket(); s.connect_ex(('127.0.0.1', 9)); s.connect_ex(('127.0.0.1', 9));"
+    "socket.socket(socket.AF_INET6).connect_ex(('::1', 9))"
+)
 
 
 def test_behaviour_shows_calls_with_what_they_were_for(run):
@@ -40,9 +43,10 @@ def test_behaviour_shows_calls_with_what_they_were_for(run):
     executed = [event for event in events if event["child"]]
     assert [event["syscall_name"] for event in executed] == ["execve", "execve"]
     assert os.path.samefile(executed[1]["child"], sys.executable)
-    assert [event["arguments"] for event in child if event["syscall_name"] == "socket"] == ["2 1"]
+    assert [event["arguments"] for event in child if event["syscall_name"] == "socket"] == ["2 1", "10 1"]
     peers = [(event["peer"], event["ret"] < 0) for event in child if event["syscall_name"] == "connect"]
-    assert peers == [("127.0.0.1:9", True)] * 2
+    # An address of IPv6 is written out.
+    assert peers == [("127.0.0.1:9", True)] * 2 + [(f"[{'0000:' * 7}0001]:9", True)]
     for thread in (shell, child):
         assert [event["ts"] for event in thread] == sorted(event["ts"] for event in thread)
         assert not any(event["lost"] or event["compat"] for event in thread)
