@@ -67,7 +67,7 @@ int produce(void *ctx)
 
 def bcc(runs: int) -> list[Row]:
     """Boots the guest, and gives what it measured."""
-    unpacked = _unpack()
+    unpacked = unpack(KERNEL)
     with TemporaryDirectory() as folder:
         spec = skep.compile(str(PROJECT / "bench/programs/perf.bpf.c"))
         Path(folder, "perf.bpf.o").write_bytes(bytes(spec.data))
@@ -89,9 +89,13 @@ def bcc(runs: int) -> list[Row]:
     ]
 
 
-def _unpack() -> Path:
-    """BCC, and the headers of the guest's kernel in one tree, as BCC takes them."""
-    release = fetch(KERNEL).release
+def unpack(kernel: str) -> Path:
+    """BCC, and the headers of a kernel in one tree, as BCC takes them.
+
+    Args:
+        kernel: of a guest, such as "6.1".
+    """
+    release = fetch(kernel).release
     folder = CACHE / release
     if folder.exists():
         return folder

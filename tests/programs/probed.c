@@ -1,5 +1,6 @@
 /*
- * What test_probes.py probes: functions, and USDT probes. With an argument it waits for a line first.
+ * What test_probes.py probes: functions, and USDT probes. With an argument it waits for a line first, with two also at
+ * its end.
  */
 #include <stdio.h>
 #include <string.h>
@@ -53,5 +54,7 @@ int main(int count, char **arguments)
 	PROBE("skep", "plain", "0", "-4@%0", count + 100);
 	if (*(volatile unsigned short *)&guarded_semaphore)
 		PROBE("skep", "guarded", "guarded_semaphore", "-4@%0", count + 200);
+	if (count > 2)
+		getchar();
 	return length(arguments[0]) == 0;
 }

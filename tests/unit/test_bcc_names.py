@@ -136,7 +136,7 @@ def _made(kind):
     made = object.__new__(kind)
     made.map = SimpleNamespace(name="counts")
     made.raw = SimpleNamespace(cpus=2)
-    made.Leaf = ctypes.c_int
+    made.Leaf = made.sLeaf = ctypes.c_int
     return made
 
 

@@ -81,8 +81,8 @@ class Attaching(Queries):
         return self._count("kprobe") + self._count("kretprobe")
 
     def num_open_uprobes(self) -> int:
-        """How many uprobes and uretprobes there are."""
-        return self._count("uprobe") + self._count("uretprobe")
+        """How many uprobes and uretprobes there are; those of USDT are uprobes, too."""
+        return sum(self._count(kind) for kind in ("uprobe", "uretprobe", "usdt"))
 
     def num_open_tracepoints(self) -> int:
         """How many tracepoints there are."""

@@ -379,7 +379,7 @@ class BPF(Attaching, Packets, Printing, Refusing, metaclass=_RefusingClass):
             show_module: with its module behind it, ``[kernel]`` for none.
             show_offset: with how far behind its begin the address is.
         """
-        return _told(kernel_names().at(addr), b"kernel", show_module, show_offset)
+        return _told(kernel_names().at(addr), show_module, show_offset)
 
     @staticmethod
     def sym(addr: int, pid: int, show_module: bool = False, show_offset: bool = False, demangle: bool = True) -> bytes:
@@ -394,7 +394,7 @@ class BPF(Attaching, Packets, Printing, Refusing, metaclass=_RefusingClass):
         """
         if pid < 0:
             return BPF.ksym(addr, show_module, show_offset)
-        return _told(user_symbol(addr, pid, plain=not demangle), b"unknown", show_module, show_offset)
+        return _told(user_symbol(addr, pid, plain=not demangle), show_module, show_offset)
 
     @staticmethod
     def generate_auto_includes(program_words: Iterable[str]) -> str:  # noqa: ARG004 - as scripts give them
@@ -429,12 +429,11 @@ def _wait(fds: Sequence[int], timeout: int) -> None:
     ctypes.CDLL(None).poll(watched, ctypes.c_ulong(len(fds)), int(timeout))
 
 
-def _told(found: tuple[bytes, int, bytes] | None, home: bytes, show_module: bool, show_offset: bool) -> bytes:
+def _told(found: tuple[bytes, int, bytes] | None, show_module: bool, show_offset: bool) -> bytes:
     """A function, as scripts show it: ``name+0x12 [libc.so.6]``."""
-    name, distance, module = found or (b"[unknown]", 0, b"")
-    if show_offset and found is not None:
-        name += b"+0x%x" % distance
-    return name + b" [%s]" % (os.path.basename(module) or home) if show_module else name
+    name, distance, module = found or (b"", 0, b"")
+    told = (name + b"+0x%x" % distance if show_offset else name) if name else b"[unknown]"
+    return told + b" [%s]" % os.path.basename(module) if show_module and module else told
 
 
 def _of_place(prog_type: int, attach_type: int) -> str | None:

@@ -11,6 +11,7 @@ import os
 import sys
 
 from skep.base.errors import UnsupportedError, UsageError
+from skep.base.schema import Field, Type
 from skep.bcc.layout import from_address, structure
 from skep.bcc.table import Array, Backed
 from skep.kernel.features import online_cpus
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PerfEventArray", "RingBuf"]
 
+_CHARACTER = Type("int", 1, "char")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -128,7 +130,8 @@ class _Records(Backed):
                 f"what is sent through {self.map.name} cannot be told from the text: {len(schemas)} types would do",
                 remedy="Cast the data to a ctypes.Structure of your own: ctypes.cast(data, ctypes.POINTER(Data)).",
             )
-        return structure(schemas[0].name, schemas[0].fields, schemas[0].size)
+        fields = [_as_sent(field) for field in schemas[0].fields]
+        return structure(schemas[0].name, fields, schemas[0].size)
 
     def _open(self, call: Callable[[int, int, int], Any], lost: Callable[[int], Any], room: int = _PAGE) -> None:
         def noted(cpu: int, address: int, size: int) -> Any:
@@ -217,6 +220,12 @@ class RingBuf(_Records):
             ctx: what the callback gets first.
         """
         self._open(lambda _, address, size: callback(ctx, address, size), _lost)
+
+
+def _as_sent(field: Field) -> Field:
+    """A member of a record: of these, unlike of keys and values, BCC takes an s8 for a character."""
+    is_character = field.type.name == "s8"
+    return Field(field.name, field.offset, field.size, _CHARACTER, field.meaning) if is_character else field
 
 
 def _lost(count: int) -> None:

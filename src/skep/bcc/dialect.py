@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cache
 from types import MappingProxyType
 
 from skep.base.errors import CompileError
@@ -29,6 +30,8 @@ __all__ = ["Translation", "translate"]
 
 _INCLUDE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "include")
 _KERNELS = re.compile(rb"^[ \t]*#[ \t]*include[ \t]*<[^>\n]*>[^\n]*$", re.MULTILINE)
+# Those that are for programs, too: the kernel's own include them.
+_UAPI = re.compile(rb"^[ \t]*#[ \t]*include[ \t]*<(?:uapi/)?((?:linux|asm)/[\w/.-]+\.h)>", re.MULTILINE)
 _PACKETS = re.compile(r"#[ \t]*include[ \t]*<bcc/proto\.h>")
 # What stands before the text: the first line lets skep take vmlinux.h as it was read before (skep.spec.precompiled).
 _HEAD = """#include "vmlinux.h"
@@ -41,6 +44,7 @@ _LICENSE = "skep_bcc_licence"
 # What the preprocessor says of a header that it found among those of the system.
 _OF_SYSTEM = " 3"
 _NUL = "a text in C has no byte 0"
+_MEMBER = re.compile(r"(\w+)\s*(?:\[[^\]]*\]\s*)*(?::\s*\w+\s*)?[;,]")
 _MOST_CONFLICTS = 16
 # What libclang calls the types of keys and values, by the names that it reads.
 _OF_TABLE = re.compile(r"'skep_(key|value)_of_(\w+)' \(aka ('[^']+')\)")
@@ -149,14 +153,22 @@ def _expand(text: str, file: str, header: str, compiler: Compiler, arguments: Se
     ours = os.path.join(_INCLUDE, "dialect.h")
     # Only the macros of libbpf's headers are wanted here, which take the kernel's types as given.
     command = ["-E", "-w", "-D__VMLINUX_H__", "-DBPF_NO_KFUNC_PROTOTYPES", *flags(header, (), compiler)]
-    data = _KERNELS.sub(b"", text.encode("utf-8", "surrogateescape"))
-    given = b"%s%s\n%s BPF_LICENSE\n" % (marker_of(file).encode(), data, _LICENSE.encode())
+    # <linux/if.h> for programs would have libc's <sys/socket.h>, which has numbers of its own for the same names.
+    command += ["-D__KERNEL__", "-D_SYS_SOCKET_H"]
+    data = text.encode("utf-8", "surrogateescape")
+    macros = b"".join(
+        b"#if __has_include(<%s>)\n#include <%s>\n#endif\n" % (name, name) for name in _UAPI.findall(data)
+    )
+    # Where the kernel itself says otherwise than for programs, it is in our words, which come later.
+    macros += b'#include "%s"\n' % os.fsencode(ours)
+    data = _KERNELS.sub(b"", data)
+    given = b"%s%s%s\n%s BPF_LICENSE\n" % (macros, marker_of(file).encode(), data, _LICENSE.encode())
     folder = os.path.dirname(os.path.abspath(file))
     # What headers of the kernel say of this machine.
     major, minor, patch = (int(number) for number in [*re.findall(r"\d+", os.uname().release), "0"][:3])
     code = major << 16 | minor << 8 | min(patch, 255)
     command += [f"-DLINUX_VERSION_CODE={code}", f"-Dbpf_num_cpus()={os.cpu_count()}"]
-    finished = run(compiler, [*command, *arguments, "-include", ours, "-x", "c", "-"], given, folder)
+    finished = run(compiler, [*command, *arguments, "-x", "c", "-"], given, folder)
     if finished.returncode:
         raise rejection(os.path.join(folder, os.path.basename(file)), finished.stderr, _INCLUDE)
     kept, begun, wanted, licence = [], False, False, "GPL"
@@ -208,7 +220,7 @@ def _read(
         conflict = next((found for each in errors if (found := _CONFLICT.match(each.spelling))), None)
         if conflict is None:
             break
-        text = _renamed(text, conflict[1])
+        text = _renamed(text, conflict[1], header)
     if errors:
         raise _rejected(data, errors)
     functions = [
@@ -232,12 +244,31 @@ def _read(
     return written.decode("utf-8", "surrogateescape"), programs, kinds, shared
 
 
-def _renamed(text: str, name: str) -> str:
-    """A struct of the kernel's that a text declares for itself: CO-RE finds the kernel's by what is before the ___."""
+def _renamed(text: str, name: str, header: str) -> str:
+    """A struct of the kernel's that a text declares for itself, or one of its own that happens to have such a name.
+
+    Of the kernel's, CO-RE finds the places of members by what is before the ___.
+    """
     text = re.sub(rf"\b(struct|union|enum)\s+{name}\b", rf"\1 {name}___bcc", text)
+    own = _members(text, f"{name}___bcc")
+    # What is left out of the kernel's, or was in that of another release, is no reason to take it for another.
+    if 2 * len(own & _members(_contents(header), name)) < len(own):
+        return text
     return re.sub(
         rf"\b(struct|union) ({name}___bcc)\s*\{{", r"\1 __attribute__((preserve_access_index)) \2 {", text, count=1
     )
+
+
+def _members(text: str, name: str) -> set[str]:
+    """The names of the members of a struct or union, and of those within it."""
+    found = re.search(rf"\b(?:struct|union)\s+{name}\s*\{{(.*?)\n?\}}[^{{}};]*;(?!\s*\}})", text, re.DOTALL)
+    return set(_MEMBER.findall(found[1])) if found else set()
+
+
+@cache
+def _contents(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()
 
 
 def _rejected(data: bytes, errors: Sequence[Found]) -> CompileError:

@@ -11,12 +11,16 @@ from skep.bcc.table import Array, Backed, HashTable, LpmTrie, LruHash, TableBase
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
+
+    from skep.kernel.map import Map
 
 __all__ = ["KINDS"]
 
 _SLOT = 8
+# Numbers of 4 bytes take as much room as any for each CPU.
+_WIDER: dict[Any, Any] = {ctypes.c_int: ctypes.c_longlong, ctypes.c_uint: ctypes.c_ulonglong}
 
 
 class Slots(Array):
@@ -78,16 +82,16 @@ class PerCpuHash(HashTable):
 
     reducer: Callable[[Any, Any], Any] | None = None
 
+    def __init__(self, map_: Map, kind: str, keytype: Any = None, leaftype: Any = None) -> None:
+        super().__init__(map_, kind, keytype, leaftype)
+        # As scripts know them: the value of one CPU, and those of all.
+        self.sLeaf = self.Leaf
+        self.Leaf = _WIDER.get(self.sLeaf, self.sLeaf) * self.total_cpu
+
     @property
     def total_cpu(self) -> int:
         """How many possible CPUs there are."""
         return int(self.raw.cpus)
-
-    @property
-    def sLeaf(self) -> Any:  # noqa: N802 - BCC's name
-        """What a sum of values is: of numbers of 4 bytes, one of 8."""
-        wider = {ctypes.c_int: ctypes.c_longlong, ctypes.c_uint: ctypes.c_ulonglong}
-        return wider.get(self.Leaf, self.Leaf)
 
     def getvalue(self, key: Any) -> Any:
         """The values of all CPUs: a ctypes array.
@@ -95,10 +99,12 @@ class PerCpuHash(HashTable):
         Raises:
             EntryMissingError: there is no such key (KeyError).
         """
-        size = ctypes.sizeof(self.Leaf)
-        return (self.Leaf * self.total_cpu).from_buffer_copy(
-            b"".join(value[:size].ljust(size, b"\0") for value in self.raw[self._key(key)])
-        )
+        return self._of_all(self.raw[self._key(key)])
+
+    def _of_all(self, values: Iterable[bytes]) -> Any:
+        size = ctypes.sizeof(self.sLeaf)
+        whole = b"".join(value[:size].ljust(size, b"\0") for value in values)
+        return (self.sLeaf * self.total_cpu).from_buffer_copy(whole)
 
     def __getitem__(self, key: Any) -> Any:
         values = self.getvalue(key)
@@ -106,10 +112,10 @@ class PerCpuHash(HashTable):
 
     def _leaf(self, leaf: Any) -> list[bytes]:
         each = leaf if isinstance(leaf, ctypes.Array) and len(leaf) == self.total_cpu else [leaf] * self.total_cpu
-        return [super(PerCpuHash, self)._leaf(value) for value in each]
+        return [self._bytes(self.sLeaf, self.map.value_type.size, value) for value in each]
 
     def _numbers(self, key: Any) -> list[int]:
-        if issubclass(self.Leaf, (ctypes.Structure, ctypes.Array)):
+        if issubclass(self.sLeaf, (ctypes.Structure, ctypes.Array)):
             raise IndexError("Leaf must be an integer type for default sum functions")
         return list(self.getvalue(key))
 
@@ -126,10 +132,8 @@ class PerCpuHash(HashTable):
         return sum(self._numbers(key)) / self.total_cpu
 
     def _entries(self, keys: Any, leaves: Any) -> Iterator[tuple[Any, Any]]:
-        size = ctypes.sizeof(self.Leaf)
         for key, values in zip(keys, leaves, strict=True):
-            whole = b"".join(value.tobytes()[:size] for value in values)
-            yield self._read(self.Key, key.tobytes()), (self.Leaf * self.total_cpu).from_buffer_copy(whole)
+            yield self._member(self.Key, key.tobytes()), self._of_all(value.tobytes() for value in values)
 
 
 class PerCpuArray(PerCpuHash, Array):

@@ -100,10 +100,11 @@ class Printing:
             fmt: how, as `str.format` has it, with the parts by number: ``pid {1}, msg = {5}``.
         """
         while True:
+            line: object
             if fmt is None:
-                line = (self.trace_readline() or b"").decode("utf-8", "replace")
+                line = self.trace_readline()
             else:
                 fields = self.trace_fields()
-                shown = (each.decode("utf-8", "replace") if isinstance(each, bytes) else each for each in fields)
-                line = fmt(*shown) if callable(fmt) else fmt.format(*shown)
+                line = fmt(*fields) if callable(fmt) else fmt.format(*fields)
+            # Bytes are shown as Python shows them, as everybody who knows BCC expects.
             print(line, flush=True)  # noqa: T201 - what it is for

@@ -9,7 +9,7 @@ from functools import cache
 
 from skep.base.errors import AttachError
 from skep.bcc.symbols import kernel_names
-from skep.bcc.utils import as_bytes
+from skep.bcc.utils import as_bytes, as_text
 from skep.kernel.features import load_nothing, mount_tracefs, tracefs
 from skep.spec.sections import parse
 from skep.spec.targets import Targets
@@ -88,20 +88,20 @@ class Queries:
         )
 
     @staticmethod
-    def get_tracepoints(tp_re: str | bytes) -> list[bytes]:
+    def get_tracepoints(tp_re: str | bytes) -> list[str]:
         """The tracepoints whose beginning a pattern fits, as ``category:event``.
 
         Args:
             tp_re: a regular expression.
         """
-        pattern = re.compile(as_bytes(tp_re))
+        pattern = re.compile(as_text(tp_re))
         mount_tracefs()
         root = os.path.join(tracefs() or "", "events")
         found = []
         for category in sorted(os.listdir(root)):
             folder = os.path.join(root, category)
             events = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-            names = (f"{category}:{event}".encode() for event in events if os.path.isdir(os.path.join(folder, event)))
+            names = (f"{category}:{event}" for event in events if os.path.isdir(os.path.join(folder, event)))
             found += [name for name in names if pattern.match(name)]
         return found
 
@@ -157,9 +157,11 @@ class Queries:
 
     @staticmethod
     def find_library(libname: str | bytes) -> bytes | None:
-        """The path of a library that the loader finds: ``c``; None if there is none."""
+        """The path of a library that the loader finds: ``c``; one that is a path already; None if there is none."""
         from skep.kernel.link.binary import find_binary
 
+        if b"/" in as_bytes(libname):
+            return as_bytes(libname)
         try:
             return os.fsencode(find_binary(f"lib{os.fsdecode(libname)}", Targets()))
         except AttachError:

@@ -49,10 +49,13 @@ class KernelNames:
     def at(self, address: int) -> tuple[bytes, int, bytes] | None:
         """The function at an address, how far behind its begin that is, and its module; None if there is none.
 
+        The kernel's own are of module ``kernel``.
+
         Args:
             address: in the kernel.
         """
-        return self._symbols.at(address)
+        found = self._symbols.at(address)
+        return found and (found[0], found[1], found[2] or b"kernel")
 
 
 @cache
@@ -64,6 +67,8 @@ def kernel_names() -> KernelNames:
 def user_symbol(address: int, pid: int, *, plain: bool) -> tuple[bytes, int, bytes] | None:
     """The function at an address of a process, how far behind its begin that is, and its file; None if none is known.
 
+    Where the file is known alone, the function is empty.
+
     Args:
         address: in the process.
         pid: of the process.
@@ -73,8 +78,10 @@ def user_symbol(address: int, pid: int, *, plain: bool) -> tuple[bytes, int, byt
 
     mapping, file, offset = _process(pid).place(address)
     found = file.find(offset) if file is not None else None
-    if mapping is None or found is None:
+    if mapping is None or not mapping.path.startswith("/"):
         return None
+    if found is None:
+        return b"", 0, os.fsencode(mapping.path)
     name = found[0] if plain else demangled(found[0])
     return os.fsencode(name), found[1], os.fsencode(mapping.path)
 

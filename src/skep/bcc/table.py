@@ -195,7 +195,11 @@ class TableBase(Backed, MutableMapping["Any", "Any"]):
 
     def _entries(self, keys: Any, leaves: Any) -> Iterator[tuple[Any, Any]]:
         for key, leaf in zip(keys, leaves, strict=True):
-            yield self._read(self.Key, key.tobytes()), self._read(self.Leaf, leaf.tobytes())
+            yield self._member(self.Key, key.tobytes()), self._member(self.Leaf, leaf.tobytes())
+
+    def _member(self, type_: Any, data: bytes) -> Any:
+        """What bytes are as a member of a ctypes array, as BCC's batches are: numbers are Python's own."""
+        return self._read(type_ * 1, data)[0]
 
     def items_delete_batch(self, ct_keys: Any = None) -> None:
         """Deletes entries.

@@ -190,7 +190,8 @@ class Table:
             said.append(f"__uint(map_flags, {self.flags})")
         # An array of unknown length comes last in a struct.
         said += [f"__array(values, typeof({self.inner}))"] if self.inner else []
-        return f'struct {{ {"; ".join(said)}; }} {self.name} SEC(".maps");'
+        types = re.sub(r"\b(\w+)\.(key|leaf)\b", _type_of, "; ".join(said))
+        return f'struct {{ {types}; }} {self.name} SEC(".maps");'
 
     def call(self, method: str, arguments: list[str]) -> str:
         """What a call of a method becomes.
@@ -216,6 +217,11 @@ class Table:
             told = f"{least} or {most}" if least < most else str(most)
             raise CompileError(f"{self.name}.{method}() takes {told} arguments, not {len(arguments)}")
         return template.format(*arguments, map=self.name, n=arguments[1] if len(arguments) > 1 else "1")
+
+
+def _type_of(member: re.Match[str]) -> str:
+    """`counts.leaf` of another table: libbpf's maps name their types by pointers."""
+    return f"*{member[1]}.{'key' if member[2] == 'key' else 'value'}"
 
 
 def find_tables(text: str, public: Mapping[str, str] = MappingProxyType({})) -> Iterator[Table]:

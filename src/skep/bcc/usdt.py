@@ -108,7 +108,7 @@ class USDTProbe(Refusing):
         self._places = places
 
     def __str__(self) -> str:
-        return f"{os.fsdecode(self.bin_path)} {self.short_name()} [sema 0x{self.semaphore:x}]"
+        return f"{self.short_name()} [sema 0x{self.semaphore:x}]"
 
     def short_name(self) -> str:
         """Its provider and its name."""
@@ -160,7 +160,7 @@ class USDT(Refusing):
                 if self.path is not None:
                     raise USDTException(f"USDT failed to instrument path {self.path}: {error}") from error
                 continue  # not all that is mapped is a program
-            for name, places in sorted(probes.items()):
+            for name, places in probes.items():
                 yield USDTProbe(path, name, places)
 
     def _mapped(self) -> list[str]:

@@ -165,6 +165,33 @@
 #define MASK(bits) ((bits) == 64 ? ~0ULL : (1ULL << (bits)) - 1)
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
+#define container_of(pointer, type, member) ((type *)((void *)(pointer) - offsetof(type, member)))
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+#define BIT(place) (1UL << (place))
+#define BIT_ULL(place) (1ULL << (place))
+#define GENMASK(high, low) ((~0UL << (low)) & (~0UL >> (63 - (high))))
+#define DIV_ROUND_UP(x, y) (((x) + (y) - 1) / (y))
+#define ALIGN(x, size) (((x) + ((typeof(x))(size) - 1)) & ~((typeof(x))(size) - 1))
+#define clamp(x, low, high) min(max(x, low), high)
+#define MAX_ERRNO 4095
+#define IS_ERR_VALUE(x) ((unsigned long)(void *)(x) >= (unsigned long)-MAX_ERRNO)
+#define IS_ERR(pointer) IS_ERR_VALUE((unsigned long)(pointer))
+#define PTR_ERR(pointer) ((long)(pointer))
+#define MAJOR(device) ((unsigned int)((device) >> 20))
+#define MINOR(device) ((unsigned int)((device) & 0xfffff))
+#define MKDEV(major, minor) ((major) << 20 | (minor))
+#define swab16(x) __builtin_bswap16(x)
+#define swab32(x) __builtin_bswap32(x)
+#define swab64(x) __builtin_bswap64(x)
+#define be16_to_cpu(x) bpf_ntohs(x)
+#define be32_to_cpu(x) bpf_ntohl(x)
+#define be64_to_cpu(x) bpf_be64_to_cpu(x)
+#define cpu_to_be16(x) bpf_htons(x)
+#define cpu_to_be32(x) bpf_htonl(x)
+#define cpu_to_be64(x) bpf_cpu_to_be64(x)
+#define le16_to_cpu(x) ((u16)(x))
+#define le32_to_cpu(x) ((u32)(x))
+#define le64_to_cpu(x) ((u64)(x))
 #define READ_ONCE(x) (*(volatile typeof(x) *)&(x))
 #define __user
 #define __kernel
@@ -205,11 +232,25 @@
 #define O_EXCL 0200
 #define O_TRUNC 01000
 #define O_APPEND 02000
-#define O_TMPFILE 020200000
+#define O_NONBLOCK 04000
+#define O_CLOEXEC 02000000
+#if defined(__TARGET_ARCH_arm64)
+#define O_DIRECTORY 040000
+#else
+#define O_DIRECTORY 0200000
+#endif
+#define O_TMPFILE (020000000 | O_DIRECTORY)
 #define FMODE_READ 1
 #define FMODE_WRITE 2
 #define FMODE_CREATED 0x100000
 #define S_IFMT 0170000
+#define S_IFSOCK 0140000
+#define S_IFLNK 0120000
+#define S_IFREG 0100000
+#define S_IFBLK 0060000
+#define S_IFDIR 0040000
+#define S_IFCHR 0020000
+#define S_IFIFO 0010000
 #define S_ISLNK(mode) (((mode) & S_IFMT) == 0120000)
 #define S_ISREG(mode) (((mode) & S_IFMT) == 0100000)
 #define S_ISDIR(mode) (((mode) & S_IFMT) == 0040000)
@@ -229,6 +270,8 @@
 #if defined(__TARGET_ARCH_x86) || defined(__TARGET_ARCH_arm64)
 #define CONFIG_ARCH_HAS_SYSCALL_WRAPPER 1
 #endif
+#define MSG_PEEK 2
+#define MSG_DONTWAIT 0x40
 #define EPERM 1
 #define ENOENT 2
 #define EINTR 4
@@ -250,7 +293,46 @@
 #define ETH_ALEN 6
 #define ETH_HLEN 14
 #define XDP_PACKET_HEADROOM 256
+#define TC_ACT_UNSPEC (-1)
+#define TC_ACT_OK 0
+#define TC_ACT_SHOT 2
+#define TC_ACT_REDIRECT 7
+#define PERF_MAX_STACK_DEPTH 127
+#define PF_EXITING 0x00000004
+#define PF_KTHREAD 0x00200000
+#define CLONE_VM 0x00000100
+#define CLONE_FS 0x00000200
+#define CLONE_FILES 0x00000400
+#define CLONE_VFORK 0x00004000
 #define CLONE_THREAD 0x00010000
+#define CLONE_NEWNS 0x00020000
+#define CLONE_NEWPID 0x20000000
+#define CLONE_NEWNET 0x40000000
+#define SIGHUP 1
+#define SIGINT 2
+#define SIGQUIT 3
+#define SIGABRT 6
+#define SIGKILL 9
+#define SIGUSR1 10
+#define SIGSEGV 11
+#define SIGUSR2 12
+#define SIGPIPE 13
+#define SIGALRM 14
+#define SIGTERM 15
+#define SIGCHLD 17
+#define SIGCONT 18
+#define SIGSTOP 19
+#define U8_MAX ((u8)~0U)
+#define U16_MAX ((u16)~0U)
+#define U32_MAX ((u32)~0U)
+#define U64_MAX ((u64)~0ULL)
+#define INT_MAX 0x7fffffff
+#define INT_MIN (-INT_MAX - 1)
+#define UINT_MAX (~0U)
+#define LONG_MAX ((long)(~0UL >> 1))
+#define ULONG_MAX (~0UL)
+#define LLONG_MAX ((long long)(~0ULL >> 1))
+#define ULLONG_MAX (~0ULL)
 
 /* Members that the kernel's headers give short names. */
 #define sk_family __sk_common.skc_family
