@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 import sys
 from itertools import pairwise
@@ -166,6 +167,22 @@ def test_syscalls_keeps_to_a_cgroup(run, cgroup):
 
     assert here == []
     assert [event["syscall_name"] for event in inside] == ["getppid"]
+
+
+# A program of 32 bits that ends at once: mov eax, 1; xor ebx, ebx; int 0x80.
+CODE = bytes.fromhex("b80100000031dbcd80")
+HEAD = struct.pack("<16sHHIIIIIHHHHHH", b"\x7fELF\1\1\1", 2, 3, 1, 0x8048054, 52, 0, 0, 52, 32, 1, 0, 0, 0)
+SMALL = HEAD + struct.pack("<8I", 1, 0, 0x8048000, 0x8048000, 84 + len(CODE), 84 + len(CODE), 5, 4096) + CODE
+
+
+def test_execsnoop_shows_a_program_of_32_bits(run, tmp_path):
+    path = tmp_path / "small"
+    path.write_bytes(SMALL)
+    path.chmod(0o755)
+
+    for options in ([], ["--failed-too"]):
+        events = run("execsnoop", *options, "--", "sh", "-c", f"{path} one; exit 0")
+        assert [event["arguments"] for event in events if event["comm"] == "small"] == [f"{path} one"]
 
 
 # A function of a library is called here, and one of the kernel where there are kprobes.

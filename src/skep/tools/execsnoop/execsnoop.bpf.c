@@ -36,8 +36,8 @@ struct {
 } scratch SEC(".maps");
 
 /*
- * The file that a thread wants to execute, from the entry of its execve to the exit. The key is the task itself: a thread
- * that executes a program takes over the id of its process on the way.
+ * The file that a thread wants to execute, from the entry of its execve to where it fails. The key is the task itself: a
+ * thread that executes a program takes over the id of its process on the way.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -46,15 +46,9 @@ struct {
 	__type(value, const char *);
 } requests SEC(".maps");
 
-static int enter(const char *filename)
+static bool is_wanted(void)
 {
-	u64 task = bpf_get_current_task();
-
-	if (!skep_in_scope() || (uid_target != (uid_t)-1 && (uid_t)bpf_get_current_uid_gid() != uid_target))
-		return 0;
-	if (bpf_map_update_elem(&requests, &task, &filename, BPF_ANY))
-		skep_lost();
-	return 0;
+	return skep_in_scope() && (uid_target == (uid_t)-1 || (uid_t)bpf_get_current_uid_gid() == uid_target);
 }
 
 /*
@@ -84,27 +78,24 @@ static void join(char *arguments, u32 size)
 	arguments[(size - 1) & (ARGUMENTS_SIZE - 1)] = 0;
 }
 
-static int leave(void *ctx, long ret)
+/* Sends what was executed; `failed` is the file that was asked for, where nothing was. */
+static void send(void *ctx, long ret, const char *failed)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	u64 key = (u64)task;
 	u32 zero = 0, size = 0;
-	const char **filename = bpf_map_lookup_elem(&requests, &key);
 	struct event *event = bpf_map_lookup_elem(&scratch, &zero);
 	long read;
 
-	if (!filename || !event)
-		return 0;
-	if (ret < 0 && !failed_too)
-		goto done;
+	if (!event)
+		return;
 	event->time = bpf_ktime_get_ns();
 	event->pid = bpf_get_current_pid_tgid() >> 32;
 	event->ppid = BPF_CORE_READ(task, real_parent, tgid);
 	event->uid = bpf_get_current_uid_gid();
 	event->ret = ret;
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
-	if (ret < 0) {
-		read = bpf_probe_read_user_str(event->arguments, ARGUMENTS_SIZE, *filename);
+	if (failed) {
+		read = bpf_probe_read_user_str(event->arguments, ARGUMENTS_SIZE, failed);
 		size = read > 0 ? read : 0;
 	} else {
 		size = read_arguments(task, event->arguments);
@@ -119,8 +110,42 @@ static int leave(void *ctx, long ret)
 		size = ARGUMENTS_SIZE;
 	/* Only the part of the last array that is filled is sent. */
 	bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, event, offsetof(struct event, arguments) + size);
-done:
-	bpf_map_delete_elem(&requests, &key);
+}
+
+/*
+ * What succeeds is seen here and not at the exit of its execve: who executes a program of 32 bits returns from a system call
+ * of 32 bits, and those have no tracepoints.
+ */
+SEC("tp/sched/sched_process_exec")
+int executed(void *ctx)
+{
+	u64 task = bpf_get_current_task();
+
+	if (failed_too)
+		bpf_map_delete_elem(&requests, &task);
+	if (is_wanted())
+		send(ctx, 0, NULL);
+	return 0;
+}
+
+static int enter(const char *filename)
+{
+	u64 task = bpf_get_current_task();
+
+	if (failed_too && is_wanted() && bpf_map_update_elem(&requests, &task, &filename, BPF_ANY))
+		skep_lost();
+	return 0;
+}
+
+static int leave(void *ctx, long ret)
+{
+	u64 task = bpf_get_current_task();
+	const char **filename = bpf_map_lookup_elem(&requests, &task);
+
+	if (!filename)
+		return 0;
+	send(ctx, ret, *filename);
+	bpf_map_delete_elem(&requests, &task);
 	return 0;
 }
 
