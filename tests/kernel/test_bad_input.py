@@ -191,7 +191,7 @@ ABOVE = [
     pytest.param("syscalls", "counts", [*PYTHON, SLEEPERS], {"counts_only": True}, id="syscalls-counts"),
     pytest.param("bootstrap", "starts", ["sh", "-c", "/bin/true; exit 0"], {}, id="bootstrap"),
     pytest.param("offcputime", "sleeps", [*PYTHON, SLEEPERS], {}, id="offcputime"),
-    pytest.param("runqlat", "waits", [*PYTHON, SLEEPERS], {"per_process": True}, id="runqlat"),
+    pytest.param("runqlat", "waits", [*PYTHON, SLEEPERS], {"per_thread": True}, id="runqlat"),
     pytest.param("taskswitch", "switches", [*PYTHON, SLEEPERS], {}, id="taskswitch"),
     pytest.param("profile", "counts", [*PYTHON, BUSY], {}, id="profile"),
 ]

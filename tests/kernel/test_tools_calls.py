@@ -81,6 +81,59 @@ def test_taskswitch_is_silent_about_others(run):
     assert run("taskswitch", "--pid-target", "4194303", "--", "true") == []
 
 
+@pytest.mark.parametrize("options", [[], ["--without", "wakeup", "--without", "wakeup_new", "--without", "change"]])
+def test_runqlat_counts_the_tasks_of_a_cgroup_alone(run, cgroup, tmp_path, options):
+    path = tmp_path / "pids"
+    joins = TURNS.replace("for _", f"if not child: open('{cgroup}/cgroup.procs', 'w').write('0')\nfor _", 1)
+    command = ["--cgroup", str(cgroup), "--per-process", *options, "--", "taskset", "-c", "0", *PYTHON]
+
+    (entry,) = run("runqlat", *command, joins, str(path))
+    outside = run("runqlat", *command, TURNS, str(path))
+
+    # The parent, which is outside, wakes it and is woken by it.
+    assert entry["comm"] == os.path.basename(sys.executable)[:15]
+    assert entry["key"] != int(path.read_text().split()[0])
+    assert sum(entry["slots"]) >= 40
+    assert outside == []
+
+
+THREADS = """
+import os, sys, threading, time
+numbers = []
+def sleep():
+    numbers.append(threading.get_native_id())
+    time.sleep(0.01)
+threads = [threading.Thread(target=sleep) for _ in range(3)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+with open(sys.argv[1], "w") as file:
+    print(os.getpid(), *numbers, int(os.readlink("/proc/self/ns/pid")[5:-1]), file=file)
+"""
+
+
+def test_runqlat_counts_by_thread_process_and_pid_namespace_in_two_units(run, tmp_path):
+    path = tmp_path / "numbers"
+
+    def counted(*options):
+        """What was counted of whom; and the numbers of a process, of its threads, and of its namespace."""
+        entries = run("runqlat", *options, "--", "unshare", "--pid", "--fork", *PYTHON, THREADS, str(path))
+        return {entry["key"]: entry for entry in entries}, [int(word) for word in path.read_text().split()]
+
+    threads, (_, *_, namespace) = counted("--per-thread")
+    processes, _ = counted("--per-process")
+    namespaces, (*_, namespace) = counted("--per-pidns")
+    milliseconds, _ = counted("--milliseconds")
+
+    # The command, the process in its namespace, and three threads; each has waited before it first ran.
+    assert len(threads) == len(processes) + 3
+    assert len(processes) == 2
+    assert {entry["comm"] for entry in processes.values()} >= {os.path.basename(sys.executable)[:15]}
+    outer = int(os.readlink("/proc/self/ns/pid")[5:-1])
+    assert set(namespaces) == {outer, namespace}
+    assert [entry["_event"] for entry in milliseconds.values()] == ["waits_ms"]
+    assert sum(milliseconds[0]["slots"]) >= 4
+
+
 @pytest.mark.floors("6.12")
 def test_urandomread_shows_who_reads_and_how_much(skep, run):
     script = "import os; fd = os.open('/dev/urandom', os.O_RDONLY); os.read(fd, 33); os.read(fd, 7)"
