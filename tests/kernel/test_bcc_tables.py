@@ -7,7 +7,15 @@ import os
 
 import pytest
 
-from skep.base.errors import CompileError, LoadError, PinError, UnsupportedError
+from skep.base.errors import (
+    CompileError,
+    LoadError,
+    PinError,
+    SourceNotFoundError,
+    UnsupportedError,
+    UsageError,
+    VerifierError,
+)
 from skep.bcc import BPF
 
 MINE = f"if (bpf_get_current_pid_tgid() >> 32 != {os.getpid()}) return 0;"
@@ -149,3 +157,85 @@ def test_keys_and_leaves_that_are_none_are_refused(kinds):
         kinds["seen"][ctypes.c_int(2)]
     with pytest.raises(KeyError):
         kinds["one"][ctypes.c_int(99)]
+
+
+METHODS = """
+struct event { u32 number; u32 room; };
+BPF_RINGBUF_OUTPUT(ring, 2);
+BPF_ARRAY(numbers, u64, 4);
+BPF_HASH(named, u32, struct { u32 a; char name[12]; });
+TRACEPOINT_PROBE(syscalls, sys_enter_getppid) { MINE
+    int next = 0, room = 1, found = 2, made = 3;
+    u64 size = ring.ringbuf_query(1), zero = 0; /* BPF_RB_RING_SIZE */
+    struct event *event = ring.ringbuf_reserve(sizeof(*event)), mine = {.number = 2, .room = 5};
+    numbers.update(&room, &size);
+    if (!event)
+        return 0;
+    event->number = 1;
+    ring.ringbuf_discard(event, 0);
+    ring.ringbuf_output(&mine, sizeof(mine), 0);
+    numbers.atomic_increment(next, 3);
+    numbers.increment(made);
+    (*numbers.lookup_or_init(&found, &zero))++;
+    return 0;
+}
+"""
+
+
+def test_methods_of_ring_buffers_and_arrays():
+    seen = []
+
+    with load(METHODS) as bpf:
+        bpf["ring"].open_ring_buffer(lambda *record: seen.append(bpf["ring"].event(record[1])))
+        os.getppid()
+        os.getppid()
+        bpf.ring_buffer_poll(1000)
+
+        assert [(event.number, event.room) for event in seen] == [(2, 5)] * 2
+        assert [leaf.value for leaf in bpf["numbers"].values()] == [6, 2 * 4096, 2, 2]
+        named = bpf["named"]
+        leaf = named.leaf_scanf(b'{ 0x7 "skep" }')
+        named[named.key_scanf("0x2")] = leaf
+        assert [(named.key_sprintf(key), named.leaf_sprintf(value)) for key, value in named.items()] == [
+            (b"0x2", b'{ 0x7 "skep" }')
+        ]
+
+
+SOURCE = """#ifdef LINUX_VERSION_CODE
+#if LINUX_VERSION_CODE < KERNEL_VERSION(4, 9, 0)
+#error too old
+#endif
+BPF_ARRAY(slots, u64, ROOM + MORE);
+#endif
+"""
+
+
+def test_a_text_comes_from_files(tmp_path, monkeypatch):
+    source, header = tmp_path / "source.c", tmp_path / "header.h"
+    source.write_text(SOURCE)
+    header.write_text("#define ROOM 3\n")
+    # Beside the script, if they are not here.
+    monkeypatch.setattr("sys.argv", [str(tmp_path / "script.py")])
+
+    with BPF(src_file=b"source.c", hdr_file="header.h", cflags=["-DMORE=2", b"-Wall"]) as bpf:
+        assert len(bpf["slots"]) == 5
+    with pytest.raises(CompileError) as caught:
+        BPF(src_file=str(source), hdr_file=str(header))
+    assert [(found.file, found.line) for found in caught.value.diagnostics] == [(str(source), 5)]
+    header.write_text("#define ROOM 3\n\n#error wrong\n")
+    with pytest.raises(CompileError) as caught:
+        BPF(src_file=str(source), hdr_file=str(header))
+    assert [(found.file, found.line) for found in caught.value.diagnostics] == [(str(header), 3)]
+    with pytest.raises(SourceNotFoundError, match="neither here nor beside the script"):
+        BPF(src_file="no_such.c")
+    with pytest.raises(UsageError, match="takes a text"):
+        BPF()
+
+
+def test_what_the_verifier_says_is_said_of_the_text():
+    text = '\nint f(struct pt_regs *ctx) {\n\tint *p = 0;\n\tbpf_trace_printk("x");\n\treturn *(volatile int *)p;\n}'
+    with load(text) as bpf, pytest.raises(VerifierError, match="BPF-text:5") as caught:
+        bpf.load_func("f", BPF.KPROBE)
+
+    told = caught.value.diagnostics[0]
+    assert (told.file, told.line, told.source) == ("BPF-text", 5, "\treturn *(volatile int *)p;")

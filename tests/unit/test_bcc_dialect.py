@@ -396,6 +396,17 @@ def test_what_is_wrong_is_told_in_the_text_itself(translated, text, line, messag
     assert advice is None or advice in (caught.value.remedy or "")
 
 
+@pytest.mark.parametrize(
+    ("line", "column"),
+    [("\treturn nothing;", 9), ("\t\treturn nothing;", 10), ("return SIZE + nothing;", None)],
+)
+def test_a_column_is_that_of_the_line_as_it_was_written(translated, line, column):
+    with pytest.raises(CompileError) as caught:
+        translated(f"#define SIZE 1234\nint p(void *ctx) {{\n{line}\n}}\n")
+
+    assert (caught.value.diagnostics[0].line, caught.value.diagnostics[0].column) == (3, column)
+
+
 def test_a_table_that_another_text_has_made_is_of_its_kind(kernel, tmp_path):
     text = 'BPF_TABLE("extern", int, u64, counts, 4); int f(void *ctx) { int k = 1; counts.increment(k); return 0; }'
     found = translate(

@@ -56,11 +56,17 @@ def tell_in_own_lines(error: SkepError, text: str, file: str, folder: str, title
         name = called.get(each.file or "", each.file or "")
         own = lines.get((name, each.line))
         if own is not None and own != each.source:
-            each.source, each.column = own, None
+            each.source, each.column = own, _column(each.column, each.source or "", own)
         if name == named:
             each.file = file
     told = [str(each) for each in error.diagnostics if each.severity == "error"]
     error.message = "\n".join([title, *told]) if told else error.message
+
+
+def _column(column: int | None, line: str, own: str) -> int | None:
+    """Where in a line of the user's a column is; None where more than its indentation was changed."""
+    indented, ours = own.lstrip(), line.lstrip()
+    return column + len(own) - len(line) if column is not None and indented == ours else None
 
 
 def _own_lines(text: str, name: str) -> dict[tuple[str, int | None], str]:

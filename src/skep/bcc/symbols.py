@@ -10,9 +10,8 @@ import re
 import sys
 from functools import cache
 
-from skep.base.errors import UnsupportedError
 from skep.bcc.refusing import Refusing
-from skep.bcc.utils import as_bytes
+from skep.bcc.utils import as_bytes, as_text
 from skep.stream.symbols.kernel import KernelSymbols
 
 TYPE_CHECKING = False
@@ -119,19 +118,30 @@ class SymbolCache(Refusing):
         name, distance, module = found
         return name, distance, module or b"kernel"
 
-    def resolve_name(self, module: str | bytes | None, name: str | bytes) -> int:  # noqa: ARG002 - names are unique
-        """Where a symbol of the kernel lies; -1 if there is none.
+    def resolve_name(self, module: str | bytes | None, name: str | bytes) -> int:
+        """Where a function lies; -1 if there is none.
 
         Args:
-            module: where it is.
+            module: the path of the file that it is in; of the kernel, None will do.
             name: of it.
-
-        Raises:
-            UnsupportedError: it is asked of a process.
         """
-        if self._pid >= 0:
-            raise UnsupportedError(
-                "skep resolves no names of functions in processes", remedy="BPF.attach_uprobe() takes the name itself."
-            )
-        found = kernel_names().address(as_bytes(name))
-        return -1 if found is None else found
+        if self._pid < 0:
+            found = kernel_names().address(as_bytes(name))
+            return -1 if found is None else found
+        return _address_in(self._pid, as_text(module or b""), as_text(name))
+
+
+def _address_in(pid: int, module: str, name: str) -> int:
+    """Where a process has mapped a function of a file; -1 where it has not."""
+    from skep.bcc.queries import open_binary_of
+
+    binary = open_binary_of(module)
+    places = {binary.offset(symbol.address) for symbol in binary.symbols() if symbol.name == name and symbol.address}
+    with open(f"/proc/{pid}/maps", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            addresses, _, begin, _, _, path = [*line.rstrip("\n").split(None, 5), ""][:6]
+            first, last = (int(number, 16) for number in addresses.split("-"))
+            for place in places:
+                if path == module and place is not None and 0 <= place - int(begin, 16) < last - first:
+                    return first + place - int(begin, 16)
+    return -1

@@ -6,6 +6,7 @@ They read and write the bytes of a map of `skep.kernel`; what the bytes are, `sk
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import MutableMapping
 
 from skep.base.abi.maps import MAP_TYPES
@@ -14,6 +15,7 @@ from skep.base.schema import Type
 from skep.bcc.histogram import LINEAR_SLOTS, LOG2_SLOTS, json_histogram, linear_histogram, log2_histogram
 from skep.bcc.layout import as_ctype
 from skep.bcc.refusing import answer_for
+from skep.bcc.texts import from_text, to_text
 from skep.kernel.map import open_map
 from skep.spec.objectspec import MapSpec
 
@@ -75,6 +77,44 @@ class Backed:
         if name.startswith("_"):
             raise AttributeError(name)
         raise UnsupportedError(f"{type(self).__name__} {self.map.name}: skep has no {name}() of BCC's tables")
+
+    def key_sprintf(self, key: Any) -> bytes:
+        """A key as text.
+
+        Args:
+            key: of the type `Key`.
+        """
+        return to_text(key).encode()
+
+    def leaf_sprintf(self, leaf: Any) -> bytes:
+        """A value as text.
+
+        Args:
+            leaf: of the type `Leaf`.
+        """
+        return to_text(leaf).encode()
+
+    def key_scanf(self, key_str: str | bytes) -> Any:
+        """A key from text.
+
+        Args:
+            key_str: as `key_sprintf` writes it.
+
+        Raises:
+            UsageError: it is not that of a key.
+        """
+        return from_text(self.Key, os.fsdecode(key_str))
+
+    def leaf_scanf(self, leaf_str: str | bytes) -> Any:
+        """A value from text.
+
+        Args:
+            leaf_str: as `leaf_sprintf` writes it.
+
+        Raises:
+            UsageError: it is not that of a value.
+        """
+        return from_text(self.Leaf, os.fsdecode(leaf_str))
 
     def _read(self, type_: Any, data: bytes) -> Any:
         """What bytes of the kernel's are; one that a script takes for larger ends in zeros."""

@@ -48,7 +48,8 @@ def struct_of(category: str, event: str, tracefs: str) -> str:
         with open(os.path.join(folder, event, "format"), encoding="utf-8") as file:
             said = file.read()
     except OSError as error:
-        known = os.listdir(folder) if os.path.isdir(folder) else os.listdir(os.path.dirname(folder))
+        with os.scandir(folder if os.path.isdir(folder) else os.path.dirname(folder)) as entries:
+            known = [entry.name for entry in entries if entry.is_dir()]
         near = nearest(event if os.path.isdir(folder) else category, known, "tracepoints")
         raise HookMissingError(f"this kernel has no tracepoint {category}:{event}", remedy=near) from error
     members, at = ["u64 __do_not_use__;"], 8
