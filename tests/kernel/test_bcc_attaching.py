@@ -102,7 +102,22 @@ def test_a_packet_monitor_reads_headers_on_a_raw_socket(network):
 
 SOCKETS = """
 BPF_ARRAY(made, u64, 2);
-int create(struct bpf_sock *ctx) { int zero = 0; made.increment(zero); return 1; }
+BPF_SK_STORAGE(kept, u64);
+BPF_CGROUP_STORAGE(per_cgroup, u64);
+BPF_ARRAY(counted, u64, 2);
+int create(struct bpf_sock *ctx) {
+    int zero = 0, one = 1;
+    u64 *of_socket = kept.sk_storage_get(ctx, 0, BPF_SK_STORAGE_GET_F_CREATE), *of_cgroup;
+    of_cgroup = per_cgroup.get_local_storage(0);
+    __sync_fetch_and_add(of_cgroup, 5);
+    made.increment(zero);
+    counted.update(&one, of_cgroup);
+    if (of_socket) {
+        *of_socket += 3;
+        counted.update(&zero, of_socket);
+    }
+    return 1;
+}
 int connects(struct bpf_sock_addr *ctx) { int one = 1; made.increment(one); return 1; }
 """
 
@@ -133,6 +148,56 @@ def test_programs_of_a_cgroup(cgroup):
             bpf.attach_func(create, fd, place[0])
 
         assert [leaf.value for leaf in bpf["made"].values()] == [1, 2]
+        assert [leaf.value for leaf in bpf["counted"].values()] == [3, 5]
+
+
+MESSAGES = """
+BPF_SOCKHASH(connected, u32, 16);
+BPF_SOCKMAP(numbered, 16);
+BPF_ARRAY(seen, u64, 2);
+int established(struct bpf_sock_ops *ctx) {
+    u32 key = ctx->local_port, number = 0;
+    int zero = 0;
+    if (ctx->op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB)
+        return 0;
+    connected.sock_hash_update(ctx, &key, BPF_NOEXIST);
+    numbered.sock_map_update(ctx, &number, BPF_ANY);
+    seen.increment(zero);
+    return 0;
+}
+int message(struct sk_msg_md *ctx) { int one = 1; seen.increment(one); return SK_PASS; }
+int other(struct sk_msg_md *ctx) { u32 key = 1; return connected.msg_redirect_hash(ctx, &key, BPF_F_INGRESS); }
+int stream(struct __sk_buff *ctx) { u32 key = 1; return connected.sk_redirect_hash(ctx, &key, 0); }
+"""
+TALK = """
+import socket
+server = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(server.getsockname())
+client.sendall(b"message")
+assert server.accept()[0].recv(9) == b"message"
+"""
+
+
+def test_messages_of_sockets_in_a_hash(cgroup):
+    script = f"open('{cgroup}/cgroup.procs', 'w').write('0')\n{TALK}"
+
+    with load(MESSAGES) as bpf:
+        established, message = bpf.load_func("established", BPF.SOCK_OPS), bpf.load_func("message", BPF.SK_MSG)
+        assert bpf.load_func("other", BPF.SK_MSG).fd > 0
+        assert bpf.load_func("stream", BPF.SK_SKB).fd > 0
+        table = skep.bcc.lib.bpf_table_fd(bpf.module, b"connected")
+        assert skep.bcc.lib.bpf_table_fd(bpf.module, b"no_such") == -1
+        fd = os.open(cgroup, os.O_RDONLY)
+        try:
+            bpf.attach_func(established, fd, BPFAttachType.CGROUP_SOCK_OPS)
+            bpf.attach_func(message, table, BPFAttachType.SK_MSG_VERDICT)
+            subprocess.run([sys.executable, "-c", script], check=True)
+            bpf.detach_func(message, table, BPFAttachType.SK_MSG_VERDICT)
+            bpf.detach_func(established, fd, BPFAttachType.CGROUP_SOCK_OPS)
+        finally:
+            os.close(fd)
+
+        assert [leaf.value for leaf in bpf["seen"].values()] == [1, 1]
 
 
 SAMPLES = """

@@ -139,9 +139,11 @@ def _address_in(pid: int, module: str, name: str) -> int:
     places = {binary.offset(symbol.address) for symbol in binary.symbols() if symbol.name == name and symbol.address}
     with open(f"/proc/{pid}/maps", encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
-            addresses, _, begin, _, _, path = [*line.rstrip("\n").split(None, 5), ""][:6]
+            addresses, rights, begin, _, _, path = [*line.rstrip("\n").split(None, 5), ""][:6]
             first, last = (int(number, 16) for number in addresses.split("-"))
+            if path != module or "x" not in rights:
+                continue
             for place in places:
-                if path == module and place is not None and 0 <= place - int(begin, 16) < last - first:
+                if place is not None and 0 <= place - int(begin, 16) < last - first:
                     return first + place - int(begin, 16)
     return -1
