@@ -11,12 +11,13 @@ from types import SimpleNamespace
 import pytest
 
 import skep.bcc
-from skep.base.errors import UnsupportedError
+from skep.base.errors import SourceNotFoundError, UnsupportedError
 from skep.bcc import constants
 from skep.bcc.containers import filter_by_containers
 from skep.bcc.libbcc import lib
 from skep.bcc.module import _is_certain, _section
 from skep.bcc.printing import _LINE
+from skep.bcc.scripts import run_script
 from skep.bcc.syscall import syscall_name
 from skep.bcc.tcp import flags2str, state2str, tcpstate
 from skep.bcc.utils import ArgString, StrcmpRewrite, as_bytes, printb
@@ -168,4 +169,22 @@ def test_what_a_script_raises_is_told_from_its_own_line_on(tmp_path):
 
     assert finished.stderr.count("File ") == 1
     assert f'File "{script}", line 2' in finished.stderr
+    assert finished.returncode == 1
+
+
+def test_a_script_that_cannot_be_read_is_told(tmp_path):
+    for path in (tmp_path, tmp_path / "no_such.py"):
+        with pytest.raises(SourceNotFoundError, match="cannot be read"):
+            run_script(str(path), [])
+
+
+def test_a_script_that_is_no_python_is_told_by_its_line(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("import bcc\ndef broken(:\n")
+
+    finished = subprocess.run(
+        [sys.executable, "-m", "skep", "bcc", str(script)], capture_output=True, text=True, check=False
+    )
+
+    assert finished.stderr.startswith(f'  File "{script}", line 2\n')
     assert finished.returncode == 1
