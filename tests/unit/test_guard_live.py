@@ -8,8 +8,12 @@ import os
 import pytest
 
 from skep.base.errors import ProfileError, SourceNotFoundError
+from skep.guard.behaviour import Run
 from skep.guard.items import items_of
+from skep.guard.live.guarding import expected_alarms, loud_kinds
 from skep.guard.live.lineage import lineage
+from skep.guard.profile import learn
+from skep.guard.reading import read_thread
 from skep.guard.state import Log, ago, find_alarm, known_names, place_of
 from skep.guard.telling import alarm_lines, status_line
 
@@ -62,6 +66,35 @@ ALARM = {
 )
 def test_a_call_is_for_members_of_sets(name, event, items):
     assert [" ".join(item) for item in items_of(event, name)] == items
+
+
+def lasting(seconds, files):
+    """What is learned of runs that took so long, and opened these files."""
+    runs = []
+    for name in files:
+        calls = [({"syscall": 257, "ts": 0, "path": name}, 0), ({"syscall": 1, "ts": seconds * 10**9}, 0)]
+        runs.append(Run("", [read_thread(calls, "x86_64")]))
+    return learn(runs, "x86_64")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "files", "expected"),
+    [
+        # Nothing was new in two days: less than one in two days is to be expected.
+        (86400, ["/a", "/a"], 1 + 1 / 2),
+        # As many as episodes fit into a day.
+        (1, ["/a", "/a"], 8640),
+    ],
+)
+def test_no_more_false_alarms_are_expected_than_there_can_be(seconds, files, expected):
+    assert expected_alarms(lasting(seconds, files)) == pytest.approx(expected)
+
+
+def test_what_only_one_run_had_is_expected_again():
+    profile = lasting(86400, ["/a", "/b"])
+
+    assert loud_kinds(profile) == ["change", "child", "peer", "listen", "arguments", "call"]
+    assert expected_alarms(profile) == pytest.approx(1 + 1 / 2)
 
 
 def born():

@@ -65,11 +65,11 @@ def expected_alarms(profile: Profile, false_alarms: float = FALSE_ALARMS) -> flo
     """The most false alarms a day to be expected: those asked for of sequences, and new members of sets.
 
     As many new ones as only one of the training runs had are to be expected in as much time as training took; where
-    there were none, less than one.
+    there were none, less than one. An episode ends when it has been quiet: there cannot be more than fit into a day.
     """
     seconds = max((role.seconds for role in profile.roles.values()), default=0.0)
     fresh = sum(profile.fresh_items.get(kind, 0) for kind in loud_kinds(profile))
-    return false_alarms + (max(fresh, 1) * _DAY / seconds if seconds else 0.0)
+    return min(false_alarms + (max(fresh, 1) * _DAY / seconds if seconds else 0.0), _DAY / _QUIET)
 
 
 class _Watched:
