@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -65,6 +66,24 @@ def test_biosnoop_shows_each_request(run, disks):
 )
 def test_biosnoop_is_silent_about(run, disks, options):
     assert run("biosnoop", "--disk", disks[0], *options, *io(disks[0])) == []
+
+
+def test_biosnoop_is_silent_about_requests_of_others(run, disks, tmp_path):
+    os.mkfifo(tmp_path / "turn")
+    # It begins once biosnoop has attached, and waits for us.
+    waits = ["--", "sh", "-c", f"echo > {tmp_path}/turn; cat {tmp_path}/turn"]
+
+    def work():
+        (tmp_path / "turn").read_text()
+        subprocess.run([sys.executable, "-c", IO, disks[0]], check=True)
+        (tmp_path / "turn").write_text("")
+
+    with ThreadPoolExecutor() as pool:
+        worked = pool.submit(work)
+        events = run("biosnoop", "--disk", disks[0], *waits)
+
+    worked.result()
+    assert events == []
 
 
 @pytest.mark.parametrize("tool", ["biosnoop", "biolatency", "biosize"])

@@ -39,6 +39,7 @@ struct request_start {
 	u64 since;
 	u64 bytes;
 	u32 pid;
+	u32 wanted;
 	char comm[16];
 };
 
@@ -60,8 +61,10 @@ static int note(struct trace_event_raw_block_rq *ctx, u64 since)
 	struct request_key request = {.disk = ctx->dev, .sector = ctx->sector};
 	struct request_start start = {.since = since, .bytes = ctx->bytes};
 
-	if (!skep_in_scope() || (disk_target && ctx->dev != disk_target))
+	if (disk_target && ctx->dev != disk_target)
 		return 0;
+	/* Those of others are noted, too: who of ours issues one later is not whose it is. */
+	start.wanted = skep_in_scope();
 	start.pid = bpf_get_current_pid_tgid() >> 32;
 	bpf_get_current_comm(start.comm, sizeof(start.comm));
 	if (bpf_map_update_elem(&requests, &request, &start, BPF_ANY))
@@ -121,7 +124,8 @@ int complete(struct trace_event_raw_block_rq_completion *ctx)
 
 	if (!start || !start->since)
 		return 0;
-	send(ctx, start);
+	if (start->wanted)
+		send(ctx, start);
 	bpf_map_delete_elem(&requests, &request);
 	return 0;
 }

@@ -108,9 +108,14 @@ int BPF_PROG(called, struct pt_regs *registers, long number)
 	u64 id = bpf_get_current_pid_tgid();
 	u32 tid = id, innermost;
 	struct calls *calls = bpf_map_lookup_elem(&threads, &tid);
+	bool compat;
 	struct event *event;
 
-	if (!calls || number == URETPROBE || number == UPROBE)
+	if (!calls)
+		return 0;
+	compat = skep_is_compat();
+	/* To a 32-bit program these numbers are others. */
+	if (!compat && (number == URETPROBE || number == UPROBE))
 		return 0;
 	event = skep_reserve(&events, struct event);
 	if (!event)
@@ -121,7 +126,7 @@ int BPF_PROG(called, struct pt_regs *registers, long number)
 	event->tid = tid;
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 	event->syscall = number;
-	event->compat = skep_is_compat();
+	event->compat = compat;
 	event->depth = calls->depth;
 	event->function[0] = innermost < DEEPEST ? calls->functions[innermost] : 0;
 	bpf_ringbuf_submit(event, 0);

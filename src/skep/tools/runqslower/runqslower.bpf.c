@@ -15,10 +15,6 @@ const volatile pid_t tid_target = 0;
 /// Only this process (0: all).
 const volatile pid_t pid_target = 0;
 
-/*
- * skep_in_scope() would ask for the task that leaves the CPU; these events are of the one that comes. skep filters them by
- * their pid.
- */
 struct event {
 	u64 time;
 	u32 pid;
@@ -49,6 +45,8 @@ static int enqueue(struct task_struct *task)
 
 	/* Thread 0 of each CPU is what runs when nothing does. */
 	if (!tid || (tid_target && tid != tid_target) || (pid_target && pid != pid_target))
+		return 0;
+	if (!skep_task_in_scope(tid, pid))
 		return 0;
 	if (bpf_map_update_elem(&ready, &tid, &now, BPF_ANY))
 		skep_lost();

@@ -6,6 +6,7 @@
 #include "skep.h"
 
 #define DATA_SIZE 16384 /* what one record of TLS holds at most (RFC 8446, 5.1) */
+#define PLACES 4
 
 /// Only this process. It has to be named, or a command given: nobody reads along with all.
 /// @required
@@ -29,13 +30,21 @@ struct {
 	__uint(max_entries, 4 * 1024 * 1024);
 } events SEC(".maps");
 
-/* An event is too large for the stack of a program, and a ring reserves no size that is known only when it runs. */
+/*
+ * An event is too large for the stack of a program, and a ring reserves no size that is known only when it runs. A program on
+ * a uprobe stays on its CPU, but others may run there before it goes on: each takes a place that is free.
+ */
+struct place {
+	u64 taken;
+	struct event event;
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, PLACES);
 	__type(key, u32);
-	__type(value, struct event);
-} scratch SEC(".maps");
+	__type(value, struct place);
+} places SEC(".maps");
 
 /* What a thread handed over, from the entry of a call to its return. Of those that end in a call, the oldest make room. */
 struct call {
@@ -69,14 +78,29 @@ static int enter(const char *data, size_t *length)
 	return 0;
 }
 
+static struct place *take_place(void)
+{
+	for (int i = 0; i < PLACES; i++) {
+		u32 number = i; /* the verifier counts turns in registers alone */
+		struct place *place = bpf_map_lookup_elem(&places, &number);
+
+		if (place && !__sync_lock_test_and_set(&place->taken, 1))
+			return place;
+	}
+	skep_lost();
+	return NULL;
+}
+
 static void send(const char *data, u64 length, enum direction direction)
 {
 	u64 id = bpf_get_current_pid_tgid();
-	u32 zero = 0, size = length < DATA_SIZE ? length : DATA_SIZE;
-	struct event *event = bpf_map_lookup_elem(&scratch, &zero);
+	u32 size = length < DATA_SIZE ? length : DATA_SIZE;
+	struct place *place = take_place();
+	struct event *event;
 
-	if (!event)
+	if (!place)
 		return;
+	event = &place->event;
 	event->time = bpf_ktime_get_ns();
 	event->pid = id >> 32;
 	event->tid = id;
@@ -91,6 +115,7 @@ static void send(const char *data, u64 length, enum direction direction)
 	/* Only the part of the last array that is filled is sent. */
 	if (bpf_ringbuf_output(&events, event, offsetof(struct event, data) + size, 0))
 		skep_lost();
+	place->taken = 0;
 }
 
 static int leave(int ret, enum direction direction)
