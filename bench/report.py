@@ -170,14 +170,15 @@ def _tools(rows: list[dict[str, Any]]) -> list[str]:
     for row in rows:
         name, _, what = row["name"].partition(": ")
         found.setdefault(name, {})[what] = row
-    lines = ["| | event | added, ns | spread | maps, kB | CPU, % | events a second |\n", f"|{'---|' * 7}\n"]
+    heads = ("", "event", "added, ns", "spread", "libbpf-tools, ns", "maps, kB", "CPU, %", "events a second")
+    lines = [f"| {' | '.join(heads)} |\n", f"|{'---|' * len(heads)}\n"]
     for name in sorted(found):
         tool, _, event = name.partition(", ")
         values = {what: f"{row['median']:,.0f}" for what, row in found[name].items()}
         if "added" in values:
             runs = found[name]["added"]["runs"]
             values["spread"] = f"{min(runs):,.0f} to {max(runs):,.0f}"
-        cells = [tool, event, *(values.get(what, "") for what in ("added", "spread", "maps", "CPU", "rate"))]
+        cells = [tool, event, *(values.get(what, "") for what in ("added", "spread", "theirs", "maps", "CPU", "rate"))]
         lines.append(f"| {' | '.join(cells)} |\n")
     return lines
 

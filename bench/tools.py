@@ -6,6 +6,7 @@ added   nanoseconds that its programs take for an event, above programs that do 
 maps    what the kernel accounts for its maps (fdinfo, memlock), in kilobytes
 CPU     of `skep run TOOL` meanwhile, its output thrown away, in percent of one
 rate    events a second
+theirs  the same as added, of the tool of this name in libbpf-tools
 
 Where the kernel lacks a tool's hook, the tool is loaded in a guest under 6.12: there its maps alone are measured, as
 emulated nanoseconds say nothing.
@@ -15,17 +16,18 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import statistics
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.report import Row
+from bench.watching import Account, Producer, peer, running
+from skep._native import lib
 from skep.session.api import Spec, read_spec, tool_names
 from skep.spec.words import CGROUP_ARRAY
 from skep.vm import run
@@ -33,7 +35,6 @@ from tests.disks import made_disk
 from tests.network import Network, inside
 
 PROJECT = Path(__file__).resolve().parents[1]
-SKEP = Path(sys.executable).with_name("skep")
 KERNEL = "6.12"
 # Seconds of the guest.
 LIMIT = 600
@@ -99,78 +100,15 @@ TOOLS = {
 }
 """Those whose hooks can be provoked without kprobes, fentry and LSM: the machine that this runs on has none."""
 
-
-class Producer:
-    """A process that provokes events when it is told to.
-
-    Args:
-        command: of programs/provoke.c.
-    """
-
-    def __init__(self, command: Sequence[str]) -> None:
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.pid = self._process.pid
-
-    def provoke(self, count: int) -> tuple[int, float]:
-        """So many, or a few more: how many, and in how many seconds."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{count}\n")
-        self._process.stdin.flush()
-        events, nanoseconds = self._process.stdout.readline().split()
-        return int(events), int(nanoseconds) / 1e9
-
-    def end(self) -> None:
-        """Lets it end."""
-        self._process.communicate()
-
-
-class Account:
-    """What the kernel says of a process: how often its programs ran, how long; the memory of its maps; its own time.
-
-    Args:
-        pid: of the process.
-    """
-
-    def __init__(self, pid: int | str) -> None:
-        programs: dict[str, tuple[int, int]] = {}
-        maps: dict[str, int] = {}
-        for path in Path(f"/proc/{pid}/fdinfo").iterdir():
-            with suppress(FileNotFoundError):
-                told = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
-                if "run_time_ns" in told:
-                    programs[told["prog_id"]] = int(told["run_cnt"]), int(told["run_time_ns"])
-                elif "map_id" in told:
-                    maps[told["map_id"]] = int(told["memlock"])
-        self.runs, self.nanoseconds = (sum(each) for each in zip(*programs.values(), strict=True))
-        self.memory = sum(maps.values())
-        times = [path.read_text().split()[0] for path in Path(f"/proc/{pid}/task").glob("*/schedstat")]
-        self.cpu = sum(map(int, times)) / 1e9
-
-
-@contextmanager
-def running(source: str, options: Sequence[str]) -> Iterator[int]:
-    """The process id of a run that has attached its programs.
-
-    Args:
-        source: a kernel file, or the name of a tool.
-        options: of `skep run`.
-    """
-    command = [str(SKEP), "run", source, *options]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-        assert process.stderr is not None
-        try:
-            said = []
-            for line in process.stderr:
-                said.append(line)
-                if b"attached" in line:
-                    break
-            else:
-                sys.exit(f"bench/run: {' '.join(command)}: {b''.join(said).decode()}")
-            yield process.pid
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.stderr.read()
+# The options of those in libbpf-tools, and what they say once they are attached.
+PEERS = {
+    "biolatency": ("Ctrl-C",),
+    "execsnoop": ("ARGS",),
+    "opensnoop": ("PATH", "-p", "%d"),
+    "runqlat": ("Ctrl-C", "-p", "%d"),
+    "runqslower": ("Tracing", "-p", "%d"),
+    "tcpstates": ("NEWSTATE",),
+}
 
 
 def nothing(spec: Spec) -> str:
@@ -190,6 +128,7 @@ class Bench:
 
     Args:
         folder: for what is made.
+        stack: takes it away again.
     """
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
@@ -201,6 +140,8 @@ class Bench:
         stack.callback(network.remove)
         network.make()
         self._network = network
+        # Ours ask for them by themselves.
+        stack.callback(os.close, lib.bpf_enable_stats(0))
         stack.enter_context(inside(network.ours))
         # Packets for which nobody is there would be answered.
         receiver = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
@@ -227,8 +168,13 @@ class Bench:
             count, seconds = producer.provoke(500)
             count = round(min(count / seconds, RATE) * SLICE)
             hooks = self._words(tool.hooks, producer.pid)
-            empty = statistics.median(self._rounds(str(source), hooks, producer, count, runs)["a run"])
-            found = self._rounds(name, [*hooks, *self._words(tool.filters, producer.pid)], producer, count, runs, empty)
+            empty = statistics.median(self._rounds(running(str(source), hooks), producer, count, runs)["a run"])
+            options = [*hooks, *self._words(tool.filters, producer.pid)]
+            found = self._rounds(running(name, options), producer, count, runs, empty)
+            if name in PEERS:
+                begun, *options = self._words(PEERS[name], producer.pid)
+                theirs = self._rounds(peer(name, begun, options), producer, count, runs, empty)
+                found["theirs"] = theirs["added"]
         finally:
             producer.end()
         return found
@@ -243,11 +189,16 @@ class Bench:
         return [self._places.get(word, word.replace("%s", self._program).replace("%d", str(pid))) for word in words]
 
     def _rounds(
-        self, source: str, options: Sequence[str], producer: Producer, count: int, runs: int, empty: float = 0
+        self,
+        started: AbstractContextManager[int],
+        producer: Producer,
+        count: int,
+        runs: int,
+        empty: float = 0,
     ) -> dict[str, list[float]]:
-        """Of a kernel file; `empty` is what a run of a program that does nothing takes."""
+        """Of a process that has programs; `empty` is what a run of a program that does nothing takes."""
         found: dict[str, list[float]] = {"a run": [], "added": [], "maps": [], "CPU": [], "rate": []}
-        with running(source, options) as pid:
+        with started as pid:
             producer.provoke(count // 5)
             for _ in range(runs):
                 before = Account(pid)
@@ -284,7 +235,7 @@ def _bpffs(folder: Path) -> Iterator[Path]:
         subprocess.run(["umount", folder], check=True)
 
 
-UNITS = {"added": "ns", "maps": "kB", "CPU": "%", "rate": "a second"}
+UNITS = {"added": "ns", "maps": "kB", "CPU": "%", "rate": "a second", "theirs": "ns"}
 
 
 def tools(runs: int) -> list[Row]:
@@ -295,31 +246,35 @@ def tools(runs: int) -> list[Row]:
         bench = Bench(Path(folder), stack)
         for name, tool in TOOLS.items():
             found = bench.measure(name, runs)
-            rows += [Row(f"{name}, {tool.what}: {what}", found[what], unit) for what, unit in UNITS.items()]
+            rows += [
+                Row(f"{name}, {tool.what}: {what}", found[what], unit) for what, unit in UNITS.items() if what in found
+            ]
     return rows
 
 
 def _in_guest(names: Sequence[str]) -> dict[str, float]:
     """Kilobytes of the maps of tools, in the guest."""
     with TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "bench.tools", *names]
+        for name in names:
+            Path(folder, f"{name}.bpf.o").write_bytes(bytes(read_spec(name).data))
+        command = [sys.executable, "-m", "bench.tools"]
         if run(command, kernel=KERNEL, timeout=LIMIT, results=Path(folder), cwd=PROJECT):
             sys.exit("bench/run tools: the guest failed")
         found: dict[str, float] = json.loads(Path(folder, "values").read_text())
     return found
 
 
-def _guest(names: Sequence[str]) -> None:
-    found = {}
-    for name in names:
-        spec = read_spec(name)
+def _guest() -> None:
+    folder, found = Path(os.environ["SKEP_RESULTS"]), {}
+    for path in folder.glob("*.bpf.o"):
+        spec = read_spec(str(path))
         whose: dict[str, dict[object, object]] = {
             map_.name: {0: "/sys/fs/cgroup"} for map_ in spec.maps.values() if map_.type == CGROUP_ARRAY
         }
         with spec.load(fill=whose):
-            found[name] = Account("self").memory / 1e3
-    Path(os.environ["SKEP_RESULTS"], "values").write_text(json.dumps(found))
+            found[path.name.removesuffix(".bpf.o")] = Account("self").memory / 1e3
+    (folder / "values").write_text(json.dumps(found))
 
 
 if __name__ == "__main__":
-    _guest(sys.argv[1:])
+    _guest()

@@ -58,7 +58,10 @@ struct {
 
 static struct waits none;
 
-/* When a thread became ready to run; 0: it sleeps, in the cgroup. Of those that end while they wait, the oldest make room. */
+/*
+ * When a thread became ready to run; 0: it is not, or it sleeps, in the cgroup. Threads keep their entries, which is cheaper than
+ * a new one at each turn; those that have not run for longest make room.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 10240);
@@ -84,8 +87,11 @@ static bool is_in_cgroup(void)
 static void note(struct task_struct *task, u64 since)
 {
 	u32 tid = BPF_CORE_READ(task, pid);
+	u64 *known = bpf_map_lookup_elem(&ready, &tid);
 
-	if (bpf_map_update_elem(&ready, &tid, &since, BPF_ANY))
+	if (known)
+		*known = since;
+	else if (bpf_map_update_elem(&ready, &tid, &since, BPF_ANY))
 		skep_lost();
 }
 
@@ -160,7 +166,11 @@ static int run(bool preempt, struct task_struct *previous, struct task_struct *n
 	if (!since)
 		return 0;
 	delay = *since ? bpf_ktime_get_ns() - *since : 0;
-	bpf_map_delete_elem(&ready, &tid);
+	/* While it runs it may move to another cgroup. */
+	if (filter_cgroup)
+		bpf_map_delete_elem(&ready, &tid);
+	else
+		*since = 0;
 	if (delay)
 		count(next, delay / 1000);
 	return 0;

@@ -30,7 +30,10 @@ struct {
 	__type(value, struct event);
 } events SEC(".maps");
 
-/* When a thread became ready to run. Of those that end while they wait, the oldest make room. */
+/*
+ * When a thread became ready to run; 0: it is not. Threads keep their entries, which is cheaper than a new one at each turn;
+ * those that have not run for longest make room.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 10240);
@@ -41,14 +44,18 @@ struct {
 static int enqueue(struct task_struct *task)
 {
 	u32 tid = BPF_CORE_READ(task, pid), pid = BPF_CORE_READ(task, tgid);
-	u64 now = bpf_ktime_get_ns();
+	u64 now, *since;
 
 	/* Thread 0 of each CPU is what runs when nothing does. */
 	if (!tid || (tid_target && tid != tid_target) || (pid_target && pid != pid_target))
 		return 0;
 	if (!skep_task_in_scope(tid, pid))
 		return 0;
-	if (bpf_map_update_elem(&ready, &tid, &now, BPF_ANY))
+	now = bpf_ktime_get_ns();
+	since = bpf_map_lookup_elem(&ready, &tid);
+	if (since)
+		*since = now;
+	else if (bpf_map_update_elem(&ready, &tid, &now, BPF_ANY))
 		skep_lost();
 	return 0;
 }
@@ -63,11 +70,11 @@ static int run(void *ctx, bool preempt, struct task_struct *previous, struct tas
 	if (preempt || skep_task_state(previous) == TASK_RUNNING)
 		enqueue(previous);
 	since = bpf_map_lookup_elem(&ready, &tid);
-	if (!since)
+	if (!since || !*since)
 		return 0;
 	event.time = bpf_ktime_get_ns();
 	event.delay_us = (event.time - *since) / 1000;
-	bpf_map_delete_elem(&ready, &tid);
+	*since = 0;
 	if (event.delay_us < min_us)
 		return 0;
 	event.pid = BPF_CORE_READ(next, tgid);
