@@ -140,10 +140,11 @@ def write_tables() -> None:
     found: dict[tuple[str, str], tuple[float, str]] = {}
     for path in sorted(RESULTS.glob("*.json")):
         result = json.loads(path.read_text())
-        where = f"{result['machine'].partition(', load')[0]}, {result['date']}, commit {result['commit']}"
+        when = f"{result['date']}, commit {result['commit']}"
         if result["bench"] == "tools":
-            _write(TOOLS_PAGE, [*_tools(result["rows"]), f"\nOn {where}.\n"])
+            _write(TOOLS_PAGE, [*_tools(result["rows"]), f"\nOn {result['machine']}, {when}.\n"])
             continue
+        where = f"{result['machine'].partition(', load')[0]}, {when}"
         machines[where] = None
         for row in result["rows"]:
             low, high = min(row["runs"]), max(row["runs"])
