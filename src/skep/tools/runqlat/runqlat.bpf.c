@@ -69,9 +69,9 @@ struct {
 	__type(value, u64);
 } ready SEC(".maps");
 
-static bool is_wanted(struct task_struct *task)
+static bool is_wanted(struct task_struct *task, u32 tid)
 {
-	u32 tid = BPF_CORE_READ(task, pid), pid = BPF_CORE_READ(task, tgid);
+	u32 pid = BPF_CORE_READ(task, tgid);
 
 	/* Thread 0 of each CPU is what runs when nothing does. */
 	return tid && (!tid_target || tid == tid_target) && (!pid_target || pid == pid_target) &&
@@ -84,9 +84,8 @@ static bool is_in_cgroup(void)
 	return !filter_cgroup || bpf_current_task_under_cgroup(&cgroups, 0) == 1;
 }
 
-static void note(struct task_struct *task, u64 since)
+static void note(u32 tid, u64 since)
 {
-	u32 tid = BPF_CORE_READ(task, pid);
 	u64 *known = bpf_map_lookup_elem(&ready, &tid);
 
 	if (known)
@@ -100,16 +99,18 @@ static int woken(struct task_struct *task)
 {
 	u32 tid = BPF_CORE_READ(task, pid);
 
-	if (is_wanted(task) && (!filter_cgroup || bpf_map_lookup_elem(&ready, &tid)))
-		note(task, bpf_ktime_get_ns());
+	if (is_wanted(task, tid) && (!filter_cgroup || bpf_map_lookup_elem(&ready, &tid)))
+		note(tid, bpf_ktime_get_ns());
 	return 0;
 }
 
 /* Here it is the parent that is on the CPU, and a child begins in its parent's cgroup. */
 static int born(struct task_struct *task)
 {
-	if (is_wanted(task) && is_in_cgroup())
-		note(task, bpf_ktime_get_ns());
+	u32 tid = BPF_CORE_READ(task, pid);
+
+	if (is_wanted(task, tid) && is_in_cgroup())
+		note(tid, bpf_ktime_get_ns());
 	return 0;
 }
 
@@ -118,10 +119,13 @@ static void leaves(bool preempt, struct task_struct *task)
 	unsigned int state = skep_task_state(task);
 	/* What leaves the CPU and is still ready waits from now; so does what is pushed off it on its way to sleep. */
 	bool waits = preempt || state == TASK_RUNNING;
+	u32 tid;
 
-	if ((!waits && (!filter_cgroup || state & TASK_DEAD)) || !is_wanted(task) || !is_in_cgroup())
+	if (!waits && (!filter_cgroup || state & TASK_DEAD))
 		return;
-	note(task, waits ? bpf_ktime_get_ns() : 0);
+	tid = BPF_CORE_READ(task, pid);
+	if (is_wanted(task, tid) && is_in_cgroup())
+		note(tid, waits ? bpf_ktime_get_ns() : 0);
 }
 
 /* That in which the thread has the number that it sees itself. */
