@@ -282,7 +282,7 @@ int entered(struct pt_regs *ctx) { MINE places.increment(PT_REGS_IP(ctx)); retur
 """
 
 
-def test_functions_of_libraries_by_pattern_and_by_address():
+def test_functions_of_libraries_by_pattern_and_by_address(monkeypatch):
     libc = ctypes.CDLL(None)
 
     with load(FUNCTIONS) as bpf:
@@ -299,6 +299,10 @@ def test_functions_of_libraries_by_pattern_and_by_address():
             bpf.attach_uprobe(name="c", sym_re="^no_such_function", fn_name="entered")
         with pytest.raises(AttachError, match="there is no program and no library no_such_library"):
             bpf.attach_uprobe(name="no_such_library", sym="main", fn_name="entered")
+        monkeypatch.setenv("BCC_PROBE_LIMIT", "20")
+        with pytest.raises(AttachError, match="too many probes") as caught:
+            bpf.attach_uprobe(name="c", sym_re="^str", fn_name="entered", pid=os.getpid())
+        assert "BCC_PROBE_LIMIT" in (caught.value.remedy or "")
         with pytest.raises(UsageError, match="Unknown program no_such"):
             bpf.attach_uprobe(name="c", sym="getpgid", fn_name="no_such")
 
