@@ -6,21 +6,21 @@ It stands on the rooms to the left: `skep.bcc.module` loads, `skep.bcc.attaching
 from __future__ import annotations
 
 import atexit
-import ctypes
 import os
-import select
 import sys
 
 from skep.base.errors import UnsupportedError, UsageError
-from skep.bcc.attaching import Attaching
-from skep.bcc.constants import DEBUG_PREPROCESSOR, DEBUG_SOURCE, BPFAttachType, BPFProgType
+from skep.bcc.constants import DEBUG_PREPROCESSOR, DEBUG_SOURCE, BPFProgType
 from skep.bcc.function import Function
 from skep.bcc.kinds import KINDS
 from skep.bcc.module import Module, read_text
 from skep.bcc.packets import Packets
 from skep.bcc.places import marker_of
+from skep.bcc.polling import Polling
 from skep.bcc.printing import Printing
 from skep.bcc.refusing import Refusing
+from skep.bcc.sampling import Sampling
+from skep.bcc.sections import section_of
 from skep.bcc.symbols import kernel_names, user_symbol
 from skep.bcc.utils import as_bytes, as_text
 
@@ -36,54 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BPF"]
 
-# enum bpf_prog_type -> a section that means it; of tracing and LSM, the function's name says which.
-_SECTIONS = {
-    BPFProgType.SOCKET_FILTER: "socket",
-    BPFProgType.KPROBE: "kprobe",
-    BPFProgType.SCHED_CLS: "tc",
-    BPFProgType.SCHED_ACT: "action",
-    BPFProgType.TRACEPOINT: "tp",
-    BPFProgType.XDP: "xdp",
-    BPFProgType.PERF_EVENT: "perf_event",
-    BPFProgType.CGROUP_SKB: "cgroup/skb",
-    BPFProgType.CGROUP_SOCK: "cgroup/sock",
-    BPFProgType.LWT_IN: "lwt_in",
-    BPFProgType.LWT_OUT: "lwt_out",
-    BPFProgType.LWT_XMIT: "lwt_xmit",
-    BPFProgType.SOCK_OPS: "sockops",
-    BPFProgType.SK_SKB: "sk_skb",
-    BPFProgType.CGROUP_DEVICE: "cgroup/dev",
-    BPFProgType.SK_MSG: "sk_msg",
-    BPFProgType.RAW_TRACEPOINT: "raw_tp",
-    BPFProgType.RAW_TRACEPOINT_WRITABLE: "raw_tp.w",
-    BPFProgType.CGROUP_SYSCTL: "cgroup/sysctl",
-    BPFProgType.TRACING: "",
-    BPFProgType.LSM: "",
-}
-# enum bpf_attach_type -> a section that means it, where the type of the program does not tell.
-_PLACES = {
-    BPFAttachType.CGROUP_INET_INGRESS: "cgroup_skb/ingress",
-    BPFAttachType.CGROUP_INET_EGRESS: "cgroup_skb/egress",
-    BPFAttachType.SK_SKB_STREAM_PARSER: "sk_skb/stream_parser",
-    BPFAttachType.SK_SKB_STREAM_VERDICT: "sk_skb/stream_verdict",
-    BPFAttachType.CGROUP_INET4_BIND: "cgroup/bind4",
-    BPFAttachType.CGROUP_INET6_BIND: "cgroup/bind6",
-    BPFAttachType.CGROUP_INET4_CONNECT: "cgroup/connect4",
-    BPFAttachType.CGROUP_INET6_CONNECT: "cgroup/connect6",
-    BPFAttachType.CGROUP_INET4_POST_BIND: "cgroup/post_bind4",
-    BPFAttachType.CGROUP_INET6_POST_BIND: "cgroup/post_bind6",
-    BPFAttachType.CGROUP_UDP4_SENDMSG: "cgroup/sendmsg4",
-    BPFAttachType.CGROUP_UDP6_SENDMSG: "cgroup/sendmsg6",
-    BPFAttachType.CGROUP_UDP4_RECVMSG: "cgroup/recvmsg4",
-    BPFAttachType.CGROUP_UDP6_RECVMSG: "cgroup/recvmsg6",
-    BPFAttachType.CGROUP_GETSOCKOPT: "cgroup/getsockopt",
-    BPFAttachType.CGROUP_SETSOCKOPT: "cgroup/setsockopt",
-    BPFAttachType.CGROUP_INET4_GETPEERNAME: "cgroup/getpeername4",
-    BPFAttachType.CGROUP_INET6_GETPEERNAME: "cgroup/getpeername6",
-    BPFAttachType.CGROUP_INET4_GETSOCKNAME: "cgroup/getsockname4",
-    BPFAttachType.CGROUP_INET6_GETSOCKNAME: "cgroup/getsockname6",
-    BPFAttachType.CGROUP_INET_SOCK_RELEASE: "cgroup/sock_release",
-}
 _STREAMS = {"perf_output", "perf_array", "ringbuf"}
 _USDT = """
 static inline long skep_usdt_argument(struct pt_regs *ctx)
@@ -105,7 +57,7 @@ class _RefusingClass(type):
         raise UnsupportedError(f"skep has no BPF.{name} of BCC's")
 
 
-class BPF(Attaching, Packets, Printing, Refusing, metaclass=_RefusingClass):
+class BPF(Sampling, Packets, Polling, Printing, Refusing, metaclass=_RefusingClass):
     """A text, loaded, with what a script attaches of it: a context manager.
 
     Args:
@@ -146,9 +98,9 @@ class BPF(Attaching, Packets, Printing, Refusing, metaclass=_RefusingClass):
         device: Name | None = None,
         attach_usdt_ignore_pid: bool = False,
     ) -> None:
-        Attaching.__init__(self)
+        Sampling.__init__(self)
         Printing.__init__(self)
-        self.tables: dict[str, Any] = {}
+        Polling.__init__(self)
         self.funcs: dict[bytes, Function] = {}
         self.debug = debug
         if device is not None:
@@ -253,7 +205,7 @@ class BPF(Attaching, Packets, Printing, Refusing, metaclass=_RefusingClass):
             return self.funcs[name]
         if device is not None:
             raise UnsupportedError("skep does not offload programs to network cards (device=)")
-        section = _SECTIONS.get(prog_type) if attach_type < 0 else _of_place(prog_type, attach_type)
+        section = section_of(prog_type, attach_type)
         if section is None:
             which = f"type {prog_type}" if attach_type < 0 else f"type {prog_type} for place {attach_type}"
             remedy = "load_func(..., attach_type=BPFAttachType...)" if attach_type < 0 else None
@@ -325,51 +277,6 @@ class BPF(Attaching, Packets, Printing, Refusing, metaclass=_RefusingClass):
     def __contains__(self, key: Name) -> bool:
         return as_text(key) in self.module.tables
 
-    def _streams(self, kinds: Iterable[str]) -> list[Any]:
-        tables = (each for each in self.tables.values() if each.kind in kinds)
-        return [each.stream for each in tables if each.stream is not None]
-
-    def perf_buffer_poll(self, timeout: int = -1) -> None:
-        """Waits for records of perf buffers, and calls for all that are there.
-
-        Args:
-            timeout: in milliseconds; -1 for ever.
-        """
-        self._poll(("perf_output", "perf_array"), timeout)
-
-    kprobe_poll = perf_buffer_poll
-
-    def perf_buffer_consume(self) -> None:
-        """Calls for the records of perf buffers that are there."""
-        self._poll(("perf_output", "perf_array"), 0)
-
-    def ring_buffer_poll(self, timeout: int = -1) -> None:
-        """Waits for records of ring buffers, and calls for all that are there.
-
-        Args:
-            timeout: in milliseconds; -1 for ever.
-
-        Raises:
-            UsageError: no ring buffer is open.
-        """
-        if not self._streams(("ringbuf",)):
-            raise UsageError("No ring buffers to poll", remedy='Open one: b["events"].open_ring_buffer(callback).')
-        self._poll(("ringbuf",), timeout)
-
-    def ring_buffer_consume(self) -> None:
-        """Calls for the records of ring buffers that are there.
-
-        Raises:
-            UsageError: no ring buffer is open.
-        """
-        self.ring_buffer_poll(0)
-
-    def _poll(self, kinds: Iterable[str], timeout: int) -> None:
-        streams = self._streams(kinds)
-        _wait([stream.fileno() for stream in streams], timeout)
-        for stream in streams:
-            stream.deliver()
-
     @staticmethod
     def ksym(addr: int, show_module: bool = False, show_offset: bool = False) -> bytes:
         """The function of the kernel at an address.
@@ -409,36 +316,11 @@ class BPF(Attaching, Packets, Printing, Refusing, metaclass=_RefusingClass):
         return 0
 
 
-class _Watched(ctypes.Structure):
-    """struct pollfd of poll(2)."""
-
-    _fields_ = (("fd", ctypes.c_int), ("events", ctypes.c_short), ("revents", ctypes.c_short))
-
-
-def _wait(fds: Sequence[int], timeout: int) -> None:
-    """Waits until there is something to read.
-
-    It ends with a signal, too: scripts set a variable in a handler, and look at it after each poll. Python's own would
-    go on waiting (PEP 475).
-
-    Args:
-        fds: file descriptors.
-        timeout: in milliseconds; less than 0 for ever.
-    """
-    watched = (_Watched * len(fds))(*(_Watched(fd, select.POLLIN, 0) for fd in fds))
-    ctypes.CDLL(None).poll(watched, ctypes.c_ulong(len(fds)), int(timeout))
-
-
 def _told(found: tuple[bytes, int, bytes] | None, show_module: bool, show_offset: bool) -> bytes:
     """A function, as scripts show it: ``name+0x12 [libc.so.6]``."""
     name, distance, module = found or (b"", 0, b"")
     told = (name + b"+0x%x" % distance if show_offset else name) if name else b"[unknown]"
     return told + b" [%s]" % os.path.basename(module) if show_module and module else told
-
-
-def _of_place(prog_type: int, attach_type: int) -> str | None:
-    """The section of a program whose type does not tell its place."""
-    return _PLACES.get(attach_type, _SECTIONS.get(prog_type))
 
 
 # As scripts know it: BPF.Function.
