@@ -247,7 +247,10 @@ def test_xdpsources_reads_behind_the_tag_of_a_vlan(network, run):
     assert ("10.96.0.1", 1) in {(event["saddr_ip"], event["packets"]) for event in events}
 
 
-def test_more_sources_than_there_is_room_for_push_the_oldest_out(network, run):
+@pytest.mark.parametrize(
+    ("name", "table", "options"), [("xdpsources", "sources", []), ("pktsnoop", "flows", ["--count-flows"])]
+)
+def test_more_sources_than_there_is_room_for_push_the_oldest_out(network, run, name, table, options):
     code = "\n".join(
         [
             "import socket",
@@ -261,7 +264,8 @@ def test_more_sources_than_there_is_room_for_push_the_oldest_out(network, run):
     )
     sends = ["ip", "netns", "exec", network.theirs, *python(code)]
 
-    events = run("xdpsources", "--iface", "near", "--map", "sources.max_entries=512", "--interval", "1m", "--", *sends)
+    sized = ["--iface", "near", "--map", f"{table}.max_entries=512", "--interval", "1m"]
+    events = run(name, *options, *sized, "--", *sends)
 
     assert 1 <= len(events) <= 512
     assert "10.96.7.207" in {event["saddr_ip"] for event in events}

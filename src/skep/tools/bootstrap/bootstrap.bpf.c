@@ -76,6 +76,15 @@ int started(struct trace_event_raw_sched_process_exec *ctx)
 	return 0;
 }
 
+/* A thread that executes a program ends all others of its process, and takes the place of the first: nothing has ended. */
+static bool is_replaced(struct task_struct *task)
+{
+	struct signal_struct *signal = BPF_CORE_READ(task, signal);
+
+	/* Since Linux 5.17 (commit 60700e38fb68) it is told apart from other ends. */
+	return bpf_core_field_exists(signal->group_exec_task) && BPF_CORE_READ(signal, group_exec_task);
+}
+
 SEC("tp/sched/sched_process_exit")
 int ended(void *ctx)
 {
@@ -85,7 +94,7 @@ int ended(void *ctx)
 	struct event *event;
 
 	/* The first thread stands for its process; the ends of the others are left out. */
-	if ((u32)id != pid || !skep_in_scope())
+	if ((u32)id != pid || !skep_in_scope() || is_replaced(task))
 		return 0;
 	start = bpf_map_lookup_elem(&starts, &pid);
 	if (start)

@@ -23,6 +23,15 @@ struct {
 	__uint(max_entries, 256 * 1024);
 } events SEC(".maps");
 
+/* A thread that executes a program ends all others of its process, and takes the place of the first: nothing has ended. */
+static bool is_replaced(struct task_struct *task)
+{
+	struct signal_struct *signal = BPF_CORE_READ(task, signal);
+
+	/* Since Linux 5.17 (commit 60700e38fb68) it is told apart from other ends. */
+	return bpf_core_field_exists(signal->group_exec_task) && BPF_CORE_READ(signal, group_exec_task);
+}
+
 SEC("tp/sched/sched_process_exit")
 int leave(void *ctx)
 {
@@ -32,7 +41,7 @@ int leave(void *ctx)
 	struct event *event;
 
 	/* The first thread stands for its process; the ends of the others are left out. */
-	if ((u32)id != pid || !skep_in_scope() || (pid_target && pid != pid_target))
+	if ((u32)id != pid || !skep_in_scope() || (pid_target && pid != pid_target) || is_replaced(task))
 		return 0;
 	event = skep_reserve(&events, struct event);
 	if (!event)
