@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from skep.base.errors import AttachError, HookMissingError, UnsupportedError, UsageError
+from skep.base.errors import AttachError, HookMissingError, UsageError
 from skep.session import api
 from skep.session.run import Run
 from skep.spec.targets import Targets
@@ -198,9 +198,6 @@ ABOVE = [
     pytest.param("runqlat", "waits", [*PYTHON, SLEEPERS], {"per_thread": True}, id="runqlat"),
     pytest.param("taskswitch", "switches", [*PYTHON, SLEEPERS], {}, id="taskswitch"),
     pytest.param("profile", "counts", [*PYTHON, BUSY], {}, id="profile"),
-    pytest.param(
-        "vfsreadlat", "began", ["sh", "-c", "sleep 0.2 | cat"], {}, id="vfsreadlat", marks=pytest.mark.floors("6.12")
-    ),
 ]
 
 
@@ -211,13 +208,10 @@ def test_what_a_map_has_no_room_for_is_counted(name, table, command, variables, 
     for variable, value in variables.items():
         spec.variables[variable].value = value
 
-    try:
-        with Run(spec, command=command, stdout=2, sizes={table: 1}) as run:
-            for _ in run.batches(duration=60):
-                pass
-            summary = run.summary()
-    except UnsupportedError as error:
-        pytest.skip(str(error))
+    with Run(spec, command=command, stdout=2, sizes={table: 1}) as run:
+        for _ in run.batches(duration=60):
+            pass
+        summary = run.summary()
 
     assert summary.lost
     assert summary.command is not None
