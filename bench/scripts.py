@@ -1,0 +1,99 @@
+"""scripts: the same scripts under BCC itself and under `skep bcc`, one after the other, on this machine.
+
+hello           a tracepoint and a perf buffer (programs/hello.py), to "attached", and to its first event
+gethostlatency  of Debian's bpfcc-tools: uprobes; to its header
+memleak         the same, of one process: 20 functions of its allocator; to its header
+
+Each is started with nothing in skep's cache (not even the types of the kernel), and again with what that has left there.
+BCC keeps nothing from one start to the next. It needs headers of the kernel; there are none of this one, so it is given
+those of Debian's 6.12 (`bench.bcc.unpack`), which it takes as well where no type of the kernel is looked into.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
+
+from bench.bcc import unpack
+from bench.report import Row, ratio
+from bench.startup import OPENER, SKEP
+
+HELLO = Path(__file__).with_name("programs") / "hello.py"
+# Release whose headers BCC gets.
+HEADERS = "6.12"
+# Of another kernel, headers tell much to stderr.
+BCC_PYTHON = ["/usr/bin/python3", "-W", "ignore"]
+
+
+class Start:
+    """One start of a script: seconds to each of some texts, and peak MB of its process."""
+
+    def __init__(self, command: list[str], texts: tuple[bytes, ...], env: dict[str, str]) -> None:
+        started = time.perf_counter()
+        self.seconds: list[float] = []
+        with TemporaryFile() as said:
+            process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=said, env={**os.environ, "PYTHONUNBUFFERED": "1", **env}
+            )
+            assert process.stdout is not None
+            for text in texts:
+                while text not in (line := process.stdout.readline()):
+                    if not line:
+                        said.seek(0)
+                        sys.exit(f"{command} ended without {text!r}: {said.read()[-2000:].decode()}")
+                self.seconds.append(time.perf_counter() - started)
+            # Not by an interrupt: BCC forgets about one that comes while it calls back.
+            process.terminate()
+            _, _, usage = os.wait4(process.pid, 0)
+            process.returncode = 0
+            process.stdout.close()
+        self.megabytes = usage.ru_maxrss / 1024
+
+
+def scripts(runs: int) -> list[Row]:
+    """Seconds and megabytes of each script, three ways."""
+    unpacked = unpack(HEADERS)
+    tools = unpacked / "usr/sbin"
+    theirs = {
+        "BCC_KERNEL_SOURCE": str(unpacked / "headers"),
+        "PYTHONPATH": str(unpacked / "usr/lib/python3/dist-packages"),
+    }
+    opener = subprocess.Popen([sys.executable, "-c", OPENER])
+    try:
+        given = (
+            ("hello", [str(HELLO), str(opener.pid)], (b"attached", b"opens")),
+            ("gethostlatency", [str(tools / "gethostlatency-bpfcc")], (b"LATms",)),
+            ("memleak", [str(tools / "memleak-bpfcc"), "-p", str(opener.pid)], (b"Attaching",)),
+        )
+        rows, ratios = [], []
+        for name, script, texts in given:
+            cold, warm, bcc = [], [], []
+            # Python's modules and the files of both are read once before.
+            for number in range(runs + 1):
+                with TemporaryDirectory() as cache:
+                    mine = {"XDG_CACHE_HOME": cache}
+                    each = [Start([str(SKEP), "bcc", *script], texts, mine) for _ in range(2)]
+                each.append(Start([*BCC_PYTHON, *script], texts, theirs))
+                if number:
+                    for kept, start in zip((cold, warm, bcc), each, strict=True):
+                        kept.append(start)
+            for place, what in enumerate(("attached", "first event")[: len(texts)]):
+                ways = (("skep, nothing cached", cold), ("skep", warm), ("BCC", bcc))
+                values = {way: [start.seconds[place] for start in starts] for way, starts in ways}
+                rows += [Row(f"{name}, {what}: {way}", each, "s") for way, each in values.items()]
+                told = "" if not place else ", first event"
+                ratios.append(
+                    ratio(f"BCC's {name}{told}, nothing cached", values["BCC"], values["skep, nothing cached"])
+                )
+                ratios.append(ratio(f"BCC's {name}{told}", values["BCC"], values["skep"]))
+            sizes = {way: [start.megabytes for start in starts] for way, starts in (("skep", warm), ("BCC", bcc))}
+            rows += [Row(f"{name}, largest: {way}", each, "MB") for way, each in sizes.items()]
+            ratios.append(ratio(f"BCC's {name}, largest", sizes["BCC"], sizes["skep"]))
+    finally:
+        opener.kill()
+        opener.wait()
+    return [*rows, *ratios]
