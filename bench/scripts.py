@@ -4,7 +4,7 @@ hello           a tracepoint and a perf buffer (programs/hello.py), to "attached
 gethostlatency  of Debian's bpfcc-tools: uprobes; to its header
 memleak         the same, of one process: 20 functions of its allocator; to its header
 
-Each is started with nothing in skep's cache (not even the types of the kernel), and again with what that has left there.
+Each is started with nothing in skep's cache, not even the types of the kernel, and again with what that has left.
 BCC keeps nothing from one start to the next. It needs headers of the kernel; there are none of this one, so it is given
 those of Debian's 6.12 (`bench.bcc.unpack`), which it takes as well where no type of the kernel is looked into.
 """
@@ -71,7 +71,9 @@ def scripts(runs: int) -> list[Row]:
         )
         rows, ratios = [], []
         for name, script, texts in given:
-            cold, warm, bcc = [], [], []
+            cold: list[Start] = []
+            warm: list[Start] = []
+            bcc: list[Start] = []
             # Python's modules and the files of both are read once before.
             for number in range(runs + 1):
                 with TemporaryDirectory() as cache:
@@ -84,14 +86,14 @@ def scripts(runs: int) -> list[Row]:
             for place, what in enumerate(("attached", "first event")[: len(texts)]):
                 ways = (("skep, nothing cached", cold), ("skep", warm), ("BCC", bcc))
                 values = {way: [start.seconds[place] for start in starts] for way, starts in ways}
-                rows += [Row(f"{name}, {what}: {way}", each, "s") for way, each in values.items()]
+                rows += [Row(f"{name}, {what}: {way}", spent, "s") for way, spent in values.items()]
                 told = "" if not place else ", first event"
                 ratios.append(
                     ratio(f"BCC's {name}{told}, nothing cached", values["BCC"], values["skep, nothing cached"])
                 )
                 ratios.append(ratio(f"BCC's {name}{told}", values["BCC"], values["skep"]))
             sizes = {way: [start.megabytes for start in starts] for way, starts in (("skep", warm), ("BCC", bcc))}
-            rows += [Row(f"{name}, largest: {way}", each, "MB") for way, each in sizes.items()]
+            rows += [Row(f"{name}, largest: {way}", size, "MB") for way, size in sizes.items()]
             ratios.append(ratio(f"BCC's {name}, largest", sizes["BCC"], sizes["skep"]))
     finally:
         opener.kill()

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import select
 import sys
-import traceback
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
@@ -16,6 +14,7 @@ from skep.base.errors import SkepError, SourceNotFoundError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from traceback import TracebackException
     from typing import Any
 
 __all__ = ["run_script"]
@@ -25,8 +24,11 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 _PACKAGE = os.path.dirname(_HERE) + os.sep
 
 
-class _Answers(MetaPathFinder, Loader):
-    """Finds skep's modules under BCC's names: the same modules, not copies."""
+class _Answers:
+    """Finds skep's modules under BCC's names: the same modules, not copies.
+
+    A finder and a loader without the classes of importlib.abc, whose import takes as long as all of this.
+    """
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:  # noqa: ARG002
         if fullname.partition(".")[0] != _NAME:
@@ -34,7 +36,7 @@ class _Answers(MetaPathFinder, Loader):
         file = fullname.partition(".")[2]
         if file and not os.path.exists(os.path.join(_HERE, f"{file}.py")):
             raise ImportError(f"skep has no module {fullname} of BCC's", name=fullname)
-        return ModuleSpec(fullname, self, is_package=not file)
+        return ModuleSpec(fullname, self, is_package=not file)  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         module = import_module(_OURS + spec.name.removeprefix(_NAME))
@@ -84,6 +86,8 @@ def run_script(path: str, arguments: Sequence[str], *, show: bool = False) -> in
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _is_unread():
             raise
+        import traceback
+
         told = traceback.TracebackException.from_exception(error)
         _leave_out_ours(told)
         sys.stderr.write("".join(told.format()))
@@ -98,7 +102,7 @@ def _is_unread() -> bool:
     return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
-def _leave_out_ours(told: traceback.TracebackException | None) -> None:
+def _leave_out_ours(told: TracebackException | None) -> None:
     """Leaves the frames of a script in what is told of an exception, and of those that led to it."""
     if told is not None:
         told.stack[:] = [frame for frame in told.stack if not frame.filename.startswith(_PACKAGE)]
