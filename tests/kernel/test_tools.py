@@ -211,7 +211,7 @@ def test_sigsnoop_knows_all_three_system_calls(run):
     "options",
     [
         pytest.param(["--pid-target", "1"], id="another process"),
-        pytest.param(["--signal-target", "1"], id="another signal"),
+        pytest.param(["--signal-target", "SIGHUP"], id="another signal"),
         pytest.param(["--failed-only"], id="failures only"),
     ],
 )

@@ -438,6 +438,17 @@ def test_system_calls_are_given_by_name(monkeypatch: pytest.MonkeyPatch) -> None
     assert caught.value.remedy == "Did you mean openat?"
 
 
+def test_a_signal_is_given_by_name() -> None:
+    signal = variable(U32, note="@format signal")
+
+    for text, number in (("SIGTERM", 15), ("9", 9), ("SIGRTMIN+1", 35)):
+        signal.parse(text)
+        assert signal.value == number
+    with pytest.raises(UsageError, match=r"limit takes a signal, by name or number, not 'SIGTREM'") as caught:
+        signal.parse("SIGTREM")
+    assert caught.value.remedy == "Did you mean SIGTERM?"
+
+
 def test_what_is_required_is_missing_until_it_is_set() -> None:
     target = variable(U32, note="@required")
 

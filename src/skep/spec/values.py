@@ -1,8 +1,8 @@
 """One value of a C type, to and from bytes and text: a variable's, or a key's or value's of a map.
 
-A value keeps its type: what does not fit is refused with the range that does. Four meanings change how it is written:
+A value keeps its type: what does not fit is refused with the range that does. Five meanings change how it is written:
 an address of the network and a port in network byte order are given as people write them, a span of time in any unit,
-and a system call by its name. Numbers of an array are joined by commas.
+a system call and a signal by their names. Numbers of an array are joined by commas.
 """
 
 from __future__ import annotations
@@ -140,8 +140,8 @@ class Value:
 
         Args:
             text: a number (decimal, 0x, 0o, 0b), true or false, an enum's name, an address, a duration such as
-                ``10ms``, the name of a system call, or the text itself; of an array, the first of its numbers, joined
-                by commas: there the bytes are as many as are given.
+                ``10ms``, the name of a system call or of a signal, or the text itself; of an array, the first of its
+                numbers, joined by commas: there the bytes are as many as are given.
 
         Raises:
             UsageError: it is none of those that the type takes, or out of its range.
@@ -164,6 +164,8 @@ class Value:
             return self.write(text)
         if self.meaning == "syscall":
             return self._number(self._syscall(text))
+        if self.meaning == "signal":
+            return self._number(self._signal(text))
         if kind == "float":
             if len(text) > _LONGEST_NUMBER or not re.fullmatch(_FRACTION, text):
                 raise UsageError(f"{self.name} takes a number ({self.type.name}), not {text!r}")
@@ -207,6 +209,16 @@ class Value:
         if text not in known:
             remedy = nearest(text, known, "system calls")
             raise UsageError(f"{self.name} takes a system call, by name or number, not {text!r}", remedy=remedy)
+        return known[text]
+
+    def _signal(self, text: str) -> int:
+        from skep.base.abi.signals import SIGNALS
+        from skep.base.nearest import nearest
+
+        known = {name: number for number, name in SIGNALS.items()}
+        if text not in known:
+            remedy = nearest(text, known, "signals")
+            raise UsageError(f"{self.name} takes a signal, by name or number, not {text!r}", remedy=remedy)
         return known[text]
 
     def _text(self, value: object) -> bytes:

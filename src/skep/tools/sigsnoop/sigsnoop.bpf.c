@@ -6,7 +6,8 @@
 
 /// Only signals sent by this process (0: by all).
 const volatile pid_t pid_target = 0;
-/// Only this signal, by number (0: all).
+/// Only this signal: SIGTERM, or its number (0: all).
+/// @format signal
 const volatile int signal_target = 0;
 /// Only signals that could not be sent.
 const volatile bool failed_only = false;
