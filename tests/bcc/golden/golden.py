@@ -142,9 +142,14 @@ def _until_waiting(here: subprocess.Popen[bytes], limit: float) -> None:
 
 def told(case: Case, text: str, pid: int) -> list[str]:
     """The lines that count, with words for what differs."""
-    words = [(rf"\b{pid}\b", "PID"), *case.words] if pid else case.words
+    if pid:
+        text = _with_word(text, rf"\b{pid}\b", "PID")
     kept = "\n".join(line for line in text.splitlines() if re.search(case.keep, line))
-    for pattern, word in words:
-        kept = re.sub(rf"( ?) *(?:{pattern})( ?) *", rf"\g<1>{word}\g<2>", kept, flags=re.MULTILINE)
+    for pattern, word in case.words:
+        kept = _with_word(kept, pattern, word)
     lines = [line.rstrip() for line in kept.split("\n")]
     return [line for line in dict.fromkeys(lines) if line] if case.once else lines
+
+
+def _with_word(text: str, pattern: str, word: str) -> str:
+    return re.sub(rf"( ?) *(?:{pattern})( ?) *", rf"\g<1>{word}\g<2>", text, flags=re.MULTILINE)
