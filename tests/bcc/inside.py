@@ -32,7 +32,7 @@ from tests.bcc.tools import TOOLS, Tool  # noqa: E402
 SKEP = [sys.executable, "-c", "from skep.cli import main; raise SystemExit(main())", "bcc"]
 GUEST = "SKEP_VM_KERNEL" in os.environ
 # Seconds for a tool to show what it is for, and to end.
-LIMIT, END = (60, 15) if GUEST else (15, 10)
+LIMIT, END = (120, 20) if GUEST else (15, 10)
 
 
 def asked(folder: Path, package: Path, tools: Sequence[Tool]) -> None:
@@ -42,18 +42,8 @@ def asked(folder: Path, package: Path, tools: Sequence[Tool]) -> None:
 
     # Once, and not by each tool.
     import_module("skep.bcc.bpf")
-    texts: list[list[object]] = []
-    for tool in tools:
-        reader, writer = os.pipe()
-        child = os.fork()
-        if not child:
-            _ask(package, tool, writer)
-        os.close(writer)
-        with open(reader, "rb") as pipe:
-            said = pipe.read()
-        os.waitpid(child, 0)
-        if said:
-            texts.append([tool.name, *json.loads(said)])
+    with _places(package) as places:
+        texts = [text for tool in tools if (text := _asked(package, tool, places["SKEP_DISK"]))]
     mount_tracefs()
     events = Path(tracefs() or "") / "events"
     wanted = set(re.findall(r"\w+", " ".join(str(each[1]) for each in texts)))
@@ -68,7 +58,20 @@ def asked(folder: Path, package: Path, tools: Sequence[Tool]) -> None:
     (folder / "asked.json").write_text(json.dumps({**found, "texts": texts}))
 
 
-def _ask(package: Path, tool: Tool, writer: int) -> None:
+def _asked(package: Path, tool: Tool, disk: str) -> list[object]:
+    """A tool, and what makes up its first text; nothing if it has none."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        _ask(package, tool, disk, writer)
+    os.close(writer)
+    with open(reader, "rb") as pipe:
+        said = pipe.read()
+    os.waitpid(child, 0)
+    return [tool.name, *json.loads(said)] if said else []
+
+
+def _ask(package: Path, tool: Tool, disk: str, writer: int) -> None:
     """In a process of its own: runs a tool as far as its first text."""
     from skep.bcc.scripts import run_script
 
@@ -82,7 +85,7 @@ def _ask(package: Path, tool: Tool, writer: int) -> None:
         os.dup2(nothing.fileno(), 2)
         signal.alarm(LIMIT)
         import_module("skep.bcc.bpf").Module = Asked  # type: ignore[attr-defined]
-        run_script(str(_path(package, tool)), _arguments(tool, os.getpid()))
+        run_script(str(_path(package, tool)), _arguments(tool, os.getpid(), disk))
     os._exit(1)
 
 
@@ -211,7 +214,7 @@ def _path(package: Path, tool: Tool) -> Path:
     return next(path for path in names if path.exists())
 
 
-def _arguments(tool: Tool, pid: int, disk: str = "/dev/loop0") -> list[str]:
+def _arguments(tool: Tool, pid: int, disk: str) -> list[str]:
     words = {"pid": str(pid), "disk": disk.removeprefix("/dev/")}
     return [word.format(**words) if "{" in word else word for word in shlex.split(tool.arguments)]
 
