@@ -260,6 +260,8 @@
 #define S_ISSOCK(mode) (((mode) & S_IFMT) == 0140000)
 #define REQ_OP_BITS 8
 #define REQ_OP_MASK ((1 << REQ_OP_BITS) - 1)
+#define READ 0
+#define WRITE 1
 #define SCM_RIGHTS 1
 #define CAP_OPT_NONE 0
 #define CAP_OPT_NOAUDIT 2
