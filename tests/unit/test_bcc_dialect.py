@@ -31,6 +31,7 @@ struct sock_common { u16 skc_family, skc_dport; unsigned char skc_reuse : 4, skc
 struct sock { struct sock_common __sk_common; struct sock *next; u32 ports[4]; };
 struct task_struct { pid_t tgid; struct task_struct *real_parent; char comm[16]; };
 struct mount { int mnt_id; };
+struct sk_buff { u16 queue_mapping; };
 #pragma clang attribute pop
 #endif
 """
@@ -405,6 +406,35 @@ def test_a_column_is_that_of_the_line_as_it_was_written(translated, line, column
         translated(f"#define SIZE 1234\nint p(void *ctx) {{\n{line}\n}}\n")
 
     assert (caught.value.diagnostics[0].line, caught.value.diagnostics[0].column) == (3, column)
+
+
+def test_a_queue_of_a_packet_is_asked_for_as_the_kernel_does(translated):
+    _, written, _ = translated("""
+int received(struct pt_regs *ctx, struct sk_buff *packet) {
+    return skb_rx_queue_recorded(packet) ? skb_get_rx_queue(packet) : -1;
+}
+""")
+
+    assert written.count("skep_read(") == 2
+    assert "packet)->queue_mapping" in written
+
+
+def test_what_kernel_headers_define_chooses_the_branch_of_today(translated):
+    _, written, _ = translated("""
+#ifdef CONFIG_ARCH_HAS_SYSCALL_WRAPPER
+static int wrapped(void) { return WRITE; }
+#endif
+int capable(struct pt_regs *ctx, int cap, int options) {
+#ifdef CAP_OPT_NONE
+    return (options & CAP_OPT_NOAUDIT) + wrapped();
+#else
+    return options;
+#endif
+}
+""")
+
+    assert "(options & 2) + wrapped()" in written
+    assert "return options;" not in written
 
 
 def test_a_table_that_another_text_has_made_is_of_its_kind(kernel, tmp_path):
