@@ -32,7 +32,7 @@ from tests.bcc.tools import TOOLS, Tool  # noqa: E402
 SKEP = [sys.executable, "-c", "from skep.cli import main; raise SystemExit(main())", "bcc"]
 GUEST = "SKEP_VM_KERNEL" in os.environ
 # Seconds for a tool to show what it is for, and to end.
-LIMIT, END = (120, 20) if GUEST else (15, 10)
+LIMIT, END = (80, 20) if GUEST else (15, 10)
 
 
 def asked(folder: Path, package: Path, tools: Sequence[Tool]) -> None:
@@ -221,5 +221,6 @@ def _arguments(tool: Tool, pid: int, disk: str) -> list[str]:
 
 if __name__ == "__main__":
     step, into, unpacked, *names = sys.argv[1:]
-    chosen = [tool for tool in TOOLS if not names or tool.name in names]
+    by_name = {tool.name: tool for tool in TOOLS}
+    chosen = [by_name[name] for name in names or by_name]
     {"asked": asked, "seen": seen}[step](Path(into), Path(unpacked), chosen)
