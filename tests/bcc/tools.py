@@ -147,7 +147,7 @@ TOOLS = (
     Tool("virtiostat", "1 3", "reads", r"^b'virtio\S* +\S*virtio\d"),
     Tool("wakeuptime", "-f 2", "threads", r";.* [1-9]\d*$"),
     Tool("xfsdist", "1 2", "xfs", _LOG2),
-    Tool("xfsslower", "0", "xfs", r"python\S* +\d+ +[RWOS] +\d+ .*file$"),
+    Tool("xfsslower", "0", "xfs", r"python\S* +\d+ +[RWOS] +\d+ .*file'?$"),
     Tool("zfsdist", "1 2", "files", _LOG2, needs="ZFS"),
     Tool("zfsslower", "0", "files", r"file$", needs="ZFS"),
 )
