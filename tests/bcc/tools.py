@@ -141,7 +141,7 @@ TOOLS = (
         r"^\d+ +\S*python\S* .* \d+ +[1-9]\d* +\d+ +\d+ +\d+ +\d+ *$",
         alone=True,
     ),
-    Tool("uthreads", "{pid}", "threads", r"pthread", needs="a C library with probes"),
+    Tool("uthreads", "{pid}", "threads", r"^\d+\.\d+ +\S+ +pthread", needs="a C library with probes"),
     Tool("vfscount", "2", "opens", r"\bvfs_read'? +[1-9]"),
     Tool("vfsstat", "1 3", "opens", r"^\d\d:\d\d:\d\d: +[1-9]"),
     Tool("virtiostat", "1 3", "reads", r"^b'virtio\S* +\S*virtio\d"),
