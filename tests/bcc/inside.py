@@ -31,6 +31,8 @@ from tests.bcc.tools import TOOLS, Tool  # noqa: E402
 
 SKEP = [sys.executable, "-c", "from skep.cli import main; raise SystemExit(main())", "bcc"]
 GUEST = "SKEP_VM_KERNEL" in os.environ
+# What a tool prints that has not done its work, whatever else it shows.
+_FAILED = re.compile(r"^skep: |^Traceback|Failed to", re.MULTILINE)
 # Seconds for a tool to show what it is for, and to end.
 LIMIT, END = (80, 20) if GUEST else (15, 10)
 
@@ -176,7 +178,7 @@ def show(
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(workload.pid, signal.SIGKILL)
             workload.wait()
-    if re.search(tool.pattern, printed, re.MULTILINE):
+    if re.search(tool.pattern, printed, re.MULTILINE) and not _FAILED.search(printed):
         return "checked", ""
     return "no", f"needs {tool.needs}" if tool.needs else _reason(printed)
 

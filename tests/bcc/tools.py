@@ -48,7 +48,7 @@ TOOLS = (
     Tool("btrfsdist", "1 2", "btrfs", _LOG2),
     Tool("btrfsslower", "0", "btrfs", r"python\S* +\d+ +[RWOS] +\d+ .*file$"),
     Tool("cachestat", "1 3", "files", r"^ +[1-9]\d* +\d+ +\d+ +\d+\.\d+%"),
-    Tool("cachetop", "1", "opens", r"python", needs="a terminal"),
+    Tool("cachetop", "1", "opens", r"^ *\d+ +\S+ +python\S* +\d+ +[1-9]", needs="a terminal"),
     Tool("capable", "", "privileges", r"python\S* +\d+ +CAP_SYS_(NICE|CHROOT)"),
     Tool("compactsnoop", "", "compacts", r"python\S* +\d+ .*complete", alone=True),
     Tool("cpudist", "1 3", "spins", _LOG2),
