@@ -32,7 +32,7 @@ from skep.stream.reader import Reader
 from skep.vm import fetch, run
 
 PROJECT = Path(__file__).resolve().parents[1]
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "skep" / "bcc"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "skep" / "bcc-itself"
 KERNEL = "6.1"
 # Seconds of the guest.
 LIMIT = 3600
