@@ -144,7 +144,7 @@ TOOLS = (
     Tool("uthreads", "{pid}", "threads", r"^\d+\.\d+ +\S+ +pthread", needs="a C library with probes"),
     Tool("vfscount", "2", "opens", r"\bvfs_read'? +[1-9]"),
     Tool("vfsstat", "1 3", "opens", r"^\d\d:\d\d:\d\d: +[1-9]"),
-    Tool("virtiostat", "1 3", "reads", r"^b'virtio\S* +\S*virtio\d"),
+    Tool("virtiostat", "1 3", "reads", r"^ *b'virtio\S* +\S*virtio\d"),
     Tool("wakeuptime", "-f 2", "threads", r";.* [1-9]\d*$"),
     Tool("xfsdist", "1 2", "xfs", _LOG2),
     Tool("xfsslower", "0", "xfs", r"python\S* +\d+ +[RWOS] +\d+ .*file'?$"),
