@@ -253,20 +253,30 @@ COUNTED = [
 @pytest.mark.parametrize(("hook", "command"), COUNTED)
 def test_callcounts_count_calls(skep, run, bpffs, hook, command):
     def counted(tool, *options):
-        return [entry["calls"] for entry in run(tool, "--attach", f"count={hook}", *options, "--", *command)]
+        # Each second what came in it.
+        return sum(entry["calls"] for entry in run(tool, "--attach", f"count={hook}", *options, "--", *command))
 
     tried = [*skep, "run", "callcount", "--attach", f"count={hook}", "--", "true"]
     finished = subprocess.run(tried, capture_output=True, text=True, check=False)
     if finished.returncode == 3:
         pytest.skip(f"callcount: {finished.stderr.strip()}")
 
-    assert counted("callcount") == [3]
-    assert counted("callcount-percpu") == [3]
-    assert counted("callcount-pinned", "--pin-root", str(bpffs)) == [3]
+    assert counted("callcount") == 3
+    assert counted("callcount-percpu") == 3
+    assert counted("callcount-pinned", "--pin-root", str(bpffs)) == 3
     # The map is still there, and is gone on with.
-    assert counted("callcount-pinned", "--pin-root", str(bpffs)) == [6]
+    assert counted("callcount-pinned", "--pin-root", str(bpffs)) == 6
     (bpffs / "callcount").unlink()
-    assert counted("callcount-pinned", "--pin-root", str(bpffs)) == [3]
+    assert counted("callcount-pinned", "--pin-root", str(bpffs)) == 3
+
+
+@pytest.mark.parametrize("tool", ["callcount", "callcount-percpu"])
+def test_callcounts_count_by_the_second(run, tool):
+    twice = "import os, time; [os.getppid() for _ in range(5)]; time.sleep(2.2); [os.getppid() for _ in range(2)]"
+    entries = run(tool, "--attach", "count=uprobe/libc:getppid", "--", *PYTHON, twice)
+
+    assert len(entries) > 1
+    assert sum(entry["calls"] for entry in entries) == 7
 
 
 def test_callcounts_count_nothing_of_others(run, bpffs):

@@ -23,7 +23,7 @@ from skep.stream.reader import Reader
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-    from typing import Self
+    from typing import Any, Self
 
     from skep.base.schema import Schema
     from skep.kernel.link import Links
@@ -125,6 +125,7 @@ class Run(Held):
         self._events: dict[str, int] = {}
         self._out_of_scope = 0
         self._has_shown_tables = False
+        self._seen: dict[str, Any] = {}
         self._command: Command | None = None
         self._targets: list[int] = []
         self._tree: Tree | None = None
@@ -360,7 +361,7 @@ class Run(Held):
 
         assert self._object is not None
         for name, schema in self.tables.items():
-            batch = read_table(self._object.maps[name], schema)
+            batch = read_table(self._object.maps[name], schema, self._seen)
             if batch.count:
                 yield batch
 

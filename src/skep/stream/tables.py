@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from typing import Any
 
+    import numpy as np
+
     from skep.spec.objectspec import MapSpec, ObjectSpec
+
+    Array = np.ndarray[Any, Any]
 
 __all__ = ["is_taken", "read_table", "stated_interval", "table_schemas"]
 
@@ -59,16 +63,22 @@ def is_taken(table: Any) -> bool:
     """
     if "array" in table.kind or table.kind == "lpm_trie":
         return False
+    return _is_cleared(table)
+
+
+def _is_cleared(table: Any) -> bool:
     return bool(table.spec.note.object("sample").get("clear_map"))
 
 
-def read_table(table: Any, schema: Schema) -> Batch:
+def read_table(table: Any, schema: Schema, seen: dict[str, Any] | None = None) -> Batch:
     """The entries of a map as they are now. Imports NumPy.
 
     Args:
         table: the map, one of `skep.kernel.maps`. Where its annotation says ``clear_map``, the entries of a hash are
             taken out of it as they are read.
         schema: as `table_schemas` gives it.
+        seen: what arrays held when they were read before, by the name of the map. An array's entries cannot be taken
+            out: where its annotation says ``clear_map``, what has been added since is given.
 
     Raises:
         MapError: the kernel refuses it, or programs change the map faster than it can be walked.
@@ -77,6 +87,9 @@ def read_table(table: Any, schema: Schema) -> Batch:
 
     is_array = "array" in table.kind
     keys, values = table.to_array(take=is_taken(table), cpus="sum")
+    if is_array and seen is not None and _is_cleared(table) and _adds_up(table.spec.value):
+        now, before = values, seen.get(table.name)
+        values, seen[table.name] = now if before is None else _since(now, before), now
     parts = [np.ascontiguousarray(each).view(np.uint8).reshape(len(keys), -1) for each in (keys, values) if len(keys)]
     entries = np.hstack(parts) if parts else np.empty((0, schema.size), np.uint8)
     if is_array:
@@ -91,6 +104,16 @@ def read_table(table: Any, schema: Schema) -> Batch:
         source=table.name,
         cpu=None,
     )
+
+
+def _since(now: Array, before: Array) -> Array:
+    """What was added to each number."""
+    if now.dtype.names is None:
+        return now - before
+    added = now.copy()
+    for name in now.dtype.names:
+        added[name] = _since(now[name], before[name])
+    return added
 
 
 def _is_table(declared: MapSpec) -> bool:

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
-/* callcount-percpu: how often a function of the kernel is called, counted on each CPU by itself. */
+/* callcount-percpu: how often a function of the kernel is called each second, counted on each CPU by itself. */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include "skep.h"
 
 /* Each CPU has an entry of its own: none waits for another, and what is shown is their sum. */
-/// @sample {"type": "default_kv"}
+/// @sample {"interval": 1000, "clear_map": true}
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -27,5 +27,5 @@ int count(void *ctx)
 	return 0;
 }
 
-/// Counts how often a function of the kernel is called, on each CPU by itself.
+/// Counts how often a function of the kernel is called each second, on each CPU by itself.
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

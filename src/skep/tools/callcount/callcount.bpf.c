@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
-/* callcount: how often a function of the kernel is called; programs that are executed, unless told otherwise. */
+/* callcount: how often a function of the kernel is called each second; programs that are executed, unless told otherwise. */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include "skep.h"
 
 /* An array has all its entries from the start: to count, nothing has to be put into it. */
-/// @sample {"type": "default_kv"}
+/// @sample {"interval": 1000, "clear_map": true}
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -27,5 +27,5 @@ int count(void *ctx)
 	return 0;
 }
 
-/// Counts how often a function of the kernel is called.
+/// Counts how often a function of the kernel is called each second.
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
