@@ -70,7 +70,7 @@ HERE_TOO = (
     _ours("histograms", (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME")),
     _ours("tables"),
     _ours("records"),
-    _ours("printed"),
+    _ours("printed", ("PID", "PID")),
     _ours("whole_lines", (r"\[CPU\] \S+", "CPU")),
     _ours("functions"),
     _ours("constants"),
