@@ -6,7 +6,8 @@ import os
 from weakref import WeakSet
 
 from skep.base.errors import AttachError, HookMissingError, SkepError, UsageError
-from skep.bcc.queries import Queries, find_binary_of
+from skep.bcc.binaries import find_binary_of
+from skep.bcc.queries import Queries
 from skep.bcc.utils import as_text
 from skep.kernel.link import Links, attach
 from skep.kernel.link.link import release

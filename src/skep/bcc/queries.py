@@ -8,6 +8,7 @@ import time
 from functools import cache
 
 from skep.base.errors import AttachError
+from skep.bcc.binaries import open_binary_of
 from skep.bcc.symbols import kernel_names
 from skep.bcc.utils import as_bytes, as_text
 from skep.kernel.features import load_nothing, mount_tracefs, tracefs
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from skep.kernel.link.executable import Executable
 
-__all__ = ["Queries", "find_binary_of", "open_binary_of"]
+__all__ = ["Queries"]
 
 # What architectures put before the names of system calls, in those of the functions that they enter by.
 _SYSCALL_PREFIXES = (
@@ -193,34 +194,6 @@ class Queries:
         """How many probes a script may have: BCC_PROBE_LIMIT, or 1000."""
         limit = os.environ.get("BCC_PROBE_LIMIT", "")
         return int(limit) if limit.isdecimal() else 1000
-
-
-def find_binary_of(name: str | bytes, pid: int = -1) -> str:
-    """The path of a binary, as scripts name it.
-
-    Args:
-        name: a path, or the name of a library without its ``lib``, or of a program.
-        pid: the process that has loaded it; -1 for none.
-
-    Raises:
-        AttachError: there is none.
-    """
-    from skep.kernel.link.binary import find_binary
-
-    text, targets = os.fsdecode(name), Targets(process=pid if pid > 0 else None)
-    if "/" in text:
-        return text
-    try:
-        return find_binary(f"lib{text}", targets)
-    except AttachError:
-        return find_binary(text, targets)
-
-
-def open_binary_of(name: str | bytes, pid: int = -1) -> Executable:
-    """The same, opened."""
-    from skep.kernel.link.binary import open_binary
-
-    return open_binary(find_binary_of(name, pid))
 
 
 def _functions_of(binary: Executable) -> Iterator[tuple[bytes, int]]:

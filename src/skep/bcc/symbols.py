@@ -10,6 +10,7 @@ import re
 import sys
 from functools import cache
 
+from skep.bcc.binaries import open_binary_of
 from skep.bcc.refusing import Refusing
 from skep.bcc.utils import as_bytes, as_text
 from skep.stream.symbols.kernel import KernelSymbols
@@ -133,8 +134,6 @@ class SymbolCache(Refusing):
 
 def _address_in(pid: int, module: str, name: str) -> int:
     """Where a process has mapped a function of a file; -1 where it has not."""
-    from skep.bcc.queries import open_binary_of
-
     binary = open_binary_of(module)
     places = {binary.offset(symbol.address) for symbol in binary.symbols() if symbol.name == name and symbol.address}
     with open(f"/proc/{pid}/maps", encoding="utf-8", errors="surrogateescape") as file:

@@ -10,7 +10,7 @@ import re
 import sys
 
 from skep.base.errors import AttachError, UsageError
-from skep.bcc.queries import find_binary_of, open_binary_of
+from skep.bcc.binaries import find_binary_of, open_binary_of
 from skep.bcc.refusing import Refusing, answer_for
 from skep.bcc.utils import as_bytes
 
