@@ -23,6 +23,7 @@ from skep.kernel.places import find_disk
 from skep.session.api import read_spec
 from skep.session.run import Run
 from tests.disks import has_disks, made_disk
+from tests.turns import turns
 
 # They look for tracepoints by way of debugfs, and leave some out where it is not mounted, as here.
 MOUNT = 'mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug; exec "$@"'
@@ -224,26 +225,9 @@ def test_execsnoop_sees_what_its_peer_sees_and_execveat(tmp_path):
     ]
 
 
-# Hands a byte to its child and waits for it to come back: each waits for its turn on their CPU.
-TURNS = """
-first, second = os.pipe(), os.pipe()
-child = os.fork()
-for number in range(500):
-    if child:
-        os.write(first[1], b"x")
-        os.read(second[0], 1)
-    else:
-        os.read(first[0], 1)
-        os.write(second[1], b"x")
-if not child:
-    os._exit(0)
-os.waitpid(child, 0)
-"""
-
-
 def test_runqlat_counts_as_many_waits_as_its_peer(tmp_path):
     with (
-        workload(TURNS) as process,
+        workload(turns(500)) as process,
         tool("runqlat", pid_target=process.pid).load() as loaded,
         loaded.attach(),
         Peer(tmp_path, "runqlat", "-p", str(process.pid), begun="Hit Ctrl-C") as peer,

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import skep as api
+from tests.turns import turns
 
 PYTHON = [sys.executable, "-S", "-c"]
 
@@ -41,22 +42,12 @@ def test_syncsnoop_is_silent_about_others(run, tmp_path):
     assert run("syncsnoop", "--pid-target", "1", "--", "sync", str(tmp_path / "file")) == []
 
 
-# A parent and its child that hand a byte to each other fifty times; it is written down who they are.
-TURNS = """
-import os, sys
-first, second = os.pipe(), os.pipe()
-child = os.fork()
-for _ in range(50):
-    if child:
-        os.write(first[1], b"x")
-        os.read(second[0], 1)
-    else:
-        os.read(first[0], 1)
-        os.write(second[1], b"x")
-if child:
-    os.wait()
-    with open(sys.argv[1], "w") as file:
-        print(os.getpid(), child, file=file)
+# A parent and its child take turns; it is written down who they are.
+TURNS = f"""
+import sys
+{turns(50)}
+with open(sys.argv[1], "w") as file:
+    print(os.getpid(), child, file=file)
 """
 
 
