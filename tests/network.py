@@ -53,7 +53,8 @@ class Network:
         ip("link", "add", "near", "netns", self.ours, "type", "veth", "peer", "name", "far", "netns", self.theirs)
         for namespace, name, address in ((self.ours, "near", 1), (self.theirs, "far", 2)):
             ip("-n", namespace, "address", "add", f"10.99.0.{address}/24", "dev", name)
-            ip("-n", namespace, "link", "set", name, "up")
+            # Without an address of IPv6 that the kernel makes up, it tells nobody of one: the cable is silent.
+            ip("-n", namespace, "link", "set", name, "addrgenmode", "none", "up")
             ip("-n", namespace, "link", "set", "lo", "up")
 
     def add_ipv6(self) -> None:
