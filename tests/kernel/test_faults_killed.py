@@ -142,10 +142,10 @@ def test_killed_while_it_compiles(skep, seconds, tmp_path):
     _kill(process)
     pids = {process.pid}
     for number in range(10):
-        # Some make the header and read it for the first time, too, which takes the longest.
+        # Some look for the compiler for the first time, too, which takes the longest.
         if is_first := number < 2:
             shutil.rmtree(cache / "headers", ignore_errors=True)
-            shutil.rmtree(cache / "precompiled", ignore_errors=True)
+            shutil.rmtree(cache / "compilers", ignore_errors=True)
         source.write_text(SOURCE.replace("NUMBER", str(number)))
         started = _start(skep, str(source), "--", "sleep", seconds, env=environment)
         time.sleep(choose.random() * (usual if is_first else usual / 4))
@@ -163,7 +163,7 @@ def test_killed_while_it_compiles(skep, seconds, tmp_path):
     assert process.returncode == 0
     assert os.listdir(cache / "scratch") == []
     kept = [path.relative_to(cache) for path in cache.rglob("*") if path.is_file()]
-    whole = re.compile(r"headers/[^/]+/vmlinux\.h|precompiled/\w+\.\w+-\w+|compilers/\w+|objects/\w+\.(inputs|bpf\.o)")
+    whole = re.compile(r"headers/[^/]+/vmlinux\.h|compilers/\w+|objects/\w+\.(inputs|bpf\.o)")
     assert [str(path) for path in kept if not whole.fullmatch(str(path))] == []
     assert _instances(pids) == []
 

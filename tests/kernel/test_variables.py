@@ -23,6 +23,8 @@ def test_what_programs_and_user_space_write_shows_at_once(loaded):
 
     with loaded.attach():
         assert (variables["runs"].value, variables["wide"].value) == (5, 2)
+    assert variables["runs"].to_array() == 5
+    assert variables["pair"].to_array()["first"] == 3
     variables["step"].value = -7
     variables["enabled"].value = True
     variables["word"].value = "héé"

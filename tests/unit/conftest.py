@@ -10,31 +10,54 @@ import pytest
 from skep.spec.compiling import compile_source, find_compiler
 from skep.spec.objectspec import ObjectSpec
 
-VMLINUX = """
+VMLINUX = """\
 #ifndef __VMLINUX_H__
 #define __VMLINUX_H__
+
 typedef signed char __s8;
+
 typedef unsigned char __u8;
+
 typedef short int __s16;
+
 typedef short unsigned int __u16;
+
 typedef int __s32;
+
 typedef unsigned int __u32;
+
 typedef long long int __s64;
+
 typedef long long unsigned int __u64;
+
 typedef __s8 s8;
+
 typedef __u8 u8;
+
 typedef __s16 s16;
+
 typedef __u16 u16;
+
 typedef __s32 s32;
+
 typedef __u32 u32;
+
 typedef __s64 s64;
+
 typedef __u64 u64;
+
 typedef __u16 __be16;
+
 typedef __u32 __be32;
+
 typedef __u32 __wsum;
+
 typedef int pid_t;
+
 typedef _Bool bool;
+
 enum { false = 0, true = 1 };
+
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
@@ -42,15 +65,20 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
+
 enum { BPF_ANY = 0, BPF_F_NO_PREALLOC = 1 };
+
 #define BPF_F_CURRENT_CPU 0xffffffffULL
+
 struct bpf_dynptr {
 	__u64 opaque[2];
 };
+
 struct trace_event_raw_sys_enter {
 	long id;
 	unsigned long args[6];
 };
+
 #endif
 """
 

@@ -32,7 +32,9 @@ def test_libclang_cannot_be_loaded(monkeypatch, kernel, is_there):
 
     for use in (
         load_libclang,
-        lambda: translate("int f(void *ctx) { return 0; }", file="x", header=str(kernel), compiler=find_compiler()),
+        lambda: translate(
+            "int f(void *ctx) { return 0; }", file="x", make_header=lambda: str(kernel), compiler=find_compiler()
+        ),
         lambda: compile_source(str(source), "id", lambda: str(kernel), find_compiler()),
     ):
         with pytest.raises(UnsupportedError, match="libclang cannot be loaded") as caught:

@@ -141,6 +141,21 @@ def test_variables_are_the_const_volatile_globals(spec: ObjectSpec) -> None:
     assert spec.variables["mode"].type.enum == {0: "IDLE", 1: "BUSY"}
 
 
+def test_a_constant_that_libbpf_does_not_find_is_refused(spec_of) -> None:
+    text = """
+    static const u32 table[4] = { 1, 2, 3, 4 };
+
+    SEC("tracepoint/syscalls/sys_enter_close") int handle(void *context)
+    {
+        return table[bpf_get_smp_processor_id() & 3];
+    }
+    """
+    with pytest.raises(ObjectFormatError, match="the constant table where") as refused:
+        spec_of(text)
+    assert refused.value.remedy == "Declare it const volatile."
+    spec_of(text.replace("const", "const volatile"))
+
+
 def test_variables_lie_where_the_object_has_them(spec: ObjectSpec, data: bytes) -> None:
     section = bytes(Elf(data, "x.o").by_name[".rodata"].data)
 

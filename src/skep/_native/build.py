@@ -62,7 +62,7 @@ int bpf_program__set_flags(struct bpf_program *program, uint32_t flags);
 struct bpf_kprobe_opts { size_t sz; size_t offset; bool retprobe; ...; };
 struct bpf_ksyscall_opts { size_t sz; bool retprobe; ...; };
 struct bpf_kprobe_multi_opts { size_t sz; bool retprobe; ...; };
-struct bpf_uprobe_opts { size_t sz; bool retprobe; const char *func_name; ...; };
+struct bpf_uprobe_opts { size_t sz; size_t ref_ctr_offset; bool retprobe; const char *func_name; ...; };
 struct bpf_usdt_opts { size_t sz; ...; };
 struct bpf_iter_attach_opts { size_t sz; union bpf_iter_link_info *link_info; uint32_t link_info_len; ...; };
 

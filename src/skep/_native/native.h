@@ -10,7 +10,8 @@ char *skep_messages_take(void); /* the text since the last call, or NULL; free w
 void skep_free(void *memory);
 
 /* object.c */
-int skep_write_header(const struct btf *btf, int fd);                /* vmlinux.h; 0 or -errno */
+/* vmlinux.h, for sources of these words if there are any (sorted); 0 or -errno */
+int skep_write_header(const struct btf *btf, const char *const *words, size_t count, int fd);
 
 /* probe.c: may a program type call these helpers, or functions (by their types in BTF)? */
 enum skep_answer { SKEP_NO, SKEP_YES, SKEP_UNKNOWN, SKEP_ON_DEVICE };

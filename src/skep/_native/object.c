@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,9 +48,108 @@ uint32_t skep_kfuncs(const struct btf *btf, struct skep_kfunc *found, uint32_t r
 	return count;
 }
 
-/* Prototypes of the functions that programs may call. Weak, so that a program may ask whether this kernel has one. */
-static int write_prototypes(const struct btf *btf, struct btf_dump *dump, FILE *file)
+/* The types that a source can ask for, told by its words. */
+struct asked {
+	const struct btf *btf;
+	const char *const *words; /* sorted; NULL for all types */
+	size_t count;
+	bool *types; /* by id */
+	uint32_t *waiting, depth;
+};
+
+static int compare_words(const void *one, const void *other)
 {
+	return strcmp(*(const char *const *)one, *(const char *const *)other);
+}
+
+static bool has_word(const struct asked *asked, uint32_t offset)
+{
+	const char *name = btf__name_by_offset(asked->btf, offset);
+
+	return !asked->words ||
+	       (*name && bsearch(&name, asked->words, asked->count, sizeof(*asked->words), compare_words));
+}
+
+/*
+ * Asks for a type, and through: for what it leads to, but for functions. A struct waits until its members are looked at.
+ * A longer chain goes in a circle, of which the dump will tell.
+ */
+static void ask(struct asked *asked, uint32_t id, bool through)
+{
+	for (int i = 0; id && i < 64; i++) {
+		const struct btf_type *type = btf__type_by_id(asked->btf, id);
+
+		if (btf_is_composite(type) || btf_is_any_enum(type)) {
+			if (!asked->types[id])
+				asked->waiting[asked->depth++] = id;
+			asked->types[id] = true;
+			return;
+		}
+		if (btf_is_ptr(type) && !through)
+			return;
+		if (btf_is_typedef(type))
+			asked->types[id] = true;
+		if (btf_is_array(type))
+			id = btf_array(type)->type;
+		else
+			id = btf_is_mod(type) || btf_is_ptr(type) || btf_is_typedef(type) ? type->type : 0;
+	}
+}
+
+static void ask_for_parts(struct asked *asked, const struct btf_type *type)
+{
+	const struct btf_member *member = btf_members(type);
+	const struct btf_param *parameter = btf_params(type);
+
+	for (int i = 0; btf_is_composite(type) && i < btf_vlen(type); i++)
+		ask(asked, member[i].type, has_word(asked, member[i].name_off));
+	for (int i = 0; btf_is_func_proto(type) && i < btf_vlen(type); i++)
+		ask(asked, parameter[i].type, true);
+	if (btf_is_func_proto(type))
+		ask(asked, type->type, true);
+}
+
+/* By its name, or that of one of its values. */
+static bool is_named(const struct asked *asked, const struct btf_type *type)
+{
+	bool named = has_word(asked, type->name_off);
+
+	for (int i = 0; btf_is_enum(type) && i < btf_vlen(type) && !named; i++)
+		named = has_word(asked, btf_enum(type)[i].name_off);
+	for (int i = 0; btf_is_enum64(type) && i < btf_vlen(type) && !named; i++)
+		named = has_word(asked, btf_enum64(type)[i].name_off);
+	return named;
+}
+
+/*
+ * What a source names, what that holds, and where a member is named what that leads to. Any other pointer leads to a
+ * type that is declared and no more.
+ */
+static int find_asked(struct asked *asked)
+{
+	uint32_t end = btf__type_cnt(asked->btf);
+
+	asked->types = calloc(end, sizeof(*asked->types));
+	asked->waiting = malloc(end * sizeof(*asked->waiting));
+	if (!asked->types || !asked->waiting)
+		return -ENOMEM;
+	for (uint32_t id = 1; id < end; id++) {
+		const struct btf_type *type = btf__type_by_id(asked->btf, id), *function = kfunc_of(asked->btf, id);
+
+		if (function && has_word(asked, function->name_off))
+			ask_for_parts(asked, btf__type_by_id(asked->btf, function->type));
+		else if ((btf_is_composite(type) || btf_is_any_enum(type) || btf_is_typedef(type)) && is_named(asked, type))
+			ask(asked, id, true);
+	}
+	while (asked->depth)
+		ask_for_parts(asked, btf__type_by_id(asked->btf, asked->waiting[--asked->depth]));
+	return 0;
+}
+
+/* Prototypes of the functions that programs may call. Weak, so that a program may ask whether this kernel has one. */
+static int write_prototypes(const struct asked *asked, struct btf_dump *dump, FILE *file)
+{
+	const struct btf *btf = asked->btf;
 	int error = 0;
 
 	fputs("#ifndef BPF_NO_KFUNC_PROTOTYPES\n"
@@ -61,7 +161,7 @@ static int write_prototypes(const struct btf *btf, struct btf_dump *dump, FILE *
 		LIBBPF_OPTS(btf_dump_emit_type_decl_opts, options);
 		char name[256];
 
-		if (!function)
+		if (!function || !has_word(asked, function->name_off))
 			continue;
 		prototype = btf__type_by_id(btf, function->type);
 		/* libbpf 1.1 writes f() for f(void), which to C says nothing of the arguments. */
@@ -80,9 +180,32 @@ static int write_prototypes(const struct btf *btf, struct btf_dump *dump, FILE *
  * The same frame as bpftool's header, so that sources that test for its guard behave: everything in it is relocatable
  * (CO-RE) unless the source asks otherwise.
  */
-int skep_write_header(const struct btf *btf, int fd)
+static int write_types(const struct asked *asked, FILE *file)
 {
-	struct btf_dump *dump;
+	struct btf_dump *dump = btf_dump__new(asked->btf, write_text, file, NULL);
+	int error = 0;
+
+	if (!dump)
+		return -errno;
+	fputs("#ifndef __VMLINUX_H__\n#define __VMLINUX_H__\n\n"
+	      "#ifndef BPF_NO_PRESERVE_ACCESS_INDEX\n"
+	      "#pragma clang attribute push (__attribute__((preserve_access_index)), apply_to = record)\n"
+	      "#endif\n\n",
+	      file);
+	for (uint32_t id = 1, count = btf__type_cnt(asked->btf); id < count && !error; id++)
+		if (!asked->words || asked->types[id])
+			error = btf_dump__dump_type(dump, id);
+	fputs("#ifndef BPF_NO_PRESERVE_ACCESS_INDEX\n#pragma clang attribute pop\n#endif\n\n", file);
+	if (!error)
+		error = write_prototypes(asked, dump, file);
+	fputs("#endif\n", file);
+	btf_dump__free(dump);
+	return error;
+}
+
+int skep_write_header(const struct btf *btf, const char *const *words, size_t count, int fd)
+{
+	struct asked asked = {.btf = btf, .words = words, .count = count};
 	int error = 0;
 	FILE *file;
 
@@ -94,24 +217,12 @@ int skep_write_header(const struct btf *btf, int fd)
 			close(fd);
 		return error;
 	}
-	dump = btf_dump__new(btf, write_text, file, NULL);
-	if (!dump) {
-		error = -errno;
-		fclose(file);
-		return error;
-	}
-	fputs("#ifndef __VMLINUX_H__\n#define __VMLINUX_H__\n\n"
-	      "#ifndef BPF_NO_PRESERVE_ACCESS_INDEX\n"
-	      "#pragma clang attribute push (__attribute__((preserve_access_index)), apply_to = record)\n"
-	      "#endif\n\n",
-	      file);
-	for (uint32_t id = 1, count = btf__type_cnt(btf); id < count && !error; id++)
-		error = btf_dump__dump_type(dump, id);
-	fputs("#ifndef BPF_NO_PRESERVE_ACCESS_INDEX\n#pragma clang attribute pop\n#endif\n\n", file);
+	if (words)
+		error = find_asked(&asked);
 	if (!error)
-		error = write_prototypes(btf, dump, file);
-	fputs("#endif\n", file);
-	btf_dump__free(dump);
+		error = write_types(&asked, file);
+	free(asked.types);
+	free(asked.waiting);
 	/* A full disk may show at any write: the caller must not keep half a header. */
 	if (ferror(file) && !error)
 		error = -EIO;

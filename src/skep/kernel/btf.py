@@ -1,7 +1,7 @@
 """The running kernel's types: what identifies them, vmlinux.h made from them, and objects built against them.
 
-libbpf reads the BTF and writes the header (40 ms); Python never parses it. From Linux 6.10 on the header declares the
-functions that programs may call (kfuncs), as bpftool's does.
+libbpf reads the BTF and writes the header, whole (90 ms) or with what a source can ask for (20 ms); Python never parses
+it. From Linux 6.10 on the header declares the functions that programs may call (kfuncs), as bpftool's does.
 
 Minimum kernel: 5.4 for /sys/kernel/btf/vmlinux (CONFIG_DEBUG_INFO_BTF). Source: Documentation/bpf/btf.rst.
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from skep.spec.relocations import Need
 
-__all__ = ["build", "header_folder", "identity", "lacking", "members"]
+__all__ = ["build", "header_folder", "identity", "lacking", "members", "narrow_header"]
 
 VMLINUX = "/sys/kernel/btf/vmlinux"
 _NOTES = "/sys/kernel/notes"
@@ -57,7 +57,14 @@ def build(source: str, *, btf: str | None = None, events: Mapping[str, Sequence[
         if built is not None and embedded_digest(built) == source_digest(source):
             return built
     header = identity(btf)
-    return compile_source(source, header, lambda: header_folder(header, btf), find_compiler(), events=events)
+    return compile_source(
+        source,
+        header,
+        lambda: header_folder(header, btf),
+        find_compiler(),
+        narrow=lambda words: narrow_header(words, btf),
+        events=events,
+    )
 
 
 def identity(btf: str | None = None) -> str:
@@ -152,15 +159,36 @@ def header_folder(header: str, btf: str | None = None) -> str:
         os.utime(folder)
     if not os.path.exists(path):
         cache.trim(os.path.dirname(folder), most=_MOST_KERNELS)
-        loaded = lib.btf__parse(os.fsencode(btf), ffi.NULL) if btf else lib.btf__load_vmlinux_btf()
-        if loaded == ffi.NULL:
-            number = ffi.errno
-            raise _no_btf(btf, messages().strip() or os.strerror(number))
-        with os.fdopen(os.memfd_create("vmlinux.h"), "rb") as file:
-            error = lib.skep_write_header(loaded, file.fileno())
-            lib.btf__free(loaded)
-            if error:
-                raise BtfError(f"vmlinux.h cannot be made from this BTF: {os.strerror(-error)}")
-            file.seek(0)
-            cache.write(path, file.read())
+        cache.write(path, _declared((), btf))
     return folder
+
+
+def narrow_header(words: Iterable[str], btf: str | None = None) -> bytes:
+    """A vmlinux.h with no more of the kernel's types than a source can ask for (`skep.spec.narrowing`).
+
+    Args:
+        words: that stand in the source.
+        btf: path of a BTF file; None for the running kernel's.
+
+    Raises:
+        BtfError: there is no BTF.
+    """
+    return _declared(words, btf)
+
+
+def _declared(words: Iterable[str], btf: str | None) -> bytes:
+    """The types of a kernel in C: all, or those that a source of these words can ask for."""
+    loaded = lib.btf__parse(os.fsencode(btf or VMLINUX), ffi.NULL)
+    if loaded == ffi.NULL:
+        number = ffi.errno
+        raise _no_btf(btf, messages().strip() or os.strerror(number))
+    # As C compares them.
+    texts = [ffi.new("char[]", word) for word in sorted(map(os.fsencode, words))]
+    given = ffi.new("char *[]", texts) if texts else ffi.NULL
+    with os.fdopen(os.memfd_create("vmlinux.h"), "rb") as file:
+        error = lib.skep_write_header(loaded, given, len(texts), file.fileno())
+        lib.btf__free(loaded)
+        if error:
+            raise BtfError(f"vmlinux.h cannot be made from this BTF: {os.strerror(-error)}")
+        file.seek(0)
+        return file.read()

@@ -21,11 +21,27 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Tree"]
+__all__ = ["Tree", "check_namespace"]
 
 _SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "scope.bpf.c")
 # The pid namespace in which the kernel counts (include/linux/proc_ns.h, PROC_PID_INIT_INO).
 _INITIAL_NAMESPACE = "pid:[4026531836]"
+
+
+def check_namespace(instead: str = "") -> None:
+    """Refuses where process ids are not those that the kernel reports.
+
+    Args:
+        instead: what else may be done, behind a semicolon.
+
+    Raises:
+        UnsupportedError: skep runs in a container.
+    """
+    if os.readlink("/proc/self/ns/pid") != _INITIAL_NAMESPACE:
+        raise UnsupportedError(
+            "skep runs in a container: the process ids that it sees are not those that the kernel reports",
+            remedy=f"Run it on the host, or in a container with --pid=host{instead}.",
+        )
 
 
 class Tree(Closing):
@@ -40,11 +56,7 @@ class Tree(Closing):
     """
 
     def __init__(self, *, btf: str | None = None) -> None:
-        if os.readlink("/proc/self/ns/pid") != _INITIAL_NAMESPACE:
-            raise UnsupportedError(
-                "skep runs in a container: the process ids that it sees are not those that the kernel reports",
-                remedy="Run it on the host, or in a container with --pid=host; or trace everything with --system.",
-            )
+        check_namespace("; or trace everything with --system")
         self._object = Object(ObjectSpec.read(build(_SOURCE, btf=btf), "scope.bpf.o"), btf=btf)
         self._links = None
         try:

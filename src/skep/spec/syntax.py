@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ADDRESS_OF",
     "ASSIGN",
+    "DEREFERENCE",
     "STEPS",
     "TRANSPARENT",
     "binary_operator",
@@ -35,6 +36,7 @@ __all__ = [
 ASSIGN = 22
 STEPS = {1, 2, 3, 4}  # x++, x--, ++x, --x
 ADDRESS_OF = 5
+DEREFERENCE = 6
 _INTEGER = 1  # enum CXEvalResultKind
 
 TRANSPARENT = {CursorKind.UNEXPOSED_EXPR, CursorKind.PAREN_EXPR, CursorKind.CSTYLE_CAST_EXPR}
