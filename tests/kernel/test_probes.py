@@ -13,7 +13,7 @@ from subprocess import PIPE
 import pytest
 
 from skep.base.errors import AttachError, HookMissingError, PrivilegeError, SkepError, UnsupportedError
-from skep.kernel.link.binary import find_binary
+from skep.kernel.link.binary import find_binary, open_binary
 from skep.kernel.link.executable import Executable
 from skep.session.run import Run
 from skep.spec.targets import Targets
@@ -173,6 +173,12 @@ def test_a_usdt_probe(program, probed, probe, seen):
     assert _seen(program("usdt"), [probed], Targets(binary=probed, function=probe)) == seen
     assert _seen(program("usdt"), [probed], Targets(attach={"hook": f"{probed}:{probe}"})) == seen
     assert _seen(program("usdt"), [probed], Targets(binary=probed, attach={"hook": probe})) == seen
+
+
+def test_who_looks_at_the_address_of_a_probe_is_counted_by_its_semaphore(program, probed):
+    (place,) = open_binary(probed).probes()["skep:guarded"]
+
+    assert len(_seen(program("place"), [probed], Targets(binary=probed, function=f"{place.address:#x}"))) == 1
 
 
 @everywhere
@@ -409,7 +415,8 @@ def test_a_security_hook_that_would_never_run_is_refused(program, tmp_path, monk
         ("do_unlinkat+1", AttachError, "no instruction of do_unlinkat begins 1 bytes after it", None),
         ("do_unlinkat+far", AttachError, "'far' is not a number of bytes", None),
         ("kretprobe/do_unlinkat+4", AttachError, "the return of a function has none", None),
-        ("exc_int3", AttachError, "the kernel lets nobody probe exc_int3", None),
+        ("exc_int3", AttachError, "the kernel lets nobody probe exc_int3: its source says inline or notrace", None),
+        ("notifier_call_chain", AttachError, "probe notifier_call_chain: probes themselves run through it", None),
     ],
 )
 def test_a_function_that_the_kernel_does_not_let_probe(program, target, kind, message, remedy):

@@ -108,6 +108,15 @@ def test_an_address_that_is_no_code_has_no_offset(binaries):
     assert binary.offset(1 << 63) is None
 
 
+@pytest.mark.parametrize("name", ["visible", "e", ""])
+def test_what_is_found_by_name_is_what_is_among_all(binaries, name):
+    # Names of many begin or end so; of none it is the whole.
+    for path in (*binaries.values(), sys.executable):
+        binary = _read(path)
+        found = [(one.name, one.version, one.address) for one in binary.symbols(name)]
+        assert found == [(one.name, one.version, one.address) for one in binary.symbols() if one.name == name]
+
+
 def test_versions_are_told_apart(binaries):
     found = _read(binaries["libmade.so.3"]).symbols("shared")
 

@@ -13,7 +13,7 @@ from skep._native import ffi, lib, messages
 from skep.base.errors import AttachError, HookMissingError
 from skep.kernel.features import has_probes
 from skep.kernel.link.common import Attachment, checked, failure
-from skep.kernel.link.symbols import bytes_behind, symbol_type
+from skep.kernel.link.symbols import bytes_behind, symbol_type, traceable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,5 +61,17 @@ def _refusal(hook: Hook, function: str, offset: int, number: int, log: str) -> S
     if number in {errno.EINVAL, errno.ENOENT} and (letter := symbol_type(function)) and letter not in "tTwW":
         return AttachError(f"{function} is a variable of the kernel, not a function", errno.EINVAL)
     if number == errno.EINVAL:
-        return AttachError(f"the kernel lets nobody probe {function}: its probes run through it", number)
+        return AttachError(f"the kernel lets nobody probe {function}: {_why_nobody(function)}", number)
     return failure(hook, number, log)
+
+
+def _why_nobody(function: str) -> str:
+    """Which of its rules a function breaks.
+
+    Source: kernel/trace/trace_kprobe.c (within_notrace_func); Documentation/trace/kprobes.rst, "Blacklist".
+    """
+    try:
+        is_traced = any(traceable(function))
+    except OSError:
+        return "it is not to be traced, or probes themselves run through it"
+    return "probes themselves run through it" if is_traced else "its source says inline or notrace"

@@ -11,7 +11,7 @@ import os
 
 from skep._native import ffi, lib, messages
 from skep.base.errors import AttachError
-from skep.kernel.link.binary import places, refusal
+from skep.kernel.link.binary import open_binary, places, refusal, split
 from skep.kernel.link.common import Attachment
 
 TYPE_CHECKING = False
@@ -30,12 +30,18 @@ _MOST = 400
 
 
 def attach(program: Program, hook: Hook, targets: Targets) -> Attachment:
-    """Attaches a program to a place in a binary: ``/bin/bash:readline``, ``libc:malloc``, ``bash:readline+4``."""
+    """Attaches a program to a place in a binary: ``/bin/bash:readline``, ``libc:malloc``, ``bash:readline+4``.
+
+    An address may be that of a USDT probe: its semaphore is counted up (Linux 4.20), or programs would pass it by.
+    """
     path, offsets = places(hook, targets)
-    return attach_each(program, hook, targets, path, offsets)
+    is_address = split(hook)[1][:2] in {"0x", "0X"}
+    return attach_each(program, hook, targets, path, offsets, open_binary(path).counter(*offsets) if is_address else 0)
 
 
-def attach_each(program: Program, hook: Hook, targets: Targets, path: str, offsets: Sequence[int]) -> Attachment:
+def attach_each(
+    program: Program, hook: Hook, targets: Targets, path: str, offsets: Sequence[int], counter: int = 0
+) -> Attachment:
     """Attaches a program to several places, each with a link of its own: to all, or to none.
 
     Args:
@@ -44,6 +50,7 @@ def attach_each(program: Program, hook: Hook, targets: Targets, path: str, offse
         targets: what the user says.
         path: of the binary.
         offsets: the places in it.
+        counter: where in it the kernel counts who looks at them; 0 for nowhere.
 
     Raises:
         AttachError, PrivilegeError: the kernel refuses one.
@@ -56,6 +63,7 @@ def attach_each(program: Program, hook: Hook, targets: Targets, path: str, offse
         )
     options = ffi.new("struct bpf_uprobe_opts *", {"sz": ffi.sizeof("struct bpf_uprobe_opts")})
     options.retprobe = hook.is_return
+    options.ref_ctr_offset = counter
     pid = -1 if targets.pid is None else targets.pid
     links: list[Any] = []
     for offset in offsets:
