@@ -30,7 +30,7 @@ BCC_PYTHON = ["/usr/bin/python3", "-W", "ignore"]
 
 
 class Start:
-    """One start of a script: seconds to each of some texts, and peak MB of its process."""
+    """One start of a script: seconds to each of some texts; CPU seconds of all it runs, and peak MB of the largest."""
 
     def __init__(self, command: list[str], texts: tuple[bytes, ...], env: dict[str, str]) -> None:
         started = time.perf_counter()
@@ -51,6 +51,7 @@ class Start:
             _, _, usage = os.wait4(process.pid, 0)
             process.returncode = 0
             process.stdout.close()
+        self.spent = usage.ru_utime + usage.ru_stime
         self.megabytes = usage.ru_maxrss / 1024
 
 
@@ -92,7 +93,8 @@ def scripts(runs: int) -> list[Row]:
                     ratio(f"BCC's {name}{told}, nothing cached", values["BCC"], values["skep, nothing cached"])
                 )
                 ratios.append(ratio(f"BCC's {name}{told}", values["BCC"], values["skep"]))
-            sizes = {way: [start.megabytes for start in starts] for way, starts in (("skep", warm), ("BCC", bcc))}
+            rows += [Row(f"{name}, CPU time: {way}", [start.spent for start in starts], "s") for way, starts in ways]
+            sizes = {way: [start.megabytes for start in starts] for way, starts in ways}
             rows += [Row(f"{name}, largest: {way}", size, "MB") for way, size in sizes.items()]
             ratios.append(ratio(f"BCC's {name}, largest", sizes["BCC"], sizes["skep"]))
     finally:

@@ -54,7 +54,7 @@ def asked(folder: Path, package: Path, tools: Sequence[Tool]) -> None:
         for path in events.glob("*/*/format")
         if path.parent.name in wanted or any(word.endswith(f"__{path.parent.name}") for word in wanted)
     }
-    btf.header_folder(btf.identity())
+    (folder / "btf").write_bytes(Path(btf.VMLINUX).read_bytes())
     system = os.uname()
     found = {"build id": btf._build_id(), "uname": tuple(system), "cpus": os.cpu_count(), "formats": formats}
     (folder / "asked.json").write_text(json.dumps({**found, "texts": texts}))

@@ -1,6 +1,6 @@
 """Compiles what the tools would compile under another kernel: `outside.py FOLDER`, which holds what `inside.py` asked.
 
-A compilation depends on what is asked of the kernel here: its types, which `inside.py` has left in the cache, its
+A compilation depends on what is asked of the kernel here: its types, which `inside.py` has left in that folder, its
 release, its CPUs, and the fields of its tracepoints. The cache's folder is the same as there: paths are part of its
 keys.
 """
@@ -28,6 +28,7 @@ def main() -> None:
             path.parent.mkdir(parents=True)
             path.write_text(text)
         btf._build_id = lambda: asked["build id"]
+        btf.VMLINUX = os.path.abspath(Path(sys.argv[1]) / "btf")
         module.tracefs = lambda: folder  # type: ignore[attr-defined]
         module.mount_tracefs = lambda: False  # type: ignore[attr-defined]
         os.uname = lambda: os.uname_result(asked["uname"])

@@ -69,7 +69,7 @@ TOOLS = (
     Tool("filelife", "", "removes", r"python\S* +\d+\.\d+ +skep-workload"),
     Tool("fileslower", "0 -a", "opens", r"python\S* +\d+ +[RW] +\d+ +\d+\.\d+ +skep-workload"),
     Tool("filetop", "-C -a 1 3", "opens", r"python\S* +\d+ +\d+ +\d+ +\d+ +\w +skep-workload"),
-    Tool("funccount", "-i 1 -d 3 t:sched:sched_process_e*", "executes", r"^sched:sched_process_exec +[1-9]"),
+    Tool("funccount", "-i 1 -d 3 -p {pid} c:pthread_mutex_lock", "inverts", r"^pthread_mutex_lock +[1-9]"),
     Tool("funcinterval", "-i 1 -d 3 vfs_read", "opens", _LOG2),
     Tool("funclatency", "-i 1 -d 3 vfs_read", "opens", _LOG2),
     Tool("funcslower", "-u 0 vfs_read", "opens", r"python\S* +\d+ +\d+\.\d+ +[0-9a-f]+ vfs_read"),

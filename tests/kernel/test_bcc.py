@@ -14,6 +14,7 @@ import pytest
 
 from skep.base.errors import CompileError, EntryMissingError, HookMissingError, UnsupportedError, UsageError
 from skep.bcc import BPF, PerfSWConfig, PerfType
+from skep.bcc.symbols import kernel_names
 
 # Of this process alone: others call it, too.
 MINE = f"if (bpf_get_current_pid_tgid() >> 32 != {os.getpid()}) return 0;"
@@ -423,6 +424,8 @@ def test_what_this_machine_is_asked():
     assert not BPF.tracepoint_exists("sched", "no_such_event")
     assert "sched:sched_switch" in BPF.get_tracepoints("sched:sched_sw")
     assert b"vfs_read" in BPF.get_kprobe_functions(b"vfs_re.*")
+    # They are 200,000, and tools ask again and again.
+    assert kernel_names().functions is kernel_names().functions
     assert BPF.support_raw_tracepoint()
     assert BPF.ksymname("vfs_read") > 0
     assert BPF.ksymname("no_such_function") == -1

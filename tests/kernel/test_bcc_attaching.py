@@ -322,6 +322,23 @@ def test_names_of_the_kernel_by_their_addresses():
     assert mine.resolve_name(os.path.realpath(library), b"no_such_function") == -1
 
 
+def test_what_has_no_name_is_told_by_its_file():
+    pid = os.getpid()
+    with open("/proc/self/maps", encoding="utf-8") as file:
+        lines = [line.split() for line in file]
+    (code,) = [line for line in lines if "x" in line[1] and "/libc.so" in line[-1]]
+    start, place, path = int(code[0].partition("-")[0], 16), int(code[2], 16), code[-1].encode()
+
+    # What comes first is no function of its own: the library's jumps to others.
+    assert SymbolCache(pid).resolve(start, True) == (None, place, path)
+    assert BPF.sym(start, pid, show_module=True, show_offset=True) == b"[unknown] [%s]" % os.path.basename(path)
+    # As bpf_get_current_pid_tgid() has it.
+    assert BPF.sym(start, pid << 32 | pid, show_module=True) == b"[unknown] [%s]" % os.path.basename(path)
+    (code,) = [line for line in lines if line[-1] == "[vdso]"]
+    start = int(code[0].partition("-")[0], 16)
+    assert BPF.sym(start, pid, show_module=True) == b"[unknown] [[vdso]]"
+
+
 def test_an_interface_of_another_namespace_is_not_here(network):
     with load(MONITOR) as bpf, inside(network.theirs), pytest.raises(AttachError, match="packets of near"):
         BPF.attach_raw_socket(bpf.load_func("monitor", BPF.SOCKET_FILTER), "near")

@@ -1,6 +1,7 @@
 """Scripts print what they print under BCC itself, of the same events: as recorded in tests/bcc/golden."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from skep.kernel import btf
 from skep.kernel.features import has_probes
-from tests.bcc.golden.cases import HERE_TOO, KPROBES, Case
+from tests.bcc.golden.cases import HERE_TOO, KPROBES, PROBED, RUNTIME, Case
 from tests.bcc.golden.golden import printed
 from tests.bcc.package import unpacked
 
@@ -17,7 +18,15 @@ SKEP = [sys.executable, "-c", "from skep.cli import main; raise SystemExit(main(
 AGAINST = "import sys; from skep.kernel import btf; build = sys.argv.pop(1); btf._build_id = lambda: build"
 # Seconds: a busy machine compiles slowly, and a guest is slow in all.
 LIMIT = 600 if "SKEP_VM_KERNEL" in os.environ else 60
-BUILT = Path(__file__).parents[2] / "build" / "bcc"
+TOP = Path(__file__).parents[2]
+BUILT = TOP / "build" / "bcc"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def programs():
+    """What provokes, built on the host: elsewhere is no compiler."""
+    if "SKEP_VM_KERNEL" not in os.environ:
+        subprocess.run(["make", "-s", *(str(each.relative_to(TOP)) for each in (PROBED, RUNTIME))], cwd=TOP, check=True)
 
 
 @pytest.mark.parametrize("case", HERE_TOO, ids=lambda case: case.name)
@@ -37,6 +46,7 @@ def skep_of_here():
 
 
 @pytest.mark.floors("6.12")
+@pytest.mark.compiles
 @pytest.mark.parametrize("case", KPROBES, ids=lambda case: case.name)
 def test_a_script_of_kprobes_prints_what_it_prints_under_bcc(case: Case, skep_of_here):
     command, environment = skep_of_here

@@ -382,6 +382,7 @@ def kprobes(monkeypatch):
 
 
 @pytest.mark.floors("6.12")
+@pytest.mark.compiles
 def test_lessons_of_kprobes(kprobes, tmp_path, capsys):
     opened = []
     kprobes["opens"].open_perf_buffer(lambda *record: opened.append(kprobes["opens"].event(record[1])))

@@ -111,6 +111,13 @@ def test_what_is_wrong_is_told_without_a_traceback(script, body, said, code):
     assert finished.returncode == code
 
 
+def test_an_interrupt_at_the_end_is_not_told(script):
+    interrupt = "os.kill(os.getpid(), signal.SIGINT)"
+    finished = script(f"detach = b._detach_all\nb._detach_all = lambda: ({interrupt}, detach())\n")
+
+    assert (finished.returncode, finished.stderr) == (0, "")
+
+
 def test_nothing_is_said_where_nobody_reads_the_output_any_more(tmp_path, skep):
     path = tmp_path / "script.py"
     path.write_text(f"{HEAD}while True:\n    print('line', flush=True)\n")

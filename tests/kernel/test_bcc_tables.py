@@ -10,6 +10,7 @@ import pytest
 from skep.base.errors import (
     CompileError,
     LoadError,
+    MapError,
     PinError,
     SourceNotFoundError,
     UnsupportedError,
@@ -159,6 +160,26 @@ def test_keys_and_leaves_that_are_none_are_refused(kinds):
         kinds["one"][ctypes.c_int(99)]
 
 
+@pytest.mark.parametrize(
+    "fill",
+    [
+        pytest.param(lambda bpf: bpf["pair"].update((ctypes.c_uint(n), ctypes.c_uint(n)) for n in range(3)), id="hash"),
+        pytest.param(lambda bpf: [bpf["one"].push(ctypes.c_uint(n)) for n in range(2)], id="queue"),
+        pytest.param(lambda _: load("BPF_HASH(large, u32, u64, 4000000000);"), id="too large"),
+    ],
+)
+def test_a_script_is_told_that_its_text_says_the_size(fill):
+    with (
+        load("BPF_HASH(pair, u32, u32, 2); BPF_QUEUE(one, u32, 1);") as bpf,
+        pytest.raises((MapError, LoadError)) as caught,
+    ):
+        fill(bpf)
+
+    remedy = caught.value.remedy or ""
+    assert "BPF_HASH(NAME, KEY, LEAF, N)" in remedy
+    assert "--map" not in remedy
+
+
 METHODS = """
 struct event { u32 number; u32 room; };
 BPF_RINGBUF_OUTPUT(ring, 2);
@@ -219,6 +240,9 @@ def test_a_text_comes_from_files(tmp_path, monkeypatch):
 
     with BPF(src_file=b"source.c", hdr_file="header.h", cflags=["-DMORE=2", b"-Wall"]) as bpf:
         assert len(bpf["slots"]) == 5
+    (tmp_path / "including.c").write_text('#define MORE 1\n#include "header.h"\n#include "source.c"\n')
+    with BPF(src_file="including.c") as bpf:
+        assert len(bpf["slots"]) == 4
     with pytest.raises(CompileError) as caught:
         BPF(src_file=str(source), hdr_file=str(header))
     assert [(found.file, found.line) for found in caught.value.diagnostics] == [(str(source), 5)]
@@ -230,6 +254,19 @@ def test_a_text_comes_from_files(tmp_path, monkeypatch):
         BPF(src_file="no_such.c")
     with pytest.raises(UsageError, match="takes a text"):
         BPF()
+
+
+def test_a_table_with_the_name_of_a_type_of_the_kernel():
+    text = """
+struct message { char text[12]; };
+BPF_HASH(config, u32, struct message);
+int f(void *ctx) { u32 key = 1; return config.lookup(&key) != 0; }
+"""
+    with load(text) as bpf:
+        bpf["config"][ctypes.c_int(1)] = ctypes.create_string_buffer(b"Hello", 12)
+        assert list(bpf) == ["config"]
+        assert [(key.value, leaf.text) for key, leaf in bpf["config"].items()] == [(1, b"Hello")]
+        bpf.load_func("f", BPF.SOCKET_FILTER)
 
 
 def test_what_the_verifier_says_is_said_of_the_text():

@@ -32,6 +32,7 @@ def test_a_tool_shows_what_it_is_for(name, tmp_path):
 
 
 @pytest.mark.floors("6.12")
+@pytest.mark.compiles
 @pytest.mark.parametrize("name", ["execsnoop", "killsnoop", "tcpconnect"])
 def test_a_tool_of_kprobes_shows_what_it_is_for(name, tmp_path):
     note = BUILT / "build-id"

@@ -30,7 +30,8 @@ struct pt_regs {
 struct sock_common { u16 skc_family, skc_dport; unsigned char skc_reuse : 4, skc_reuseport : 1; };
 struct sock { struct sock_common __sk_common; struct sock *next; u32 ports[4]; };
 struct task_struct { pid_t tgid; struct task_struct *real_parent; char comm[16]; };
-struct mount { int mnt_id; };
+typedef struct config_s { u16 level; } config;
+struct mount { int mnt_id; config config; };
 struct sk_buff { u16 queue_mapping; };
 #pragma clang attribute pop
 #endif
@@ -54,7 +55,7 @@ def translated(kernel, tmp_path):
         found = translate(
             text,
             file="script.py",
-            header=str(kernel),
+            make_header=lambda: str(kernel),
             compiler=find_compiler(),
             tracefs=str(tmp_path),
             arguments=arguments,
@@ -98,6 +99,54 @@ BPF_QUEUE(eleven, u32, 12);
     }
     assert spec.maps["two"].key.size == 4
     assert spec.maps["nine"].key.size == 8
+
+
+def test_a_struct_of_the_kernel_that_the_text_renames_is_read_under_the_name_that_the_kernel_knows(translated):
+    _, written, _ = translated("""
+typedef struct sock sock_t;
+typedef const sock_t *sock_p;
+struct kept { sock_t *sk; };
+int probe(struct pt_regs *ctx, sock_t *sk, sock_p fixed)
+{
+    struct kept kept = {};
+    u16 port;
+
+    kept.sk = (sock_t *)sk->next;
+    bpf_probe_read_kernel(&port, sizeof(port), &sk->ports[1]);
+    return port + fixed->ports[0] + (*sk).ports[2] + ((sock_t *)kept.sk->next)->ports[3];
+}
+""")
+    statements = [line.strip() for line in written.split("\n") if "ports" in line or "kept.sk =" in line]
+    sk = "((struct sock *)(sk))"
+    assert statements == [
+        f"kept.sk = (sock_t *)skep_read(struct sock *, {sk}->next);",
+        f"bpf_probe_read_kernel(&port, sizeof(port), &{sk}->ports[1]);",
+        (
+            "return port + skep_read(const u32, ((const struct sock *)(fixed))->ports[0])"
+            f" + skep_read(u32, (*{sk}).ports[2])"
+            " + skep_read(u32, ((struct sock *)(((sock_t *)skep_read(struct sock *,"
+            " ((struct sock *)(kept.sk))->next))))->ports[3]);"
+        ),
+    ]
+
+
+def test_a_table_may_have_the_name_of_a_type_or_a_value_of_the_kernel(translated):
+    found, _, spec = translated("""
+struct settings { int config; };
+BPF_HASH(config, u32, struct settings);
+BPF_ARRAY(TASK_COMM_LEN, u64, 1);
+int probe(struct pt_regs *ctx)
+{
+    struct settings own = { .config = 1 }, *found;
+    u32 config_of = 0;
+
+    found = config.lookup(&config_of);
+    TASK_COMM_LEN.increment(config_of);
+    return found ? found->config + own.config : 0;
+}
+""")
+    assert dict(found.tables) == {"config": "hash", "TASK_COMM_LEN": "array"}
+    assert set(spec.maps) == {"config___bcc", "TASK_COMM_LEN___bcc"}
 
 
 def test_a_pointer_of_the_registers_is_read_by_a_helper_each_arrow_by_itself(translated):
@@ -440,7 +489,12 @@ int capable(struct pt_regs *ctx, int cap, int options) {
 def test_a_table_that_another_text_has_made_is_of_its_kind(kernel, tmp_path):
     text = 'BPF_TABLE("extern", int, u64, counts, 4); int f(void *ctx) { int k = 1; counts.increment(k); return 0; }'
     found = translate(
-        text, file="x", header=str(kernel), compiler=find_compiler(), tracefs="", public={"counts": "array"}
+        text,
+        file="x",
+        make_header=lambda: str(kernel),
+        compiler=find_compiler(),
+        tracefs="",
+        public={"counts": "array"},
     )
 
     assert found.shared == {"counts": ":extern"}
@@ -472,7 +526,9 @@ def test_a_file_may_have_any_name_and_headers_lie_where_they_like(kernel, tmp_pa
     text = '#include "size.h"\nBPF_ARRAY(table, u64, SIZE);\n'
 
     def translated(text):
-        return translate(text, file=str(path), header=str(kernel), compiler=find_compiler(), arguments=[f"-I{folder}"])
+        return translate(
+            text, file=str(path), make_header=lambda: str(kernel), compiler=find_compiler(), arguments=[f"-I{folder}"]
+        )
 
     assert list(translated(text).tables) == ["other", "table"]
     with pytest.raises(CompileError) as caught:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import sys
 
 from skep.base.errors import UnsupportedError, UsageError
+from skep.bcc.backed import sized_by_the_text
 from skep.bcc.constants import DEBUG_PREPROCESSOR, DEBUG_SOURCE, BPFProgType
 from skep.bcc.function import Function
 from skep.bcc.kinds import KINDS
@@ -107,8 +109,9 @@ class BPF(Sampling, Packets, Polling, Printing, Refusing, metaclass=_RefusingCla
             raise UnsupportedError("skep does not offload programs to network cards (device=)")
         given, file, flags = self._given(src_file, hdr_file, text, cflags=cflags)
         # Probes without arguments need the maps, too, of the function that reads arguments.
-        self.module = Module(given + _USDT if usdt_contexts else given, file, flags)
-        atexit.register(self.cleanup)
+        with sized_by_the_text():
+            self.module = Module(given + _USDT if usdt_contexts else given, file, flags)
+        atexit.register(self._end)
         try:
             if debug & (DEBUG_PREPROCESSOR | DEBUG_SOURCE):
                 sys.stderr.write(self.module.source)
@@ -135,11 +138,10 @@ class BPF(Sampling, Packets, Polling, Printing, Refusing, metaclass=_RefusingCla
         flags = [as_text(flag) for flag in cflags]
         if text is None and not src_file:
             raise UsageError("BPF() takes a text, or a file with one", remedy="BPF(text=...) or BPF(src_file=...)")
-        path = _TEXT if text is not None else os.fsdecode(src_file)
-        whole = read_text(path) if text is None else as_text(text)
+        path, whole = read_text(os.fsdecode(src_file)) if text is None else (_TEXT, as_text(text))
         if hdr_file:
-            header = os.fsdecode(hdr_file)
-            whole = f"{marker_of(header)}{read_text(header)}\n{marker_of(path)}{whole}"
+            header, before = read_text(os.fsdecode(hdr_file))
+            whole = f"{marker_of(header)}{before}\n{marker_of(path)}{whole}"
         return whole, path, flags
 
     def _trace_autoload(self) -> None:
@@ -172,7 +174,7 @@ class BPF(Sampling, Packets, Polling, Printing, Refusing, metaclass=_RefusingCla
 
     def cleanup(self) -> None:
         """Detaches and unloads all. To do it twice is fine."""
-        atexit.unregister(self.cleanup)
+        atexit.unregister(self._end)
         self._detach_all()
         for function in self.funcs.values():
             function.close()
@@ -180,6 +182,11 @@ class BPF(Sampling, Packets, Polling, Printing, Refusing, metaclass=_RefusingCla
             each.close()
         self._close_pipe()
         self.module.close()
+
+    def _end(self) -> None:
+        """At the end of the script: a Ctrl-C that comes now has nothing left to end, and would show as a traceback."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self.cleanup()
 
     close = cleanup
 

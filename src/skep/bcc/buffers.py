@@ -12,8 +12,9 @@ import sys
 
 from skep.base.errors import UnsupportedError, UsageError
 from skep.base.schema import Field, Type
+from skep.bcc.backed import Backed
 from skep.bcc.layout import from_address, structure
-from skep.bcc.table import Array, Backed
+from skep.bcc.table import Array
 from skep.kernel.features import online_cpus
 from skep.kernel.link.perf_event import open_event
 from skep.stream.reader import Reader

@@ -11,29 +11,32 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from functools import cache
 from types import MappingProxyType
 
 from skep.base.errors import CompileError
-from skep.bcc.places import MARKER, diagnostic, marker_of, name_in_markers, tell_in_own_lines
+from skep.bcc.places import ASIDE, MARKER, diagnostic, marker_of, name_in_markers, tell_in_own_lines
 from skep.spec.apart import apart
 from skep.spec.compiler import Compiler, crash, run
-from skep.spec.compiling import CODE, flags
+from skep.spec.compiling import CODE, INCLUDE, flags
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from clang.cindex import Diagnostic as Found
+
+    from skep.bcc.tables import Table
 
 __all__ = ["Translation", "translate"]
 
 _INCLUDE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "include")
-_KERNELS = re.compile(rb"^[ \t]*#[ \t]*include[ \t]*<[^>\n]*>[^\n]*$", re.MULTILINE)
+_KERNELS = re.compile(rb'^[ \t]*#[ \t]*include[ \t]*(?:<[^>\n]*>|"vmlinux\.h")[^\n]*$', re.MULTILINE)
 # Those that are for programs, too: the kernel's own include them.
 _UAPI = re.compile(rb"^[ \t]*#[ \t]*include[ \t]*<(?:uapi/)?((?:linux|asm)/[\w/.-]+\.h)>", re.MULTILINE)
 _PACKETS = re.compile(r"#[ \t]*include[ \t]*<bcc/proto\.h>")
-# What stands before the text: the first line lets skep take vmlinux.h as it was read before (skep.spec.precompiled).
+# What stands before the text.
 _HEAD = """#include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
@@ -84,8 +87,9 @@ def translate(
     text: str,
     *,
     file: str,
-    header: str,
+    make_header: Callable[[], str],
     compiler: Compiler,
+    narrow: Callable[[Iterable[str]], bytes] | None = None,
     tracefs: str = "",
     arguments: Sequence[str] = (),
     public: Mapping[str, str] = MappingProxyType({}),
@@ -95,8 +99,9 @@ def translate(
     Args:
         text: in BCC's dialect.
         file: what messages call it.
-        header: the folder of vmlinux.h.
+        make_header: gives the folder of vmlinux.h; called only where `narrow` does not do.
         compiler: as from `find_compiler`.
+        narrow: gives a vmlinux.h with what a text of these words can ask for (`skep.spec.narrowing`).
         tracefs: where tracefs is mounted: the structs of tracepoints are read there.
         arguments: for the compiler, as a script gives them: ``-DNAME=1``.
         public: the kinds of tables that other texts have made public, by name.
@@ -107,7 +112,7 @@ def translate(
         UnsupportedError: the compiler cannot be run.
     """
     try:
-        return _translate(text, file, header, compiler, tracefs, arguments, public)
+        return _translate(text, file, make_header, narrow, compiler, tracefs, arguments, public)
     except CompileError as error:
         title = f"{os.path.basename(file)} does not compile"
         tell_in_own_lines(error, text, file, os.path.dirname(os.path.abspath(file)), title)
@@ -117,7 +122,8 @@ def translate(
 def _translate(
     text: str,
     file: str,
-    header: str,
+    make_header: Callable[[], str],
+    narrow: Callable[[Iterable[str]], bytes] | None,
     compiler: Compiler,
     tracefs: str,
     arguments: Sequence[str],
@@ -127,7 +133,7 @@ def _translate(
         before = text.partition("\0")[0].encode("utf-8", "surrogateescape")
         data = os.fsencode(marker_of(file)) + before
         raise CompileError(_NUL, diagnostics=[diagnostic(data, len(data), _NUL)])
-    expanded, licence = _expand(text, file, header, compiler, arguments)
+    expanded, licence = _expand(text, file, compiler, arguments)
     headers = ["runtime.h", "packet.h"] if _PACKETS.search(text) else ["runtime.h"]
     head = [_HEAD]
     for name in headers:
@@ -138,21 +144,31 @@ def _translate(
     from skep.bcc.tracepoints import find_structs, struct_of
 
     head += [struct_of(category, event, tracefs) + "\n" for category, event in find_structs(expanded)]
-    whole = [*CODE, *flags(header, (), compiler)]
-    source, *found = apart(
-        lambda: _read("".join(head), expanded, whole, compiler, os.path.join(header, "vmlinux.h"), public),
-        lambda number: crash("libclang", number),
-    )
-    return Translation(f'{source}\nchar LICENSE[] SEC("license") = "{licence}";\n', *found)
+
+    def read(folder: str) -> Translation:
+        whole = [*CODE, *flags(folder, (), compiler)]
+        source, *found = apart(
+            lambda: _read("".join(head), expanded, whole, os.path.join(folder, "vmlinux.h"), public),
+            lambda number: crash("libclang", number),
+        )
+        return Translation(f'{source}\nchar LICENSE[] SEC("license") = "{licence}";\n', *found)
+
+    if narrow is not None:
+        from skep.spec.narrowing import narrowed, words_of
+
+        # Whatever is wrong, it is said of the text with the whole header.
+        with suppress(CompileError), narrowed(narrow, words_of("".join([*head, expanded]), [INCLUDE])) as folder:
+            return read(folder)
+    return read(make_header())
 
 
-def _expand(text: str, file: str, header: str, compiler: Compiler, arguments: Sequence[str]) -> tuple[str, str]:
+def _expand(text: str, file: str, compiler: Compiler, arguments: Sequence[str]) -> tuple[str, str]:
     """The text without macros, and its licence."""
     from skep.spec.rejection import rejection
 
     ours = os.path.join(_INCLUDE, "dialect.h")
     # Only the macros of libbpf's headers are wanted here, which take the kernel's types as given.
-    command = ["-E", "-w", "-D__VMLINUX_H__", "-DBPF_NO_KFUNC_PROTOTYPES", *flags(header, (), compiler)]
+    command = ["-E", "-w", "-D__VMLINUX_H__", "-DBPF_NO_KFUNC_PROTOTYPES", *flags(INCLUDE, (), compiler)]
     # <linux/if.h> for programs would have libc's <sys/socket.h>, which has numbers of its own for the same names.
     command += ["-D__KERNEL__", "-D_SYS_SOCKET_H"]
     data = text.encode("utf-8", "surrogateescape")
@@ -188,7 +204,7 @@ def _expand(text: str, file: str, header: str, compiler: Compiler, arguments: Se
 
 
 def _read(
-    head: str, text: str, arguments: Sequence[str], compiler: Compiler, header: str, public: Mapping[str, str]
+    head: str, text: str, arguments: Sequence[str], header: str, public: Mapping[str, str]
 ) -> tuple[str, dict[str, str], dict[str, str], dict[str, str]]:
     """The C, the programs and the tables of a text, and how these are shared."""
     from skep.spec.libclang import load_libclang
@@ -199,10 +215,7 @@ def _read(
 
     from skep.bcc.rewriting import rewrite
     from skep.bcc.tables import find_tables
-    from skep.spec.precompiled import precompile
 
-    _, for_libclang = precompile(compiler, header, arguments)
-    read_before = ["-include-pch", for_libclang] if for_libclang else []
     begin = len(head.encode("utf-8", "surrogateescape"))
     for _ in range(_MOST_CONFLICTS):
         tables = {table.name: table for table in find_tables(text, public)}
@@ -211,7 +224,7 @@ def _read(
             seen = seen[: table.place[0]] + table.seen() + seen[table.place[1] :]
         data = (head + seen).encode("utf-8", "surrogateescape")
         name = "skep-bcc.c"
-        command = [os.fsencode(argument) for argument in ["-xc", "-w", *read_before, *arguments]]
+        command = [os.fsencode(argument) for argument in ["-xc", "-w", *arguments]]
         try:
             unit = Index.create(excludeDecls=True).parse(name, args=command, unsaved_files=[(name, data)])
         except TranslationUnitLoadError as error:
@@ -220,7 +233,8 @@ def _read(
         conflict = next((found for each in errors if (found := _CONFLICT.match(each.spelling))), None)
         if conflict is None:
             break
-        text = _renamed(text, conflict[1], header)
+        taken = tables.get(conflict[1])
+        text = _renamed(text, conflict[1], header) if taken is None else _set_aside(text, taken)
     if errors:
         raise _rejected(data, errors)
     functions = [
@@ -239,9 +253,18 @@ def _read(
         table.place = (before + shift, before + shift + length)
         shift += length - len(text[first:last].encode("utf-8", "surrogateescape"))
     written, programs = rewrite(data, functions, tables)
-    kinds = {each.name: each.kind for each in tables.values()}
+    kinds = {each.name.removesuffix(ASIDE): each.kind for each in tables.values()}
     shared = {each.name: each.shared for each in tables.values() if each.shared}
     return written.decode("utf-8", "surrogateescape"), programs, kinds, shared
+
+
+def _set_aside(text: str, table: Table) -> str:
+    """A table that has the name of a type of the kernel's, or of a value: `config`."""
+    start, end = table.place
+    name = re.compile(rf"(?<![\w.>]){table.name}\b")
+    uses = re.compile(rf"{name.pattern}(?=\s*\.)")
+    declared = name.sub(table.name + ASIDE, text[start:end], count=1)
+    return uses.sub(table.name + ASIDE, text[:start]) + declared + uses.sub(table.name + ASIDE, text[end:])
 
 
 def _renamed(text: str, name: str, header: str) -> str:
@@ -249,13 +272,13 @@ def _renamed(text: str, name: str, header: str) -> str:
 
     Of the kernel's, CO-RE finds the places of members by what is before the ___.
     """
-    text = re.sub(rf"\b(struct|union|enum)\s+{name}\b", rf"\1 {name}___bcc", text)
-    own = _members(text, f"{name}___bcc")
+    text = re.sub(rf"\b(struct|union|enum)\s+{name}\b", rf"\1 {name}{ASIDE}", text)
+    own = _members(text, f"{name}{ASIDE}")
     # What is left out of the kernel's, or was in that of another release, is no reason to take it for another.
     if 2 * len(own & _members(_contents(header), name)) < len(own):
         return text
     return re.sub(
-        rf"\b(struct|union) ({name}___bcc)\s*\{{", r"\1 __attribute__((preserve_access_index)) \2 {", text, count=1
+        rf"\b(struct|union) ({name}{ASIDE})\s*\{{", r"\1 __attribute__((preserve_access_index)) \2 {", text, count=1
     )
 
 

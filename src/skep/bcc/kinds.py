@@ -7,7 +7,8 @@ from contextlib import suppress
 from functools import reduce
 
 from skep.base.errors import EntryMissingError
-from skep.bcc.table import Array, Backed, HashTable, LpmTrie, LruHash, TableBase
+from skep.bcc.backed import Backed, sized_by_the_text
+from skep.bcc.table import Array, HashTable, LpmTrie, LruHash, TableBase
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ class MapInMapHash(HashTable):
     """Maps by key: it takes file descriptors."""
 
     def __setitem__(self, key: Any, leaf: Any) -> None:
-        self.raw[self._key(key)] = _Descriptor(leaf if isinstance(leaf, int) else leaf.value)
+        with sized_by_the_text():
+            self.raw[self._key(key)] = _Descriptor(leaf if isinstance(leaf, int) else leaf.value)
 
 
 class NumberArray(Array):
@@ -184,7 +186,8 @@ class QueueStack(Backed):
             leaf: the value.
             flags: 2 (BPF_EXIST) lets the oldest value go where there is no room.
         """
-        self.raw.push(self._leaf(leaf), replace=bool(flags))
+        with sized_by_the_text():
+            self.raw.push(self._leaf(leaf), replace=bool(flags))
 
     def pop(self) -> Any:
         """Takes the next value out.

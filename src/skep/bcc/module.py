@@ -27,9 +27,9 @@ from skep.base.errors import (
     VerifierError,
 )
 from skep.base.nearest import nearest
-from skep.bcc.places import tell_in_own_lines
+from skep.bcc.places import ASIDE, tell_in_own_lines
 from skep.bcc.shared import given, offer, public, withdraw
-from skep.kernel.btf import build, header_folder, identity
+from skep.kernel.btf import build, header_folder, identity, narrow_header
 from skep.kernel.features import mount_tracefs, tracefs
 from skep.kernel.held import Held
 from skep.kernel.object import Object
@@ -144,8 +144,8 @@ class Module(Held):
 
     @property
     def maps(self) -> Mapping[str, Any]:
-        """The tables, as maps."""
-        return self.object.maps
+        """The tables, as maps, by the names that the text gives them."""
+        return {name.removesuffix(ASIDE): map_ for name, map_ in self.object.maps.items()}
 
     @property
     def programs(self) -> Mapping[str, str]:
@@ -207,7 +207,7 @@ class Module(Held):
     def _load(self, names: Sequence[str], section: str) -> None:
         """Loads programs as one type, by an object of their own that shares the tables."""
         spec = self._spec({**self._sections, **dict.fromkeys(names, section)})
-        shared = {each: map_ for each, map_ in self.maps.items() if not each.startswith(_OF_ONE_OBJECT)}
+        shared = {each: map_ for each, map_ in self.object.maps.items() if not each.startswith(_OF_ONE_OBJECT)}
         loaded = Object(spec, wanted=names, maps=shared)
         self._objects.append(loaded)
         self._loaded |= {(each, section): loaded.programs[each] for each in names}
@@ -296,7 +296,8 @@ def translated(text: str, file: str, flags: Sequence[str]) -> tuple[Translation,
     found = translate(
         text,
         file=file,
-        header=header_folder(header, None),
+        make_header=lambda: header_folder(header),
+        narrow=narrow_header,
         compiler=compiler,
         tracefs=tracefs() or "",
         arguments=flags,
@@ -346,8 +347,8 @@ def _digest(data: bytes) -> str:
     return blake2b(data, digest_size=20).hexdigest()
 
 
-def read_text(path: str) -> str:
-    """A file of BCC's dialect.
+def read_text(path: str) -> tuple[str, str]:
+    """A file of BCC's dialect: its path, and what it says.
 
     Args:
         path: of it; beside the script, if it is not in the current folder.
@@ -361,5 +362,5 @@ def read_text(path: str) -> str:
     for each in (path, beside):
         data = cache.read(each)
         if data is not None:
-            return data.decode("utf-8", "surrogateescape")
+            return each, data.decode("utf-8", "surrogateescape")
     raise SourceNotFoundError(f"{path} cannot be read: it is neither here nor beside the script")

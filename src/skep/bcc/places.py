@@ -11,10 +11,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from skep.base.errors import SkepError, Span
 
-__all__ = ["MARKER", "diagnostic", "marker_of", "name_in_markers", "tell_in_own_lines"]
+__all__ = ["ASIDE", "MARKER", "diagnostic", "marker_of", "name_in_markers", "tell_in_own_lines"]
 
 MARKER = re.compile(r'# (\d+) "((?:[^"\\]|\\.)*)"((?: \d)*)\r?')
 """A line of the preprocessor's own: which line of which file comes next, and what kind of file that is."""
+ASIDE = "___bcc"
+"""Behind names of a text's that are the kernel's, too. CO-RE takes a type for the one that is named before it."""
 # What stands for itself between the quotes of such a line.
 _STRANGE = re.compile(r"[^ !#-\[\]-~]")
 

@@ -80,7 +80,7 @@ class Queries:
         return list(
             dict.fromkeys(
                 name
-                for name in kernel_names().functions()
+                for name in kernel_names().functions
                 if pattern.fullmatch(name)
                 and name not in unfit
                 and not _UNFIT.fullmatch(name)

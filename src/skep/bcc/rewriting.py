@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 
-from clang.cindex import Cursor, CursorKind, StorageClass
+from clang.cindex import Cursor, CursorKind, StorageClass, TypeKind
 
 from skep.base.errors import CompileError
 from skep.base.nearest import nearest
 from skep.bcc.places import diagnostic
 from skep.bcc.tables import METHODS
 from skep.bcc.tracking import Tracker, children, is_array, is_arrow, method_of, table_of
-from skep.spec.syntax import ADDRESS_OF, ASSIGN, STEPS, binary_operator, strip, unary_operator
+from skep.spec.syntax import ADDRESS_OF, ASSIGN, DEREFERENCE, STEPS, binary_operator, strip, unary_operator
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["rewrite", "unknown_method"]
 
 _PLACES = {CursorKind.MEMBER_REF_EXPR, CursorKind.ARRAY_SUBSCRIPT_EXPR, CursorKind.UNARY_OPERATOR}
+_TAG = re.compile(r"\b(struct|union) \w+$")
 # Parameters in registers, beside the context: include/uapi/asm/ptrace.h by bpf_tracing.h.
 _MOST_ARGUMENTS = 6
 
@@ -50,7 +51,8 @@ class _Rewriter:
         }
         # What the function that is looked at calls the packet that it is given.
         self._packets = ""
-        # (first byte, -one behind the last, order) -> what stands there instead; an outer one comes before its inner.
+        # (first byte, -one behind the last, order) -> what stands there instead; an outer one comes before its inner,
+        # of the same place the one that was noted first.
         self._edits: dict[tuple[int, int, int], Callable[[], str]] = {}
         self._tracker = Tracker(functions, self._programs)
 
@@ -65,12 +67,12 @@ class _Rewriter:
     def _replace(self, start: int, end: int, by: Callable[[], str]) -> None:
         self._edits.setdefault((start, -end, len(self._edits)), by)
 
-    def _slice(self, start: int, end: int, *, within: tuple[int, int] | None = None) -> str:
-        """A part of the text as it is to be; `within` is the edit that asks, which is not asked again."""
+    def _slice(self, start: int, end: int, *, within: int = -1) -> str:
+        """A part of the text as it is to be; `within` is the number of the edit of all of it that asks."""
         written, at = [], start
         for key in sorted(self._edits):
             first, last = key[0], -key[1]
-            if first < at or last > end or (first, last) == within:
+            if first < at or last > end or ((first, last) == (start, end) and key[2] <= within):
                 continue
             written += [self._original(at, first), self._edits[key]()]
             at = last
@@ -142,6 +144,8 @@ class _Rewriter:
             self._read(cursor)
         if kind == CursorKind.MEMBER_REF_EXPR and inner:
             self._member(cursor)
+            if self._tracker.is_outside(cursor):
+                self._base(cursor)
             self._visit(inner[0], addressed=not is_arrow(cursor))
         elif kind == CursorKind.ARRAY_SUBSCRIPT_EXPR and len(inner) > 1:
             self._visit(inner[0], addressed=False)
@@ -173,6 +177,20 @@ class _Rewriter:
         if table and member.spelling in {"key", "leaf"}:
             word = "key" if member.spelling == "key" else "value"
             self._replace(*_range(member), lambda: f"(*{table}.{word})")
+
+    def _base(self, member: Cursor) -> None:
+        """A struct that is reached by a name that the text gives it (typedef): CO-RE looks for the kernel's name."""
+        base = children(member)[0]
+        if not is_arrow(member):
+            place = strip(base)
+            if place.kind != CursorKind.UNARY_OPERATOR or unary_operator(place) != DEREFERENCE:
+                return
+            base = children(place)[0]
+        named = base.type.get_pointee().get_declaration().kind if base.type.kind == TypeKind.POINTER else None
+        struct = base.type.get_canonical().get_pointee().spelling
+        (start, end), number = _range(base), len(self._edits)
+        if named not in {CursorKind.STRUCT_DECL, CursorKind.UNION_DECL} and _TAG.search(struct):
+            self._replace(start, end, lambda: f"(({struct} *)({self._slice(start, end, within=number)}))")
 
     def _packet(self, member: Cursor) -> bool:
         """Whether a member is a field of a packet, which is read from there."""
@@ -209,7 +227,7 @@ class _Rewriter:
             )
 
     def _read(self, cursor: Cursor) -> None:
-        start, end = _range(cursor)
+        (start, end), number = _range(cursor), len(self._edits)
         is_bitfield = cursor.kind == CursorKind.MEMBER_REF_EXPR and cursor.referenced.is_bitfield()
         type_ = cursor.type.spelling
 
@@ -219,7 +237,7 @@ class _Rewriter:
             return f"BPF_CORE_READ_BITFIELD_PROBED({struct}, {cursor.spelling})"
 
         def value() -> str:
-            place = self._slice(start, end, within=(start, end))
+            place = self._slice(start, end, within=number)
             # A struct without a name is told by the place itself, which is then written twice.
             plain = re.fullmatch(r"[\w *]+", type_)
             return f"skep_read({type_ if plain else f'typeof({place})'}, {place})"

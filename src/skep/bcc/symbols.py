@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from functools import cache
+from functools import cache, cached_property
 
 from skep.bcc.binaries import open_binary_of
 from skep.bcc.refusing import Refusing
@@ -42,6 +42,7 @@ class KernelNames:
         found = re.search(rb"^([0-9a-f]+) \w " + re.escape(name) + rb"(?:\t|$)", self._text, re.MULTILINE)
         return int(found[1], 16) if found else None
 
+    @cached_property
     def functions(self) -> list[bytes]:
         """The names of all functions."""
         return [name for _, kind, name, _ in _LINE.findall(self._text) if kind in _FUNCTIONS]
@@ -67,21 +68,23 @@ def kernel_names() -> KernelNames:
 def user_symbol(address: int, pid: int, *, plain: bool) -> tuple[bytes, int, bytes] | None:
     """The function at an address of a process, how far behind its begin that is, and its file; None if none is known.
 
-    Where the file is known alone, the function is empty.
+    Where the file is known alone, the function is empty, and the begin that of the file.
 
     Args:
         address: in the process.
-        pid: of the process.
+        pid: of the process, as an int of C: scripts give what bpf_get_current_pid_tgid() returned, too.
         plain: names of C++ as the linker has them.
     """
     from skep.stream.symbols.demangling import demangled
 
-    mapping, file, offset = _process(pid).place(address)
+    mapping, file, offset = _process(pid & 0xFFFFFFFF).place(address)
     found = file.find(offset) if file is not None else None
+    if mapping is not None and mapping.path == "[vdso]":
+        return b"", address, b"[vdso]"
     if mapping is None or not mapping.path.startswith("/"):
         return None
     if found is None:
-        return b"", 0, os.fsencode(mapping.path)
+        return b"", offset, os.fsencode(mapping.path)
     name = found[0] if plain else demangled(found[0])
     return os.fsencode(name), found[1], os.fsencode(mapping.path)
 
@@ -107,7 +110,7 @@ class SymbolCache(Refusing):
     def resolve(self, addr: int, demangle: bool) -> tuple[bytes | None, int, bytes | None]:
         """The function at an address, how far behind its begin that is, and its file or module.
 
-        Where none is known: None, the address itself, None.
+        Where the file is known alone, the function is None; where nothing is: None, the address itself, None.
 
         Args:
             addr: the address.
@@ -117,7 +120,7 @@ class SymbolCache(Refusing):
         if found is None:
             return None, addr, None
         name, distance, module = found
-        return name, distance, module or b"kernel"
+        return name or None, distance, module or b"kernel"
 
     def resolve_name(self, module: str | bytes | None, name: str | bytes) -> int:
         """Where a function lies; -1 if there is none.

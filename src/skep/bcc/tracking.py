@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from clang.cindex import Cursor, CursorKind, StorageClass, TypeKind
 
-from skep.spec.syntax import ADDRESS_OF, ASSIGN, TRANSPARENT, binary_operator, strip, unary_operator
+from skep.spec.syntax import ADDRESS_OF, ASSIGN, DEREFERENCE, TRANSPARENT, binary_operator, strip, unary_operator
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Tracker", "children", "is_array", "is_arrow", "method_of", "table_of"]
 
-_DEREFERENCE = 6  # enum CXUnaryOperatorKind, clang-c/Index.h
 _REGISTERS = ("pt_regs", "bpf_raw_tracepoint_args")
 _STORES = {"update", "insert", "lookup_or_init", "lookup_or_try_init"}
 _LOOKUPS = {"lookup", "lookup_or_init", "lookup_or_try_init"}
@@ -147,7 +146,7 @@ class Tracker:
             below = self.depth(inner)
             if below is None or (operator == ADDRESS_OF and self.is_outside(inner)):
                 return below
-            return below + 1 if operator == ADDRESS_OF else max(below - 1, 0) if operator == _DEREFERENCE else below
+            return below + 1 if operator == ADDRESS_OF else max(below - 1, 0) if operator == DEREFERENCE else below
         if kind == CursorKind.ARRAY_SUBSCRIPT_EXPR:
             below = self.depth(children(cursor)[0])
             return None if below is None else max(below - 1, 0)
@@ -184,7 +183,7 @@ class Tracker:
         if cursor.kind == CursorKind.ARRAY_SUBSCRIPT_EXPR and inner:
             base = _undecayed(inner[0])
             return self.is_outside(base) if is_array(base) else self.depth(base) == 0
-        if cursor.kind == CursorKind.UNARY_OPERATOR and unary_operator(cursor) == _DEREFERENCE:
+        if cursor.kind == CursorKind.UNARY_OPERATOR and unary_operator(cursor) == DEREFERENCE:
             return self.depth(inner[0]) == 0
         return False
 

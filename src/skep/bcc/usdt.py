@@ -142,7 +142,7 @@ class USDT(Refusing):
 
     def __init__(self, pid: int | None = None, path: Name | None = None) -> None:
         self.pid = -1 if pid is None or pid <= 0 else int(pid)
-        self.path = None if path is None else os.fsdecode(path)
+        self.path = os.fsdecode(path) if path else None
         if self.pid < 0 and self.path is None:
             raise UsageError("either a pid or a binary path must be specified")
         self._enabled: list[tuple[USDTProbe, str]] = []
@@ -150,7 +150,7 @@ class USDT(Refusing):
 
     def _read(self) -> Iterator[USDTProbe]:
         try:
-            paths = [find_binary_of(self.path, self.pid)] if self.path is not None else self._mapped()
+            paths = [self._seen(find_binary_of(self.path, self.pid))] if self.path is not None else self._mapped()
         except (OSError, AttachError) as error:
             raise USDTException(f"USDT failed to instrument {self.path or f'PID {self.pid}'}: {error}") from error
         for path in paths:
@@ -168,9 +168,13 @@ class USDT(Refusing):
         with open(f"/proc/{self.pid}/maps", encoding="utf-8", errors="surrogateescape") as file:
             lines = [line.split(None, 5) for line in file]
         found = (line[5].rstrip("\n") for line in lines if len(line) == 6 and "x" in line[1] and line[5][0] == "/")
-        root = f"/proc/{self.pid}/root"
-        is_ours = os.path.samefile(root, "/")
-        return [path if is_ours else root + path for path in dict.fromkeys(found)]
+        return [self._seen(path) for path in dict.fromkeys(found)]
+
+    def _seen(self, path: str) -> str:
+        """A path as the process sees it, by the way through the process."""
+        if self.pid < 0 or path.startswith("/proc/"):
+            return path
+        return f"/proc/{self.pid}/root{os.path.abspath(path)}"
 
     def _find(self, name: Name) -> USDTProbe | None:
         text = as_bytes(name).decode()

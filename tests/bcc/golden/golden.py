@@ -18,9 +18,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from tests.bcc.golden.cases import HERE, PROBED, Case
+from tests.bcc.golden.cases import HERE, PROBED, RUNTIME, Case
 
 # poll, select, nanosleep, clock_nanosleep, epoll_wait, pselect6, ppoll, epoll_pwait of x86-64.
+_PROGRAMS = {"probed": PROBED, "runtime": RUNTIME}
 _WAITING = {"7", "23", "35", "230", "232", "270", "271", "281"}
 
 
@@ -39,7 +40,9 @@ def printed(case: Case, start: Sequence[str], tools: Path, env: Mapping[str, str
     """
     here = provoking(case)
     pid = here.pid if here else 0
-    arguments = [word.format(pid=pid, probed=PROBED) if "{p" in word else word for word in case.arguments]
+    values = {"pid": pid, "probed": PROBED, "runtime": RUNTIME}
+    # Other braces are the tools' own.
+    arguments = [re.sub(r"\{(\w+)\}", lambda found: str(values[found[1]]), word) for word in case.arguments]
     # A pipe that nobody reads would fill.
     with tempfile.TemporaryFile() as said:
         return _printed(case, [*start, str(case.path(tools)), *arguments], env, limit, here, said)
@@ -100,9 +103,10 @@ def provoking(case: Case) -> subprocess.Popen[bytes] | None:
     """The process that is told by a line on its standard input to do what a case is to see."""
     if not case.provoke:
         return None
-    if case.provoke == "probed":
-        return subprocess.Popen([str(PROBED), "wait", "twice"], stdin=subprocess.PIPE)
-    command = ["/usr/bin/python3", str(HERE / "provoke.py"), case.provoke]
+    program, *arguments = case.provoke.split()
+    if program in _PROGRAMS:
+        return subprocess.Popen([str(_PROGRAMS[program]), *arguments], stdin=subprocess.PIPE)
+    command = ["/usr/bin/python3", str(HERE / "provoke.py"), program]
     started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert started.stdout is not None
     assert started.stdout.readline() == b"here\n"
@@ -123,9 +127,15 @@ def _until(tool: subprocess.Popen[bytes], pattern: str, limit: float) -> str:
 
 
 def _until_asleep(tool: subprocess.Popen[bytes], limit: float) -> None:
-    """Waits until a tool waits for events, or for time to go by: many print their header before they listen."""
-    end = time.monotonic() + limit
-    while Path(f"/proc/{tool.pid}/syscall").read_text().split()[0] not in _WAITING:
+    """Waits until a tool waits for events, or for time to go by: many print their header before they listen.
+
+    One that has ended has printed all.
+    """
+    end, children = time.monotonic() + limit, Path(f"/proc/{tool.pid}/task/{tool.pid}/children")
+    while tool.poll() is None and (
+        # Not for a compiler.
+        children.read_text() or Path(f"/proc/{tool.pid}/syscall").read_text().split()[0] not in _WAITING
+    ):
         assert time.monotonic() < end, "the tool does not wait for events"
         time.sleep(0.01)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pty
 import socket
 import subprocess
 import sys
@@ -50,6 +51,19 @@ def threads() -> None:
     thread = threading.Thread(target=os.getppid)
     thread.start()
     thread.join()
+
+
+def types() -> None:
+    """Types a line into a shell."""
+    child, terminal = pty.fork()
+    if not child:
+        os.execv("/bin/bash", ["bash", "--norc", "-i"])
+    os.write(terminal, b"echo golden\nexit\n")
+    with contextlib.suppress(OSError):
+        while os.read(terminal, 4096):
+            pass
+    os.close(terminal)
+    os.waitpid(child, 0)
 
 
 if __name__ == "__main__":

@@ -357,6 +357,11 @@
 #define s6_addr32 in6_u.u6_addr32
 #define tcp_sk(pointer) ((struct tcp_sock *)(pointer))
 #define inet_sk(pointer) ((struct inet_sock *)(pointer))
+#define req_op(request) ((request)->cmd_flags & REQ_OP_MASK)
+#define rq_data_dir(request) (req_op(request) & 1 ? WRITE : READ)
+#define blk_rq_pos(request) ((request)->__sector)
+#define blk_rq_bytes(request) ((request)->__data_len)
+#define blk_rq_sectors(request) (blk_rq_bytes(request) >> 9)
 #define sg_is_chain(list) ((list)->page_link & 1)
 #define sg_is_last(list) ((list)->page_link & 2)
 #define sg_chain_ptr(list) ((struct scatterlist *)((list)->page_link & ~3UL))
