@@ -94,10 +94,11 @@ def served(runs: int) -> list[Row]:
             cpus = os.sched_getaffinity(0)
             try:
                 _apart(server.pid, sorted(cpus))
-                return [Row("requests of a web server, of those without a guard", _turns(runs, known, server.pid), "x")]
+                shares = _turns(runs, known, server.pid)
             finally:
                 os.sched_setaffinity(0, cpus)
                 server.terminate()
+    return [Row("requests of a web server, of those without a guard", shares, "share")]
 
 
 def _apart(pid: int, cpus: list[int]) -> None:

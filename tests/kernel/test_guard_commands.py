@@ -97,6 +97,7 @@ def test_a_guard_that_was_killed_is_started_anew(profile):
         for line in guard.stderr:
             if "Ctrl-C ends" in line:
                 break
+        began = time.monotonic()
         time.sleep(0.2)
         guard.kill()
         guard.communicate()
@@ -104,7 +105,31 @@ def test_a_guard_that_was_killed_is_started_anew(profile):
     finally:
         process.kill()
         process.wait()
-    assert "nobody watched for 0 seconds" in said or "nobody watched for 1 seconds" in said
+    gap = re.search(r"nobody watched for (\d+) seconds", said)
+    assert gap
+    assert int(gap[1]) <= time.monotonic() - began + 1
+
+
+def test_a_watch_of_a_process_ends_with_the_last_that_it_started(profile):
+    # The shell ends at the first line; what it leaves behind, when its input does.
+    script = "exec 3<&0; read line; cat <&3 & exit"
+    with (
+        subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, text=True) as process,
+        subprocess.Popen(
+            [SKEP, "guard", "watch", profile, "-p", str(process.pid)], stderr=subprocess.PIPE, text=True
+        ) as guard,
+    ):
+        assert process.stdin is not None
+        assert guard.stderr is not None
+        assert any("1 of whose threads run now" in line for line in iter(guard.stderr.readline, ""))
+        process.stdin.write("first\n")
+        process.stdin.flush()
+        process.wait()
+        with pytest.raises(subprocess.TimeoutExpired):
+            guard.wait(1.5)
+        process.stdin.close()
+        assert "skep: all that was watched has ended\n" in guard.stderr.readlines()
+        assert guard.wait() == 0
 
 
 def test_what_runs_is_learned_by_its_executable(profile, tmp_path):
@@ -135,10 +160,73 @@ def test_what_runs_is_learned_by_its_executable(profile, tmp_path):
         (["show", "a", "--", "true"], "takes no command"),
         (["watch", "a", "--"], "a command follows"),
         (["explain", "a-1"], "there is no alarm"),
+        (["learn", "a", "--runs", "0", "--", "true"], "no number from 1 on"),
+        (["learn", "a", "--runs", "2", "-p", str(os.getpid()), "--for", "1s"], "how often a command is run"),
+        (["learn", "a", "-p", "2", "--for", "1s"], "of the kernel's own"),
     ],
 )
 def test_what_is_asked_wrongly_is_said(arguments, message):
     assert message in skep(*arguments, code=2).stderr
+
+
+def test_another_program_is_refused_before_it_is_recorded(profile, tmp_path):
+    ran = tmp_path / "ran"
+    assert "differ in their program" in skep("learn", profile, "--", "touch", str(ran), code=2).stderr
+    assert not ran.exists()
+
+
+def test_another_build_of_the_program_is_told(tmp_path):
+    program, path = tmp_path / "program", str(tmp_path / "program.profile")
+    # Two programs that do the same, and are not the same.
+    shutil.copy("/bin/dash", program)
+    skep("learn", path, "--as-root", "--", str(program), "-c", USUAL)
+    watching = ["watch", path, "--force", "--for", "0s"]
+    assert "another build" not in skep(*watching, "--exe", str(program)).stderr
+
+    with subprocess.Popen([program, "-c", "read line; exit"], stdin=subprocess.PIPE) as process:
+        # An upgrade: who runs already runs what was learned.
+        program.unlink()
+        shutil.copy("/bin/bash", program)
+        assert "another build" not in skep(*watching, "-p", str(process.pid)).stderr
+        assert "another build than any that was learned from" in skep(*watching, "--exe", str(program)).stderr
+        process.communicate(b"\n")
+    done = skep("watch", path, "--force", "--as-root", "-o", "json", "--", str(program), "-c", f"{USUAL}; wc -l {path}")
+    assert [alarm["rebuilt"] for alarm in map(json.loads, done.stdout.splitlines())][:1] == [True]
+
+
+def test_a_damaged_profile_does_not_hide_the_others(profile, tmp_path):
+    damaged = tmp_path / "damaged.profile"
+    damaged.write_bytes(Path(profile).read_bytes()[:-100])
+    log = tmp_path / "other.alarms"
+    log.write_text('{"alarm": "other-1"}\n')
+    other = shutil.copy(profile, tmp_path / "other.profile")
+    done = skep("status", str(damaged), other, str(tmp_path / "none.profile"), profile, code=2)
+    assert "damaged.profile is damaged" in done.stderr
+    assert "other.alarms is damaged" in done.stderr
+    assert "none.profile: no such profile" in done.stderr
+    assert done.stdout.count("6 runs") == 1
+
+
+def test_names_that_others_chose_do_not_act_on_a_terminal(profile, tmp_path):
+    script = f'echo > "{tmp_path}/$(printf "a\\033[31mb\\nshell-9: c")"; sleep 0.5'
+    said = skep("watch", profile, "--as-root", *command(script)).stdout
+    (name,) = re.findall(r"^(shell-\d+): ", said, re.MULTILINE)
+    said += skep("explain", os.path.join(os.path.dirname(profile), name)).stdout
+
+    assert r"a\x1b[31mb\nshell-9: c" in said
+    assert "\x1b" not in said
+    assert not re.search("^shell-9", said, re.MULTILINE)
+
+
+def test_in_a_container_it_says_that_it_would_see_nothing(profile):
+    done = subprocess.run(
+        ["unshare", "-p", "-f", "--mount-proc", SKEP, "guard", "watch", profile, "-p", "1"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, "in a container" in done.stderr) == (3, True), done.stderr
 
 
 def test_who_may_not_is_told_so(profile, reachable, folder):

@@ -90,6 +90,37 @@ def test_what_was_learned_is_not_told_and_others_are_not_watched(shell):
     assert any(names[-1] == "umask" for names in sequences)
 
 
+# Paths that end where memory does: of those the kernel copies the last bytes one by one, and none that follow.
+OPENS = """
+import ctypes, mmap, os
+input()
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+libc = ctypes.CDLL(None)
+memory = mmap.mmap(-1, 2 * mmap.PAGESIZE)
+end = ctypes.addressof(ctypes.c_char.from_buffer(memory)) + mmap.PAGESIZE
+libc.mprotect(ctypes.c_void_p(end), mmap.PAGESIZE, 0)
+for letter in "abc":
+    for name in (letter * 200, *("x" * length for length in range(1, 20))):
+        for flags in (os.O_RDONLY, os.O_DIRECTORY):
+            for path, how in ((letter * 200, os.O_PATH), (name, flags)):
+                text = b"/nowhere/" + path.encode() + b"\\0"
+                ctypes.memmove(end - len(text), text, len(text))
+                libc.open(ctypes.c_void_p(end - len(text)), how)
+"""
+
+
+def test_a_path_is_told_once_whatever_was_told_before_it():
+    with (
+        subprocess.Popen([sys.executable, "-c", OPENS], stdin=subprocess.PIPE) as process,
+        Watcher([NONE], [(Subject(pid=process.pid), 0)]) as watcher,
+    ):
+        process.communicate(b"\n")
+        texts, _ = told(watcher)
+    paths = [report.call.path.removeprefix("/nowhere/") for report in texts if "/nowhere/" in report.call.path]
+    short = ["x" * length for length in range(1, 20)]
+    assert sorted(paths) == sorted([letter * 200 for letter in "aaabbbccc"] + 2 * short)
+
+
 def test_who_runs_an_executable_is_watched_from_its_start(tmp_path):
     program = shutil.copy("/bin/cat", tmp_path / "copied")
     with Watcher([NONE], [(Subject(exe=program), 0)]) as watcher:
@@ -158,6 +189,24 @@ for n in range(50):
     assert len(sequences) + counts.untold[0] == counts.unseen
     assert counts.unwatched == 0
     assert counts.calls >= counts.unseen > 4000
+
+
+def test_what_was_held_back_is_told_when_it_comes_again(shell):
+    # More files than a burst of reports holds; each stands for what a flood is to hide.
+    files = "n=0; while [ $n -lt 3000 ]; do true 2> /dev/null < /nowhere/$n; n=$((n+1)); done"
+    with Watcher([NONE], [(Subject(pid=shell.pid), 0)]) as watcher:
+        shell(f"({files})")
+        first = {report.call.path for report in told(watcher)[0]}
+        (counts,) = watcher.counts()
+        held = [f"/nowhere/{n}" for n in range(3000) if f"/nowhere/{n}" not in first]
+        assert len(held) == counts.untold[1] > 0
+        # No more than may be sent while nobody looks.
+        again = held[:20]
+        shell("(" + "; ".join(f"true < {path}" for path in again) + ") 2> /dev/null")
+        assert [report.call.path for report in told(watcher)[0] if report.call.path in again] == again
+        # What was told is not told again.
+        shell("(" + "; ".join(f"true < {path}" for path in again) + ") 2> /dev/null")
+        assert not [report for report in told(watcher)[0] if report.call.path in again]
 
 
 # Sends to nobody, by every call that takes an address; of the last one the address was never read before.

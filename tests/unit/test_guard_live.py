@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+import subprocess
+import sys
 
 import pytest
 
-from skep.base.errors import ProfileError, SourceNotFoundError
+from skep.base.errors import ProfileError, SourceNotFoundError, UsageError
+from skep.cli.guard import main
 from skep.guard.behaviour import Run
 from skep.guard.items import items_of
-from skep.guard.live.guarding import expected_alarms, loud_kinds
+from skep.guard.live.learning import executable_of, find_processes
 from skep.guard.live.lineage import lineage
+from skep.guard.live.watched import expected_alarms, loud_kinds, usual
+from skep.guard.live.watcher import Subject
 from skep.guard.profile import learn
 from skep.guard.reading import read_thread
 from skep.guard.state import Log, ago, find_alarm, known_names, place_of
@@ -19,6 +25,7 @@ from skep.guard.telling import alarm_lines, status_line
 
 ALARM = {
     "alarm": "web-1",
+    "profile": "/profiles/web.profile",
     "program": "/usr/sbin/web",
     "began": 1000.5,
     "lasted": 0.25,
@@ -97,6 +104,39 @@ def test_what_only_one_run_had_is_expected_again():
     assert expected_alarms(profile) == pytest.approx(1 + 1 / 2)
 
 
+def test_what_is_usual_is_what_begins_alike():
+    calls = [({"syscall": 257, "ts": 0, "path": f"/d{n}/{n}/some/file", "arguments": "0x0"}, 0) for n in range(3000)]
+    calls += [({"syscall": 56, "ts": 0, "arguments": "0x11"}, 0), ({"syscall": 257, "ts": 0, "path": "/etc/hosts"}, 0)]
+    profile = learn([Run(name, [read_thread(calls, "x86_64")]) for name in "ab"], "x86_64")
+
+    assert usual(profile, "path", "/etc/shadow") == "/etc/hosts (2 times)"
+    assert usual(profile, "arguments", "clone 0x1200011") == "clone 0x11 (2 times)"
+    # What other calls are for is not what is usual for this one.
+    assert usual(profile, "arguments", "mmap 0x7") == ""
+    assert usual(profile, "peer", "127.0.0.1:1") == ""
+    assert usual(profile, "call", "ptrace") == ""
+
+
+def test_a_process_that_there_is_not_is_no_subject():
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+        for of in (lambda pid: Subject(pid=pid), executable_of):
+            with pytest.raises(UsageError, match=r"no process|has ended"):
+                of(process.pid)
+    with pytest.raises(UsageError, match="No such file"):
+        Subject(exe="/no/such")
+    assert executable_of(os.getpid()) == os.path.realpath(sys.executable)
+
+
+def test_who_learns_is_not_learned_from():
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        found = find_processes(exe=sys.executable)
+        process.communicate(b"\n")
+
+    assert process.pid in found
+    assert os.getpid() not in found
+
+
 def born():
     """When this process was, in nanoseconds since the machine started: as coarse as it is told."""
     with open("/proc/self/stat") as file:
@@ -133,6 +173,9 @@ def kept(tmp_path, monkeypatch):
 def test_a_name_stands_for_a_profile_and_a_path_for_itself(kept, tmp_path, monkeypatch):
     assert place_of("web") == str(kept / "web.profile")
     assert place_of("./web") == "./web"
+    assert place_of("web.profile") == str(kept / "web.profile")
+    with pytest.raises(UsageError, match="has a name"):
+        place_of("")
     (tmp_path / "here.profile").touch()
     assert place_of("here.profile") == "here.profile"
     assert known_names() == []
@@ -149,7 +192,6 @@ def test_alarms_are_kept_and_found_by_their_names(kept):
     log = Log(place_of("web"))
     assert log.watched_until() is None
     assert log.alarms() == {}
-    assert log.next_name() == "web-1"
 
     log.touch()
     log.add(ALARM)
@@ -157,11 +199,56 @@ def test_alarms_are_kept_and_found_by_their_names(kept):
     assert (kept / "web.alarms").stat().st_mode & 0o777 == 0o600
     assert log.watched_until() == (kept / "web.alarms").stat().st_mtime
     assert find_alarm("web-1")["lasted"] == 3.0
-    assert log.next_name() == "web-2"
     assert find_alarm(str(kept / "web-1"))["lasted"] == 3.0
     for name in ("web-2", "db-1", "web"):
         with pytest.raises(SourceNotFoundError):
             find_alarm(name)
+
+
+def test_that_nothing_is_known_yet_is_said(kept, capsys):
+    assert main(["status"]) == 0
+
+    assert capsys.readouterr().err == f"skep: no profiles in {kept}\nskep guard learn NAME -- COMMAND makes one.\n"
+
+
+def test_alarms_of_two_watches_have_names_of_their_own(kept):
+    kept.mkdir(parents=True)
+    logs = [Log(place_of("web")), Log(place_of("web"))]
+    alarms = [{**ALARM, "alarm": ""} for _ in range(4)]
+    for number, alarm in enumerate(alarms):
+        logs[number % 2].add(alarm)
+
+    assert [alarm["alarm"] for alarm in alarms] == ["web-1", "web-2", "web-3", "web-4"]
+    assert list(logs[0].alarms()) == ["web-1", "web-2", "web-3", "web-4"]
+
+
+@pytest.mark.parametrize("room", [0, 1000])
+def test_an_alarm_that_cannot_be_kept_has_a_name_and_leaves_the_others(kept, room):
+    kept.mkdir(parents=True)
+    log = Log(place_of("web"))
+    log.add({**ALARM, "alarm": ""})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    alarm = {**ALARM, "alarm": "", "program": "x" * 1000}
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((kept / "web.alarms").stat().st_size + room, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"File too large|No space left"):
+            log.add(alarm)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    later = {**ALARM, "alarm": ""}
+    log.add(later)
+
+    assert (alarm["alarm"], later["alarm"]) == ("web-2", "web-3")
+    assert list(log.alarms()) == ["web-1", "web-3"]
+
+
+def test_explain_takes_the_name_that_an_alarm_tells(kept):
+    kept.mkdir(parents=True)
+    for path in (place_of("web"), "here.profile", "./there.profile"):
+        alarm = {**ALARM, "alarm": ""}
+        Log(path).add(alarm)
+        assert find_alarm(Log(path).name_of(alarm)) == alarm
+    assert Log(place_of("web")).name_of(ALARM) == "web-1"
 
 
 def test_a_line_that_was_cut_short_is_no_alarm(kept):
@@ -196,9 +283,12 @@ def test_an_alarm_is_told_briefly_or_whole():
             " (memory to be written and executed)"
         ),
         "  sequence read fork: once, seen 3 times in training; usual: write (90%)",
-        "  and 1 more: skep guard explain web-1",
+        "  and 1 more: skep guard explain /profiles/web-1",
         "  process web (8) < ? (1)",
     ]
+
+    assert list(alarm_lines({**ALARM, "unkept": "No space left"}))[-1] == "  it is not kept: No space left"
+    assert "  it runs another build than any that was learned from" in alarm_lines({**ALARM, "rebuilt": True})
 
     whole = list(alarm_lines({**ALARM, "reports_lost": 3, "confidence": 0.25, "program": ""}, whole=True))
     assert whole[0].endswith("the program does what it never did")

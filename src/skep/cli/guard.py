@@ -10,6 +10,7 @@ import sys
 from skep.base.errors import UnsupportedError, UsageError
 from skep.cli.guarding import add_live, add_watch, explain_alarm, is_live, learn_live, status, watch
 from skep.cli.parser import Parser
+from skep.view.formatters import escape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def _tell(options: argparse.Namespace, data: Any, lines: Iterable[str]) -> None:
     if options.output == "json":
         sys.stdout.write(json.dumps(data) + "\n")
     else:
-        sys.stdout.writelines(f"{line}\n" for line in lines)
+        sys.stdout.writelines(f"{escape(line)}\n" for line in lines)
 
 
 def _learn(options: argparse.Namespace) -> int:

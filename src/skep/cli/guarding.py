@@ -7,10 +7,12 @@ import os
 import shlex
 import sys
 import time
+from contextlib import suppress
 
-from skep.base.errors import SourceNotFoundError, UsageError
+from skep.base.errors import ProfileError, SourceNotFoundError, UsageError
 from skep.cli.parser import duration
 from skep.cli.run import catch_signals, invoking_user
+from skep.view.formatters import escape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ def add_live(parser: argparse.ArgumentParser) -> None:
     """What says whom to learn from while it runs, and how long."""
     _add_subjects(parser)
     parser.add_argument("--for", type=duration, dest="seconds", metavar="TIME", help="how long (10s, 10m)")
-    parser.add_argument("--runs", type=int, metavar="N", help=f"how often COMMAND is run (default: {_RUNS})")
+    parser.add_argument("--runs", type=_count, metavar="N", help=f"how often COMMAND is run (default: {_RUNS})")
 
 
 def add_watch(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +47,15 @@ def add_watch(parser: argparse.ArgumentParser) -> None:
         "--run", dest="handler", metavar="COMMAND", help="run this for each alarm, which is its input (no shell)"
     )
     parser.add_argument("--without", action="append", default=[], metavar="KIND", help="kinds that are not watched")
+
+
+def _count(text: str) -> int:
+    """How often, at least once."""
+    import argparse
+
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
 
 
 def _add_subjects(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +76,7 @@ def learn_live(options: argparse.Namespace) -> Any:
         The profile and where it is.
     """
     from skep.guard.identity import program_of
-    from skep.guard.live.learning import find_processes, record_command, record_processes
+    from skep.guard.live.learning import executable_of, find_processes, record_command, record_processes
     from skep.guard.profile import learn
     from skep.guard.state import place_of
     from skep.guard.store import load, save
@@ -73,11 +84,25 @@ def learn_live(options: argparse.Namespace) -> Any:
 
     if len(options.files) != 1:
         raise UsageError("one name is learned at a time", remedy="skep guard learn NAME -- COMMAND")
+    if options.runs is not None and (not options.command or options.seconds is not None):
+        raise UsageError("--runs says how often a command is run", remedy="It goes with -- COMMAND, without --for.")
     path = options.output or place_of(options.files[0])
+    pids: list[int] = []
+    if options.command:
+        exe = options.program or _executable(options.command[0])
+    elif options.seconds is None:
+        raise UsageError("what runs for long is learned for some time", remedy="--for 10m")
+    else:
+        pids = options.pid or find_processes(exe=options.exe, cgroup=options.cgroup)
+        exe = options.program or options.exe or executable_of(pids[0])
+    # What would be refused is refused now, and not when all has been recorded.
+    machine, program = os.uname().machine, program_of(exe, options.cgroup)
+    with suppress(SourceNotFoundError):
+        load(path).check_same(program, machine)
+    os.makedirs(os.path.dirname(os.path.abspath(path)), mode=0o700, exist_ok=True)
     with Stop() as stop:
         catch_signals(stop)
         if options.command:
-            exe = options.program or _executable(options.command[0])
             runs = record_command(
                 options.command,
                 1 if options.seconds is not None else options.runs or _RUNS,
@@ -87,18 +112,12 @@ def learn_live(options: argparse.Namespace) -> Any:
                 stop=stop,
             )
         else:
-            if options.seconds is None:
-                raise UsageError("what runs for long is learned for some time", remedy="--for 10m")
-            pids = options.pid or find_processes(exe=options.exe, cgroup=options.cgroup)
-            exe = options.program or options.exe or os.path.realpath(f"/proc/{pids[0]}/exe")
             runs = record_processes(pids, options.seconds, stop=stop)
     lost = sum(run.lost for run in runs)
     sys.stderr.write(f"skep: {len(runs)} runs or stretches of it, {lost} holes\n")
-    profile = learn(runs, os.uname().machine, program_of(exe, options.cgroup))
-    try:
+    profile = learn(runs, machine, program)
+    with suppress(SourceNotFoundError):
         profile = load(path) + profile
-    except SourceNotFoundError:
-        os.makedirs(os.path.dirname(os.path.abspath(path)), mode=0o700, exist_ok=True)
     save(profile, path)
     return profile, path
 
@@ -139,7 +158,15 @@ def watch(options: argparse.Namespace) -> int:
                 for name, until in zip(options.names, guard.gaps.values(), strict=True):
                     if until is not None:
                         sys.stderr.write(f"skep: {name}: nobody watched for {ago(max(time.time() - until, 0))}\n")
-                sys.stderr.write(f"skep: watching {', '.join(options.names)}; Ctrl-C ends\n")
+                for name, path in zip(options.names, paths, strict=True):
+                    if path in guard.rebuilt:
+                        sys.stderr.write(
+                            f"skep: {name}: it runs another build than any that was learned from: what that does "
+                            f"otherwise is told; skep guard learn {name} -p PID --for 10m adds it\n"
+                        )
+                # Nobody may run yet; or it is not whom the user means.
+                threads = f"{guard.watched() or 'none'} of whose threads run now"
+                sys.stderr.write(f"skep: watching {', '.join(options.names)}, {threads}; Ctrl-C ends\n")
                 guard.wake(stop.fd)
                 if command is not None:
                     guard.wake(command.fd)
@@ -148,11 +175,13 @@ def watch(options: argparse.Namespace) -> int:
                     options.seconds, lambda: stop.requested or (command is not None and command.ended())
                 ):
                     text = json.dumps(alarm) + "\n"
-                    lines = [text] if options.output == "json" else [f"{line}\n" for line in alarm_lines(alarm)]
+                    lines = [text] if options.output == "json" else [f"{escape(line)}\n" for line in alarm_lines(alarm)]
                     sys.stdout.writelines(lines)
                     sys.stdout.flush()
                     if run:
                         _hand_over(run, text)
+                if not guard.watched() and not guard.lasting:
+                    sys.stderr.write("skep: all that was watched has ended\n")
                 for name, counts in zip(options.names, guard.counts(), strict=True):
                     lost = sum(counts.untold)
                     sys.stderr.write(
@@ -195,15 +224,26 @@ def _hand_over(command: Sequence[str], text: str) -> None:
 
 
 def status(options: argparse.Namespace) -> int:
-    """Tells of all profiles, or some."""
-    from skep.guard.live.guarding import expected_alarms, loud_kinds
-    from skep.guard.state import Log, known_names, place_of
+    """Tells of all profiles, or some; of one that is damaged, that it is, and its exit code."""
+    from skep.guard.live.watched import expected_alarms, loud_kinds
+    from skep.guard.state import Log, folder, known_names, place_of
     from skep.guard.store import load
     from skep.guard.telling import status_line
 
-    for name in options.names or known_names():
+    names = options.names or known_names()
+    if not names:
+        sys.stderr.write(f"skep: no profiles in {folder()}\nskep guard learn NAME -- COMMAND makes one.\n")
+    code = 0
+    for name in names:
         path = place_of(name)
-        profile, log = load(path), Log(path)
+        log = Log(path)
+        try:
+            profile, alarms, until = load(path), log.alarms(), log.watched_until()
+        except (ProfileError, SourceNotFoundError) as error:
+            # The others are as they were.
+            sys.stderr.write(f"skep: {escape(error.message)}\n{error.remedy}\n")
+            code = error.exit_code
+            continue
         found = {
             "name": name,
             "program": profile.program.path,
@@ -213,12 +253,12 @@ def status(options: argparse.Namespace) -> int:
             "settled": profile.settled,
             "false_alarms_a_day": round(expected_alarms(profile), 1),
             "alarming_kinds": loud_kinds(profile),
-            "reports_lost": sum(alarm["reports_lost"] for alarm in log.alarms().values()),
-            "alarms": sorted(log.alarms()),
-            "watched_until": log.watched_until(),
+            "reports_lost": sum(alarm["reports_lost"] for alarm in alarms.values()),
+            "alarms": sorted(alarms),
+            "watched_until": until,
         }
-        sys.stdout.write((json.dumps(found) if options.output == "json" else status_line(found)) + "\n")
-    return 0
+        sys.stdout.write((json.dumps(found) if options.output == "json" else escape(status_line(found))) + "\n")
+    return code
 
 
 def explain_alarm(options: argparse.Namespace) -> int:
@@ -228,5 +268,5 @@ def explain_alarm(options: argparse.Namespace) -> int:
 
     alarm = find_alarm(options.profile)
     lines = [json.dumps(alarm)] if options.output == "json" else alarm_lines(alarm, whole=True)
-    sys.stdout.writelines(f"{line}\n" for line in lines)
+    sys.stdout.writelines(f"{escape(line)}\n" for line in lines)
     return 0

@@ -163,14 +163,25 @@ class Profile:
                 found[kind] += item.runs == 1
         return found
 
-    def __add__(self, other: Profile) -> Profile:
+    def check_same(self, program: Program, architecture: str) -> None:
+        """Refuses what cannot be added to it.
+
+        Raises:
+            UsageError: that is of another program.
+        """
         for what, mine, theirs in (
-            ("architecture", self.architecture, other.architecture),
-            ("program", self.program.path, other.program.path),
-            ("cgroup", self.program.cgroup, other.program.cgroup),
+            ("architecture", self.architecture, architecture),
+            ("program", self.program.path, program.path),
+            ("cgroup", self.program.cgroup, program.cgroup),
         ):
             if mine != theirs:
-                raise UsageError(f"the profiles differ in their {what}: {mine or 'none'} and {theirs or 'none'}")
+                raise UsageError(
+                    f"the profiles differ in their {what}: {mine or 'none'} and {theirs or 'none'}",
+                    remedy="One program's add up: learn the other under a name of its own.",
+                )
+
+    def __add__(self, other: Profile) -> Profile:
+        self.check_same(other.program, other.architecture)
         program = Program(self.program.path, self.program.build_ids + other.program.build_ids, self.program.cgroup)
         roles = dict(self.roles)
         for name, role in other.roles.items():

@@ -6,22 +6,24 @@ is to the next watch, though the guard was killed.
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import time
 
-from skep.base.errors import ProfileError, SourceNotFoundError
+from skep.base.errors import ProfileError, SourceNotFoundError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Log", "ago", "clock", "find_alarm", "known_names", "place_of"]
+__all__ = ["Log", "ago", "clock", "find_alarm", "folder", "known_names", "place_of"]
 
 _SUFFIX = ".profile"
 
 
-def _folder() -> str:
+def folder() -> str:
     """Where profiles are kept: those of root are the machine's."""
     if os.geteuid() == 0:
         return "/var/lib/skep/guard"
@@ -34,16 +36,21 @@ def place_of(name: str) -> str:
 
     Args:
         name: of a program; or a path, which has a slash or is a file here.
+
+    Raises:
+        UsageError: it is empty.
     """
+    if not name:
+        raise UsageError("a profile has a name", remedy="That of a program, or the path of a file.")
     if "/" in name or os.path.isfile(name):
         return name
-    return os.path.join(_folder(), name + _SUFFIX)
+    return os.path.join(folder(), name.removesuffix(_SUFFIX) + _SUFFIX)
 
 
 def known_names() -> list[str]:
     """The names of the profiles that are kept."""
     try:
-        files = os.listdir(_folder())
+        files = os.listdir(folder())
     except FileNotFoundError:
         return []
     return sorted(file.removesuffix(_SUFFIX) for file in files if file.endswith(_SUFFIX))
@@ -59,6 +66,8 @@ class Log:
     def __init__(self, profile: str) -> None:
         self.path = profile.removesuffix(_SUFFIX) + ".alarms"
         self._name = os.path.basename(profile).removesuffix(_SUFFIX)
+        # The number of the last alarm that was added.
+        self._number = 0
 
     def watched_until(self) -> float | None:
         """Until when somebody watched, in seconds since 1970; None if nobody has."""
@@ -82,30 +91,53 @@ class Log:
         try:
             with open(self.path, encoding="utf-8") as file:
                 *lines, _ = file.read().split("\n")
-            return {alarm["alarm"]: alarm for alarm in map(json.loads, filter(None, lines))}
+            return dict(map(_read, filter(None, lines)))
         except FileNotFoundError:
             return {}
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, IsADirectoryError):
             raise ProfileError(
                 f"{self.path} is damaged", remedy="Move it away: the next watch begins a new one."
             ) from None
 
-    def next_name(self) -> str:
-        """The name of the next alarm."""
-        return f"{self._name}-{len(self.alarms()) + 1}"
+    def name_of(self, alarm: dict[str, Any]) -> str:
+        """What `explain` takes: the alarm's name, behind its folder if that is not the one of all profiles."""
+        home = os.path.dirname(self.path)
+        return alarm["alarm"] if home == folder() else os.path.join(home or ".", alarm["alarm"])
 
     def add(self, alarm: dict[str, Any]) -> None:
-        """Adds an alarm, or what it has become."""
-        line = json.dumps(alarm) + "\n"
+        """Adds an alarm, or what it has become; one without a name gets the next, though it could not be kept.
+
+        Raises:
+            OSError: it cannot be kept: the disk is full, or the file cannot be written.
+            ProfileError: what is kept is damaged.
+        """
+        new = not alarm["alarm"]
+        if new:
+            self._number += 1
+            alarm["alarm"] = f"{self._name}-{self._number}"
         descriptor = os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
+            # Another watch of the same profile may have an alarm now.
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if new:
+                numbers = [name.rpartition("-")[2] for name in self.alarms()]
+                self._number = max([self._number, *(int(each) + 1 for each in numbers if each.isdecimal())])
+                alarm["alarm"] = f"{self._name}-{self._number}"
+            line = (json.dumps(alarm) + "\n").encode()
             # Who was killed while it wrote has left a line without an end.
             size = os.lseek(descriptor, 0, os.SEEK_END)
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
                 os.ftruncate(descriptor, _whole(descriptor, size))
-            os.write(descriptor, line.encode())
+            if os.write(descriptor, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.path)
         finally:
             os.close(descriptor)
+
+
+def _read(line: str) -> tuple[str, dict[str, Any]]:
+    """An alarm and its name."""
+    alarm = json.loads(line)
+    return str(alarm["alarm"]), alarm | {"reports_lost": int(alarm["reports_lost"])}
 
 
 def _whole(descriptor: int, size: int) -> int:

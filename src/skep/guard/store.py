@@ -133,7 +133,8 @@ def load(path: str) -> Profile:
     """
     if not os.path.isfile(path):
         raise SourceNotFoundError(
-            f"{path}: no such profile", remedy="`skep guard learn FILES... -o PROFILE` makes one."
+            f"{path}: no such profile",
+            remedy="`skep guard learn` makes one; `skep guard status` lists those that there are.",
         )
     try:
         # Opened as what it is: a file that nobody changes, without a journal to recover from.

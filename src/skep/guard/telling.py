@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from skep.guard.evidence import Evidence
-from skep.guard.state import clock
+from skep.guard.state import Log, clock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,13 +32,17 @@ def alarm_lines(alarm: dict[str, Any], *, whole: bool = False) -> Iterator[str]:
         words = f" ({_WORDS[one.what]})" if one.what in _WORDS else ""
         yield f"  {one}{words}"
     if not whole and len(evidence) > _BRIEFLY:
-        yield f"  and {len(evidence) - _BRIEFLY} more: skep guard explain {alarm['alarm']}"
+        yield f"  and {len(evidence) - _BRIEFLY} more: skep guard explain {Log(alarm['profile']).name_of(alarm)}"
     for line in alarm["processes"] if whole else alarm["processes"][:1]:
         yield "  process " + " < ".join(f"{each['comm'] or '?'} ({each['pid']})" for each in line)
         if whole:
             yield from (f"    {each['pid']}: {each['command'] or each['exe']}" for each in line if each["exe"])
+    if alarm.get("rebuilt"):
+        yield "  it runs another build than any that was learned from"
     if alarm["reports_lost"]:
         yield f"  {alarm['reports_lost']} reports are missing: confidence {alarm['confidence']:.0%}"
+    if "unkept" in alarm:
+        yield f"  it is not kept: {alarm['unkept']}"
     if whole:
         expected = alarm["false_alarms_a_day"]
         yield f"  lasted {alarm['lasted']:.1f} s; at most {expected} false alarms a day are to be expected"

@@ -11,21 +11,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections import defaultdict, deque
+from collections import deque
+from contextlib import suppress
 
-from skep.base.errors import UsageError
+from skep.base.errors import ProfileError, UsageError
 from skep.guard.behaviour import call_name, encode
 from skep.guard.evidence import Evidence
-from skep.guard.grams import last
 from skep.guard.items import KINDS, POWERS, items_of
-from skep.guard.judging import FALSE_ALARMS, Judge
+from skep.guard.judging import FALSE_ALARMS
 from skep.guard.live.lineage import lineage
+from skep.guard.live.watched import QUIET, Episode, Watched, expected_alarms, known_keys, usual
 from skep.guard.live.watcher import Watcher
 from skep.guard.paths import role_of
-from skep.guard.profile import SETTLED
 from skep.guard.report import evidence_data
-from skep.guard.state import Log
-from skep.guard.store import load
 from skep.guard.voices import WINDOW
 from skep.kernel.held import Held
 
@@ -35,16 +33,15 @@ if TYPE_CHECKING:
     from typing import Any
 
     from skep.guard.live.watcher import Subject
-    from skep.guard.profile import Profile
 
-__all__ = ["Guard", "expected_alarms", "loud_kinds"]
+__all__ = ["Guard"]
 
 # Seconds in which what belongs to one alarm comes together before it is told.
 _GATHERING = 0.3
-# Seconds without anything new after which an episode is over.
-_QUIET = 10.0
-# Seconds after which the log says again that somebody watches.
+# Seconds after which the log says again that somebody watches, and after which it looks where paths lead to now, and
+# whether anybody is left.
 _TOUCHED = 30.0
+_LOOKED = 1.0
 # Of a hundred calls so many have to end sequences that were never learned. A signal, a reload, a first idle minute
 # bring some that are rare and mean nothing. Thirty is the limit of ebpH, too (of 128 calls).
 _FEWEST = 30
@@ -52,55 +49,6 @@ _FEWEST = 30
 _MOST_THREADS = 4096
 _MOST_ITEMS = 50
 _MOST_TOLD = 100_000
-_DAY = 86400.0
-
-
-def loud_kinds(profile: Profile) -> list[str]:
-    """The kinds of which a new member is an alarm of its own: in training, the program hardly brought new ones."""
-    fresh, seen = profile.fresh_items, {kind for role in profile.roles.values() for kind, _ in role.items}
-    return [kind for kind in KINDS if seen and fresh.get(kind, 0) / max(profile.calls, 1) * 1e4 <= SETTLED]
-
-
-def expected_alarms(profile: Profile, false_alarms: float = FALSE_ALARMS) -> float:
-    """The most false alarms a day to be expected: those asked for of sequences, and new members of sets.
-
-    As many new ones as only one of the training runs had are to be expected in as much time as training took; where
-    there were none, less than one. An episode ends when it has been quiet: there cannot be more than fit into a day.
-    """
-    seconds = max((role.seconds for role in profile.roles.values()), default=0.0)
-    fresh = sum(profile.fresh_items.get(kind, 0) for kind in loud_kinds(profile))
-    return min(false_alarms + (max(fresh, 1) * _DAY / seconds if seconds else 0.0), _DAY / _QUIET)
-
-
-class _Watched:
-    """One profile, its threads and its episode."""
-
-    def __init__(self, path: str, false_alarms: float, without: Collection[str], *, force: bool) -> None:
-        self.profile = load(path)
-        self.judge = Judge(self.profile, false_alarms=false_alarms, force=force)
-        self.log = Log(path)
-        self.loud = set(loud_kinds(self.profile)) - set(without)
-        self.calls = {int(code) for role in self.profile.roles.values() for code in last(role.grams.keys, 1).tolist()}
-        # Of each thread the last sequences that were never learned, and the number of the call.
-        self.threads: dict[tuple[int, int], deque[tuple[int, int]]] = {}
-        self.episode: _Episode | None = None
-        # Sequences of which an alarm told: what goes on in the same way is no news, and keeps no episode open.
-        self.told: set[int] = set()
-        self.lost = 0
-
-
-class _Episode:
-    """What happens from the first thing that is wrong until it has been quiet for a while."""
-
-    def __init__(self, name: str, when: float) -> None:
-        self.name = name
-        self.began = self.last = when
-        # For people: whatever the clock of the wall does meanwhile.
-        self.date = time.time()
-        self.told = False
-        self.items: dict[tuple[str, str], int] = defaultdict(int)
-        self.sequences: dict[str, list[int]] = defaultdict(list)
-        self.processes: dict[int, list[dict[str, Any]]] = {}
 
 
 class Guard(Held):
@@ -113,6 +61,10 @@ class Guard(Held):
         force: use profiles that have not settled.
         quiet: seconds without anything new after which an episode is over.
         btf: path of the kernel's BTF; None for /sys/kernel/btf/vmlinux.
+
+    `lasting` tells whether others may come to be watched: where paths lead to they may, after processes nobody does.
+    `gaps` tells by path of a profile until when it was last watched, None if it never was; `rebuilt`, by which profiles
+    a build is watched that none was learned from.
 
     Raises:
         UsageError: a profile has not settled, or is of another architecture, or there is no such kind.
@@ -129,25 +81,31 @@ class Guard(Held):
         false_alarms: float = FALSE_ALARMS,
         without: Collection[str] = (),
         force: bool = False,
-        quiet: float = _QUIET,
+        quiet: float = QUIET,
         btf: str | None = None,
     ) -> None:
         if strange := set(without) - set(KINDS):
             raise UsageError(f"there is no kind {min(strange)}", remedy=f"It is one of {', '.join(KINDS)}.")
-        self._watched = [_Watched(path, false_alarms, without, force=force) for path in subjects]
+        self._watched = [Watched(path, false_alarms, without, each, force=force) for path, each in subjects.items()]
         machine = os.uname().machine
         for watched, path in zip(self._watched, subjects, strict=True):
             if watched.profile.architecture != machine:
-                raise UsageError(f"{path} is of {watched.profile.architecture}, and this machine is {machine}")
+                raise UsageError(
+                    f"{path} is of {watched.profile.architecture}, and this machine is {machine}",
+                    remedy="The two number their calls otherwise: learn anew here.",
+                )
+        _check_apart(subjects)
         self._machine = machine
         self._quiet = quiet
         self._false_alarms = false_alarms
         self.gaps = {path: watched.log.watched_until() for path, watched in zip(subjects, self._watched, strict=True)}
-        known = [_known(watched.profile) for watched in self._watched]
+        self.rebuilt = [path for path, watched in zip(subjects, self._watched, strict=True) if watched.is_rebuilt()]
+        known = [known_keys(watched.profile) for watched in self._watched]
         whose = [(subject, number) for number, each in enumerate(subjects.values()) for subject in each]
         self._watcher = Watcher(known, whose, btf=btf)
         self._hold()
         self._touched = 0.0
+        self.lasting = any(subject.pid is None for subject, _ in whose)
 
     def _told(self) -> str:
         return "Guard"
@@ -164,13 +122,16 @@ class Guard(Held):
     ) -> Iterator[dict[str, Any]]:
         """Alarms, each once, within a second of what raises them, as data; `skep.guard.telling` has words for them.
 
+        They end, too, when processes were to be watched, and they and all that they started have ended.
+
         Args:
             timeout: ends after so many seconds; None for never.
             ended: asked from time to time whether the end has come.
         """
         end = None if timeout is None else time.monotonic() + timeout
-        while not ended() and (end is None or time.monotonic() < end):
+        while not ended() and (end is None or time.monotonic() < end) and (self.lasting or self._watcher.watched()):
             self._touch()
+            self._watcher.follow()
             for batch in self._watcher.batches(self._patience(end), ended):
                 for report in batch.rows():
                     self._take(report)
@@ -187,14 +148,15 @@ class Guard(Held):
     def _patience(self, end: float | None) -> float:
         """Seconds until something is due."""
         now, busy = time.monotonic(), any(watched.episode is not None for watched in self._watched)
-        patience = min(_GATHERING, self._quiet) / 2 if busy else _TOUCHED
+        patience = min(_GATHERING, self._quiet) / 2 if busy else _LOOKED
         return patience if end is None else max(min(patience, end - now), 0.0)
 
     def _touch(self, *, now: bool = False) -> None:
         if now or time.monotonic() - self._touched >= _TOUCHED or not self._touched:
             self._touched = time.monotonic()
             for watched in self._watched:
-                watched.log.touch()
+                with suppress(OSError):  # a full disk ends no watch
+                    watched.log.touch()
 
     def _take(self, report: Any) -> None:
         """Judges what the kernel reports."""
@@ -236,7 +198,7 @@ class Guard(Held):
             if episode.told and len(watched.told) < _MOST_TOLD:
                 watched.told.update(episode.sequences[role])
 
-    def _opened(self, watched: _Watched, *, fact: bool) -> _Episode:
+    def _opened(self, watched: Watched, *, fact: bool) -> Episode:
         """The episode that goes on, or a new one."""
         episode = watched.episode
         if fact and episode is not None and episode.told and not episode.items:
@@ -244,10 +206,10 @@ class Guard(Held):
             self._close(watched)
             episode = None
         if episode is None:
-            episode = watched.episode = _Episode(watched.log.next_name(), time.monotonic())
+            episode = watched.episode = Episode(time.monotonic())
         return episode
 
-    def _is_new(self, watched: _Watched, item: tuple[str, str]) -> bool:
+    def _is_new(self, watched: Watched, item: tuple[str, str]) -> bool:
         return item[0] in watched.loud and not watched.profile.knows(*item)
 
     def _due(self) -> Iterator[dict[str, Any]]:
@@ -261,62 +223,72 @@ class Guard(Held):
             if now - episode.last >= self._quiet and episode.told:
                 self._close(watched)
 
-    def _tell(self, watched: _Watched, episode: _Episode) -> dict[str, Any]:
+    def _tell(self, watched: Watched, episode: Episode) -> dict[str, Any]:
         episode.told = True
         for keys in episode.sequences.values():
             watched.told.update(keys)
         alarm = self._data(watched, episode)
-        watched.log.add(alarm)
+        # To tell it matters more than to keep it.
+        try:
+            watched.log.add(alarm)
+        except (OSError, ProfileError) as error:
+            alarm["unkept"] = str(error.strerror if isinstance(error, OSError) else error)
+        episode.name = alarm["alarm"]
         return alarm
 
-    def _close(self, watched: _Watched) -> None:
+    def _close(self, watched: Watched) -> None:
         """Keeps all of an episode, at its end."""
         if watched.episode is not None:
-            watched.log.add(self._data(watched, watched.episode))
+            with suppress(OSError, ProfileError):  # its alarm has said so
+                watched.log.add(self._data(watched, watched.episode))
             watched.episode = None
+            watched.counted = self._counted(watched)
 
-    def _data(self, watched: _Watched, episode: _Episode) -> dict[str, Any]:
-        counts = self._watcher.counts()[self._watched.index(watched)]
-        lost = sum(counts.untold) + counts.unwatched
+    def _data(self, watched: Watched, episode: Episode) -> dict[str, Any]:
+        (unseen, lost), (unseen_before, lost_before) = self._counted(watched), watched.counted
+        unseen, lost = unseen - unseen_before, lost - lost_before
         profile = watched.profile
         evidence = [
-            Evidence(kind, value, times, 0, _usual(profile, kind, value))
+            Evidence(kind, value, times, 0, usual(profile, kind, value))
             for (kind, value), times in episode.items.items()
         ]
         for role, keys in episode.sequences.items():
             evidence += watched.judge.explain(role, keys)
         return {
             "alarm": episode.name,
+            "profile": watched.path,
             "program": profile.program.path,
+            "rebuilt": watched.is_rebuilt(),
             "began": round(episode.date, 3),
             "lasted": round(episode.last - episode.began, 3),
             "evidence": [evidence_data(each) for each in evidence],
             "processes": list(episode.processes.values()),
-            "reports_lost": lost - watched.lost,
+            "reports_lost": lost,
             # What was seen, of what there was to see.
-            "confidence": round((counts.unseen + 1) / (counts.unseen + 1 + lost), 3),
+            "confidence": round((unseen + 1) / (unseen + 1 + lost), 3),
             "false_alarms_a_day": round(expected_alarms(profile, self._false_alarms), 1),
         }
+
+    def _counted(self, watched: Watched) -> tuple[int, int]:
+        counts = self._watcher.counts()[self._watched.index(watched)]
+        return counts.unseen, sum(counts.untold) + counts.unwatched
+
+    def watched(self) -> int:
+        """How many threads are watched now."""
+        return self._watcher.watched()
 
     def counts(self) -> list[Any]:
         """Of each profile what the kernel counts: see `Watcher.counts`."""
         return self._watcher.counts()
 
 
-def _known(profile: Profile) -> Any:
-    import numpy as np
-
-    return np.unique(np.concatenate([role.grams.keys for role in profile.roles.values()]))
-
-
-def _usual(profile: Profile, kind: str, value: str) -> str:
-    """What is most like it among what was seen, and how often that was."""
-    from difflib import get_close_matches
-
-    seen = {
-        known: item.count for role in profile.roles.values() for (of, known), item in role.items.items() if of == kind
-    }
-    if kind == "call" or not seen:
-        return ""
-    near = get_close_matches(value, seen, 1, 0.0) or [max(seen, key=lambda known: seen[known])]
-    return f"{near[0]} ({seen[near[0]]} times)"
+def _check_apart(subjects: Mapping[str, Sequence[Subject]]) -> None:
+    """Refuses a subject of two profiles: the kernel knows one."""
+    taken: dict[tuple[int, int, int], str] = {}
+    for path, each in subjects.items():
+        for subject in each:
+            if taken.setdefault(subject.key, path) != path:
+                raise UsageError(
+                    f"{taken[subject.key]} and {path} are both to watch {subject}",
+                    remedy="Start a watch for each, and say whom: -p PID, --cgroup PATH.",
+                )

@@ -13,6 +13,7 @@ from skep.base.errors import UsageError
 from skep.guard.behaviour import Run
 from skep.guard.grams import ORDER
 from skep.guard.reading import read_thread
+from skep.kernel.command import open_process
 from skep.session.api import compile, find_source  # noqa: A004 - skep.compile
 from skep.session.run import Run as Session
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from skep.guard.behaviour import Trace
     from skep.session.stop import Stop
 
-__all__ = ["find_processes", "record_command", "record_processes"]
+__all__ = ["executable_of", "find_processes", "record_command", "record_processes"]
 
 # Of each thread that goes on the last calls; None of one that ran before it was recorded.
 _Known = dict[int, "list[int] | None"]
@@ -91,8 +92,24 @@ def record_processes(pids: Sequence[int], seconds: float, *, stop: Stop | None =
     return list(_record(Session(_spec(), pids=pids, stop=stop), seconds, begun))
 
 
+def executable_of(pid: int) -> str:
+    """The path of what a process runs, as it sees it.
+
+    Raises:
+        UsageError: there is no such process, or it is one of the kernel's own.
+    """
+    os.close(open_process(pid))
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        raise UsageError(
+            f"process {pid} runs no executable: it is of the kernel's own, and makes no system calls",
+            remedy="A process of a program: -p PID.",
+        ) from None
+
+
 def find_processes(*, exe: str = "", cgroup: str = "") -> list[int]:
-    """The processes that run an executable, or are in a cgroup or those in it.
+    """The processes that run an executable, or are in a cgroup or those in it; never this one, which learns.
 
     Raises:
         UsageError: there is none, or no such file or cgroup.
@@ -108,6 +125,7 @@ def find_processes(*, exe: str = "", cgroup: str = "") -> list[int]:
             found = sorted({int(line) for path in files for line in _lines(path)})
     except OSError as error:
         raise UsageError(f"{exe or cgroup}: {error.strerror}") from None
+    found = [pid for pid in found if pid != os.getpid()]
     if not found:
         raise UsageError(
             f"nothing runs {exe}" if exe else f"no process is in {cgroup}", remedy="Start it, or: -- COMMAND"

@@ -3,8 +3,7 @@
  * Watches programs whose behaviour is known (src/skep/guard/live/watcher.py): tells the sequences of calls that were never
  * learned, and what calls are for, each thing once. While all is as learned, nothing leaves the kernel.
  *
- * A thread's last seven calls are one key of 63 bits, as in src/skep/guard/behaviour.py. What is watched has a storage:
- * a task without one costs a single failed lookup.
+ * A thread's last seven calls are one key of 63 bits, as in src/skep/guard/behaviour.py.
  */
 #include "vmlinux.h"
 #include <asm/unistd.h>
@@ -13,15 +12,15 @@
 #include <bpf/bpf_tracing.h>
 #include "skep.h"
 #include "../../tools/behaviour/behaviour.h"
+#include "threads.h"
 
 #define CODES 512
 #define UNKNOWN (CODES - 1)
 #define SEQUENCE 0x7fffffffffffffffULL
 #define LENGTH 7
-#define HINTS 65536
 /* cgroups above a task's own that may be watched. */
 #define LEVELS 8
-#define TEXTS (sizeof(struct behaviour) - offsetof(struct behaviour, arguments))
+#define PF_EXITING 0x4 /* include/linux/sched.h */
 /* Reports of each kind that a profile may send at once, and after how many nanoseconds it may send one more. */
 #define BURST 512
 #define PACE 5000000ULL
@@ -56,27 +55,6 @@ struct {
 	__type(value, u32); /* the profile */
 } subjects SEC(".maps");
 
-struct thread {
-	u64 key; /* its last seven calls */
-	u64 salt; /* the profile's, as the next two are */
-	u32 first;
-	u32 mask;
-	u32 profile;
-	u32 calls;
-	u32 unjudged; /* calls until all of its key has been seen */
-	u32 syscall; /* whose path or peer lay in memory that had not been read yet; it has been by the next call */
-	const void *address; /* that it was given, where that was known */
-	u64 args[6];
-	bool owed;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct thread);
-} threads SEC(".maps");
-
 /*
  * The sequences that were learned, one profile behind the other: eight fingerprints of 64 bits in one line of the CPU's
  * cache, and two lines in which a sequence may stand (src/skep/guard/fingerprints.py fills them). A profile's lines lie
@@ -94,10 +72,14 @@ struct {
 	__type(value, struct line);
 } lines SEC(".maps");
 
-/* How many watched threads have a number that ends so: of the others most need no lookup at all. */
-u32 hints[HINTS];
+/* What becomes of a report of what a call is for: that of a flood is held back, until it comes again. */
+enum {
+	NEW,
+	HELD_BACK,
+	SENT,
+};
 
-/* What was told already: (profile, call, hash of its texts). */
+/* What was to be told already: (profile, call, hash of what it is for). */
 struct telling {
 	u64 hash;
 	u32 profile;
@@ -122,7 +104,7 @@ struct profile {
 	u32 mask; /* how many they are, a power of two, - 1 */
 	struct pace paces[2]; /* of sequences, and of the rest: the one cannot drown the other */
 	u64 unseen; /* sequences that were never learned */
-	u64 untold[2]; /* reports held back, or for which the ring had no room */
+	u64 untold[2]; /* reports held back, or for which the ring had no room: of what calls are for, each once */
 	u64 calls; /* of threads that have ended */
 	u64 unwatched; /* tasks for which there was no memory */
 };
@@ -160,6 +142,10 @@ const volatile u8 calls[CODES];
 const volatile u16 compat_codes[CODES];
 /* Nobody who does not know it finds a text with the hash of another one. */
 const volatile u64 seed = 0;
+/* The process that watches: what it does about an alarm is not to raise the next one. */
+const volatile u32 guard = 0;
+/* Watched threads that the walk over all tasks has found. */
+u32 seen;
 
 static __always_inline bool has(u32 number, u64 print)
 {
@@ -201,86 +187,138 @@ static bool in_pace(struct pace *pace)
 	return true;
 }
 
-static struct report *prepare(struct task_struct *task, struct thread *thread)
+/* A report in which nothing is told yet. */
+static struct report *blank(void)
 {
 	u32 zero = 0;
 	struct report *report = bpf_map_lookup_elem(&scratch, &zero);
 
-	if (!report)
-		return NULL;
-	report->call.ts = bpf_ktime_get_ns();
-	report->call.pid = task->tgid;
-	report->call.tid = task->pid;
-	report->call.ppid = BPF_CORE_READ(task, real_parent, tgid);
-	report->call.ret = 0;
-	report->call.lost = report->call.depth = report->call.compat = 0;
-	bpf_get_current_comm(report->call.comm, sizeof(report->call.comm));
-	__builtin_memset(report->call.arguments, 0, TEXTS);
-	report->key = 0;
-	report->born = BPF_CORE_READ(task, start_boottime);
-	report->profile = thread->profile;
-	report->calls = thread->calls;
+	if (report)
+		report->call.arguments[0] = report->call.path[0] = report->call.peer[0] = report->call.child[0] = 0;
 	return report;
 }
 
-static void send(struct report *report, u32 kind)
+/* Sends what is told of a thread: a sequence, or with none (0) what its call is for. Whether it could be sent. */
+static bool send(struct report *report, struct task_struct *task, struct thread *thread, u32 syscall, u64 key)
 {
-	u32 number = report->profile;
+	u32 number = thread->profile;
 	struct profile *profile = bpf_map_lookup_elem(&profiles, &number);
 
 	if (!profile)
-		return;
-	if (!in_pace(&profile->paces[kind]) || bpf_ringbuf_output(&reports, report, sizeof(*report), 0))
-		__sync_fetch_and_add(&profile->untold[kind], 1);
+		return false;
+	report->call.ts = bpf_ktime_get_ns();
+	report->call.pid = task->tgid;
+	report->call.tid = task->pid;
+	report->call.ppid = task->real_parent->tgid;
+	report->call.ret = 0;
+	report->call.syscall = syscall;
+	report->call.lost = report->call.depth = report->call.compat = 0;
+	bpf_get_current_comm(report->call.comm, sizeof(report->call.comm));
+	report->key = key;
+	report->born = task->start_boottime;
+	report->profile = number;
+	report->calls = thread->calls;
+	return in_pace(&profile->paces[!key]) && !bpf_ringbuf_output(&reports, report, sizeof(*report), 0);
 }
 
-/* Sends what a call is for, unless it was sent before. */
-static void tell(struct report *report)
+static __always_inline u64 mix(u64 hash, u64 word)
 {
-	const u64 *words = (const u64 *)report->call.arguments;
-	struct telling once = { seed, report->profile, report->call.syscall };
-	u8 yes = 1;
-	int word;
+	return ((hash ^ word) * 0x9e3779b97f4a7c15ULL) ^ (hash >> 29);
+}
 
-	for (word = 0; word < TEXTS / sizeof(*words); word++)
-		once.hash = ((once.hash ^ words[word]) * 0x9e3779b97f4a7c15ULL) ^ (once.hash >> 29);
-	if (!bpf_map_update_elem(&told, &once, &yes, BPF_NOEXIST))
-		send(report, 1);
+/* As long as texts of a report are at most. */
+struct text {
+	char bytes[256];
+};
+
+/*
+ * A text of so many bytes, the last of which is 0; none if there are none. It is not static: so the verifier follows it
+ * once, and not for each way that leads here (since 5.12 such functions may take pointers).
+ */
+__noinline u64 mix_text(u64 hash, const struct text *text, long length)
+{
+	u32 at;
+
+	if (!text)
+		return hash;
+	for (at = 0; at < sizeof(text->bytes) && at < length; at += sizeof(u64)) {
+		u64 word = *(const u64 *)(text->bytes + at);
+
+		/* What stands behind the text was left there by another one. */
+		if (length - at < sizeof(u64))
+			word &= (1ULL << 8 * (length - at)) - 1;
+		hash = mix(hash, word);
+	}
+	return hash;
+}
+
+/* Sends what a call is for, once. */
+static __always_inline void tell(struct report *report, struct task_struct *task, struct thread *thread, u32 syscall,
+					 u64 hash, struct asked asked)
+{
+	struct telling once = { hash, thread->profile, syscall };
+	u8 *found = bpf_map_lookup_elem(&told, &once), before = found ? *found : NEW, after = SENT;
+	struct profile *profile;
+
+	/* Looked up first: an update takes a place from the map before it finds that it needs none. */
+	if (before == SENT)
+		return;
+	profile = bpf_map_lookup_elem(&profiles, &once.profile);
+	if (!profile)
+		return;
+	/* Of several at once one sends it. */
+	if (before == NEW && bpf_map_update_elem(&told, &once, &after, BPF_NOEXIST))
+		return;
+	write_asked(&report->call, asked);
+	if (!send(report, task, thread, syscall, 0)) {
+		after = HELD_BACK;
+		if (before == NEW)
+			__sync_fetch_and_add(&profile->untold[1], 1);
+	}
+	if (before == HELD_BACK || after == HELD_BACK)
+		bpf_map_update_elem(&told, &once, &after, BPF_ANY);
 }
 
 static __noinline int unseen(struct task_struct *task, struct thread *thread, u32 syscall)
 {
 	u32 number = thread->profile;
 	struct profile *profile = bpf_map_lookup_elem(&profiles, &number);
-	struct report *report = prepare(task, thread);
+	struct report *report = blank();
 
 	if (!profile || !report)
 		return 0;
 	__sync_fetch_and_add(&profile->unseen, 1);
-	report->key = thread->key;
-	report->call.syscall = syscall;
-	send(report, 0);
+	if (!send(report, task, thread, syscall, thread->key))
+		__sync_fetch_and_add(&profile->untold[0], 1);
 	return 0;
 }
 
 static __noinline int tell_call(struct task_struct *task, struct thread *thread, bool again)
 {
-	struct report *report = prepare(task, thread);
-	const char *path;
-	bool unread;
+	struct asked asked = asked_of(thread->syscall, thread->args);
+	const char *path = path_of(thread->syscall, thread->args);
+	u64 hash = mix(mix(seed, asked.first), asked.second);
+	struct report *report = blank();
+	bool unread = false;
+	long length;
 
 	if (!report)
 		return 0;
-	report->call.syscall = thread->syscall;
-	classify(&report->call, thread->args);
-	unread = (!thread->address && address_of(thread->syscall, thread->args, &thread->address)) ||
-		 read_peer(&report->call, thread->address);
-	path = path_of(thread->syscall, thread->args);
-	if (path)
-		unread |= bpf_probe_read_user_str(report->call.path, sizeof(report->call.path), path) < 0;
+	if (!thread->address)
+		unread = address_of(thread->syscall, thread->args, &thread->address);
+	if (thread->address) {
+		__builtin_memset(report->call.peer, 0, sizeof(report->call.peer));
+		unread |= !!read_peer(&report->call, thread->address);
+		hash = mix_text(hash, (const void *)report->call.peer, sizeof(report->call.peer));
+	}
+	if (path) {
+		length = bpf_probe_read_user_str(report->call.path, sizeof(report->call.path), path);
+		unread |= length < 0;
+		hash = mix_text(hash, (const void *)report->call.path, length);
+	}
 	thread->owed = unread && !again;
 	if (!thread->owed)
-		tell(report);
+		tell(report, task, thread, thread->syscall, hash, asked);
 	return 0;
 }
 
@@ -295,9 +333,9 @@ int BPF_PROG(called, struct pt_regs *registers, long syscall)
 	u32 code;
 	u8 how;
 
-	if (!hints[task->pid & (HINTS - 1)])
+	if (!*hint_of(task->pid))
 		return 0;
-	thread = bpf_task_storage_get(&threads, task, NULL, 0);
+	thread = thread_of(task);
 	if (!thread)
 		return 0;
 	code = (u64)syscall < UNKNOWN - 1 ? syscall + 1 : UNKNOWN;
@@ -308,6 +346,11 @@ int BPF_PROG(called, struct pt_regs *registers, long syscall)
 	if (compat)
 		code = compat_codes[code & UNKNOWN];
 	how = calls[code & UNKNOWN];
+	if (task->pid != task->tgid && (code == __NR_execve + 1 || code == __NR_execveat + 1)) {
+		thread = uproot(task, thread);
+		if (!thread)
+			return 0;
+	}
 	if (thread->owed)
 		tell_call(task, thread, true);
 	if (how == PASSED || (how == WAITS && (thread->key & UNKNOWN) == code))
@@ -320,38 +363,34 @@ int BPF_PROG(called, struct pt_regs *registers, long syscall)
 		unseen(task, thread, syscall);
 	if (how < TOLD || compat)
 		return 0;
-	thread->args[2] = PT_REGS_PARM3_CORE_SYSCALL(registers);
-	thread->args[4] = PT_REGS_PARM5_CORE_SYSCALL(registers);
+	thread->args[2] = PT_REGS_PARM3_SYSCALL(registers);
+	thread->args[4] = PT_REGS_PARM5_SYSCALL(registers);
 	if (how == TOLD_IF_EXECUTABLE && !(thread->args[2] & 4 /* PROT_EXEC */))
 		return 0;
-	thread->args[1] = PT_REGS_PARM2_CORE_SYSCALL(registers);
+	thread->args[1] = PT_REGS_PARM2_SYSCALL(registers);
 	thread->address = NULL;
 	if (how == TOLD_IF_ADDRESSED && !address_of(syscall, thread->args, &thread->address) && !thread->address)
 		return 0;
 	thread->syscall = syscall;
-	thread->args[0] = PT_REGS_PARM1_CORE_SYSCALL(registers);
-	thread->args[3] = PT_REGS_PARM4_CORE_SYSCALL(registers);
+	thread->args[0] = PT_REGS_PARM1_SYSCALL(registers);
+	thread->args[3] = PT_REGS_PARM4_SYSCALL(registers);
 	return tell_call(task, thread, false);
 }
 
-static struct thread *watch(struct task_struct *task, u32 number, u64 key, u32 unjudged)
+/* Watches a task, which begins or not, from its next call on. */
+static struct thread *watch(struct task_struct *task, u32 number, u64 key, u32 unjudged, bool begins)
 {
-	struct thread *thread = bpf_task_storage_get(&threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	struct profile *profile = bpf_map_lookup_elem(&profiles, &number);
+	struct thread *thread, fresh = { .key = key, .profile = number, .unjudged = unjudged };
 
 	if (!profile)
 		return NULL;
-	if (!thread) {
+	fresh.salt = profile->salt;
+	fresh.first = profile->first;
+	fresh.mask = profile->mask;
+	thread = keep(task, &fresh, begins);
+	if (!thread)
 		__sync_fetch_and_add(&profile->unwatched, 1);
-		return NULL;
-	}
-	__sync_fetch_and_add(&hints[task->pid & (HINTS - 1)], 1);
-	thread->salt = profile->salt;
-	thread->first = profile->first;
-	thread->mask = profile->mask;
-	thread->profile = number;
-	thread->key = key;
-	thread->unjudged = unjudged;
 	return thread;
 }
 
@@ -364,7 +403,7 @@ static u32 *profile_of(struct task_struct *task)
 	u32 *found = bpf_map_lookup_elem(&subjects, &subject);
 	int level;
 
-	if (found)
+	if (found || task->tgid == guard)
 		return found;
 	subject.number = BPF_CORE_READ(inode, i_ino);
 	subject.device = BPF_CORE_READ(inode, i_sb, s_dev);
@@ -380,19 +419,40 @@ static u32 *profile_of(struct task_struct *task)
 	return found;
 }
 
-/* What runs when the watch begins: run once. */
+/* Attached before those that begin to watch: whatever place they give is freed. */
+/// @required
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(ended, struct task_struct *task)
+{
+	struct thread *thread = thread_of(task);
+	u32 number = thread ? thread->profile : 0;
+	struct profile *profile = thread ? bpf_map_lookup_elem(&profiles, &number) : NULL;
+
+	if (profile) {
+		__sync_fetch_and_add(&profile->calls, thread->calls);
+		leave(task);
+	}
+	return 0;
+}
+
+/* What runs when the watch begins, or when a subject is another one than before; and who is watched now. */
 /// @required
 SEC("iter/task")
 int adopt(struct bpf_iter__task *context)
 {
 	struct task_struct *task = context->task;
+	struct thread *thread;
 	u32 *profile;
 
-	if (!task || bpf_task_storage_get(&threads, task, NULL, 0))
+	if (!task || task->flags & PF_EXITING)
 		return 0;
-	profile = profile_of(task);
-	if (profile)
-		watch(task, *profile, 0, LENGTH - 1);
+	thread = thread_of(task);
+	if (!thread) {
+		profile = profile_of(task);
+		thread = profile ? watch(task, *profile, 0, LENGTH - 1, false) : NULL;
+	}
+	if (thread)
+		seen++;
 	return 0;
 }
 
@@ -401,10 +461,11 @@ int adopt(struct bpf_iter__task *context)
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(forked, struct task_struct *parent, struct task_struct *child)
 {
-	struct thread *thread = bpf_task_storage_get(&threads, parent, NULL, 0);
+	struct thread *thread = thread_of(parent);
 
-	if (thread)
-		watch(child, thread->profile, 0, 0);
+	/* The walk over all tasks may have found it first. */
+	if (thread && !thread_of(child))
+		watch(child, thread->profile, 0, 0, true);
 	return 0;
 }
 
@@ -412,43 +473,27 @@ int BPF_PROG(forked, struct task_struct *parent, struct task_struct *child)
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(executed, struct task_struct *task, pid_t old, struct linux_binprm *program)
 {
-	struct thread *thread = bpf_task_storage_get(&threads, task, NULL, 0);
+	struct thread *thread = thread_of(task);
 	struct report *report;
 	u32 *profile;
+	u64 hash;
 
-	if (!thread) {
+	if (thread) {
+		renumber(task, thread);
+	} else {
 		/* What the call was that brought it here was not seen, and can only have been this one. */
 		profile = profile_of(task);
-		thread = profile ? watch(task, *profile, __NR_execve + 1, 0) : NULL;
+		thread = profile ? watch(task, *profile, __NR_execve + 1, 0, false) : NULL;
 	}
-	report = thread ? prepare(task, thread) : NULL;
+	report = thread ? blank() : NULL;
 	if (!report)
 		return 0;
-	/* A thread that executes a program takes the number of its process. */
-	if (old != task->pid) {
-		__sync_fetch_and_add(&hints[old & (HINTS - 1)], -1);
-		__sync_fetch_and_add(&hints[task->pid & (HINTS - 1)], 1);
-	}
 	/* Of a program that was executed, the memory that held its path is gone. */
 	thread->owed = false;
-	report->call.syscall = __NR_execve;
+	__builtin_memset(report->call.child, 0, sizeof(report->call.child));
 	read_executable(&report->call, program);
-	tell(report);
-	return 0;
-}
-
-/// @required
-SEC("tp_btf/sched_process_exit")
-int BPF_PROG(ended, struct task_struct *task)
-{
-	struct thread *thread = bpf_task_storage_get(&threads, task, NULL, 0);
-	u32 number = thread ? thread->profile : 0;
-	struct profile *profile = thread ? bpf_map_lookup_elem(&profiles, &number) : NULL;
-
-	if (profile) {
-		__sync_fetch_and_add(&profile->calls, thread->calls);
-		__sync_fetch_and_add(&hints[task->pid & (HINTS - 1)], -1);
-	}
+	hash = mix_text(seed, (const void *)report->call.child, sizeof(report->call.child));
+	tell(report, task, thread, __NR_execve, hash, (struct asked){});
 	return 0;
 }
 

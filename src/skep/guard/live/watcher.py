@@ -14,7 +14,9 @@ from skep.base.errors import UsageError
 from skep.guard.behaviour import PASSED, UNKNOWN, WAITS, encode
 from skep.guard.fingerprints import LINE, fingerprints, place
 from skep.guard.items import POWERS
+from skep.kernel.command import open_process
 from skep.kernel.held import Held
+from skep.kernel.scope import check_namespace
 from skep.session.api import compile  # noqa: A004 - skep.compile
 from skep.stream.reader import Reader
 
@@ -53,24 +55,38 @@ class Subject:
         cgroup: path of a cgroup's folder, with the cgroups in it.
 
     Raises:
-        UsageError: there is no such file or cgroup, or not one of the three is given.
+        UsageError: there is no such process, file or cgroup, or not one of the three is given.
     """
 
     def __init__(self, *, pid: int | None = None, exe: str = "", cgroup: str = "") -> None:
         if (pid is not None) + bool(exe) + bool(cgroup) != 1:
             raise UsageError("a subject is one process, one executable or one cgroup")
-        self.pid = pid
+        if pid is not None:
+            os.close(open_process(pid))
+        self.pid, self.exe, self.cgroup = pid, exe, cgroup
         try:
-            if pid is not None:
-                self.key = (pid, 0, _BY_PROCESS)
-            elif exe:
-                found = os.stat(exe)
-                # The kernel writes a device in other bits than stat(2) does (include/linux/kdev_t.h, MKDEV).
-                self.key = (found.st_ino, os.major(found.st_dev) << 20 | os.minor(found.st_dev), _BY_FILE)
-            else:
-                self.key = (os.stat(cgroup).st_ino, 0, _BY_CGROUP)
+            self.key = self.find()
         except OSError as error:
-            raise UsageError(f"{exe or cgroup}: {error.strerror}") from None
+            raise UsageError(
+                f"{exe or cgroup}: {error.strerror}", remedy="The path of an executable, or of a cgroup's folder."
+            ) from None
+
+    def __str__(self) -> str:
+        return f"process {self.pid}" if self.pid is not None else self.exe or self.cgroup
+
+    def find(self) -> tuple[int, int, int]:
+        """What the kernel knows it by now: number, device, and which of the three it is.
+
+        Raises:
+            OSError: it is not there now.
+        """
+        if self.pid is not None:
+            return self.pid, 0, _BY_PROCESS
+        if self.cgroup:
+            return os.stat(self.cgroup).st_ino, 0, _BY_CGROUP
+        found = os.stat(self.exe)
+        # The kernel writes a device in other bits than stat(2) does (include/linux/kdev_t.h, MKDEV).
+        return found.st_ino, os.major(found.st_dev) << 20 | os.minor(found.st_dev), _BY_FILE
 
 
 class Watcher(Held):
@@ -82,7 +98,8 @@ class Watcher(Held):
         btf: path of the kernel's BTF; None for /sys/kernel/btf/vmlinux.
 
     Raises:
-        PrivilegeError, UnsupportedError, BtfError, LoadError: as for any object.
+        UnsupportedError: in a container, too: the ids of its processes are not the kernel's.
+        PrivilegeError, BtfError, LoadError: as for any object.
     """
 
     def __init__(
@@ -91,6 +108,7 @@ class Watcher(Held):
         self._links: Links | None = None
         self._object: Object | None = None
         self._reader: Reader | None = None
+        self._places: list[tuple[Subject, int, tuple[int, int, int] | None]] = []
         try:
             self._open(known, subjects, btf)
         except BaseException:
@@ -99,9 +117,11 @@ class Watcher(Held):
         self._hold()
 
     def _open(self, known: Sequence[Array], subjects: Iterable[tuple[Subject, int]], btf: str | None) -> None:
+        check_namespace()
         spec = compile(_SOURCE, btf=btf)
         spec.variables["calls"].value = _table(os.uname().machine)
         spec.variables["compat_codes"].value = _compat(os.uname().machine)
+        spec.variables["guard"].value = os.getpid()
         spec.variables["seed"].value = int.from_bytes(os.urandom(8), "little") | 1
         salts = [int.from_bytes(os.urandom(8), "little") for _ in known]
         tables = [place(fingerprints(keys, salt)) for keys, salt in zip(known, salts, strict=True)]
@@ -120,13 +140,44 @@ class Watcher(Held):
             self._object.maps["subjects"][subject.key] = number
         self._reader = Reader(self._object)
         self._links = self._object.attach()
-        # What runs already is found by one walk over all tasks, once new ones are seen.
-        for _ in self._object.walk(self._links):
-            pass
+        # What runs already is found by a walk over all tasks, once new ones are seen.
+        self._walk()
         # From here on a process of that number is another one.
         for subject, _ in whose:
             if subject.pid is not None:
                 del self._object.maps["subjects"][subject.key]
+        # Of executables and cgroups, what the kernel knows them by; None while they are not there.
+        self._places = [(each, number, each.key) for each, number in whose if each.pid is None]
+
+    def _walk(self) -> None:
+        assert self._object is not None
+        assert self._links is not None
+        for _ in self._object.walk(self._links):
+            pass
+
+    def follow(self) -> None:
+        """Looks whether paths lead elsewhere: an upgrade replaces an executable, a restart makes a cgroup anew.
+
+        Who runs there by now is watched from here on, and no longer who gets the old one's number.
+        """
+        self.check()
+        assert self._object is not None
+        moved = False
+        for index, (subject, number, before) in enumerate(self._places):
+            try:
+                now = subject.find()
+            except OSError:
+                now = None
+            if now == before:
+                continue
+            if before is not None:
+                self._object.maps["subjects"].pop(before, None)
+            if now is not None:
+                self._object.maps["subjects"][now] = number
+                moved = True
+            self._places[index] = subject, number, now
+        if moved:
+            self._walk()
 
     def _told(self) -> str:
         return "Watcher"
@@ -161,10 +212,17 @@ class Watcher(Held):
         return int(self._object.maps["lines"].info.memory)
 
     def watched(self) -> int:
-        """How many threads are watched now."""
+        """How many threads are watched now: a walk over all tasks counts them."""
         self.check()
         assert self._object is not None
-        return sum(self._object.variables["hints"].value)
+        seen = self._object.variables["seen"]
+        # Who is begun behind the walk by one that ends ahead of it is found by a second one.
+        for _ in range(2):
+            seen.value = 0
+            self._walk()
+            if seen.value:
+                break
+        return int(seen.value)
 
     def counts(self) -> list[Any]:
         """Of each profile: sequences ``unseen``, reports ``untold``, ``calls`` of ended threads, ``unwatched`` tasks.

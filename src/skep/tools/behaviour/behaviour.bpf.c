@@ -74,7 +74,7 @@ static int send(struct task_struct *task, struct thread *thread, s64 ret, struct
 	event->compat = thread->compat;
 	event->arguments[0] = event->path[0] = event->peer[0] = event->child[0] = 0;
 	if (!thread->compat) {
-		classify(event, thread->args);
+		write_asked(event, asked_of(event->syscall, thread->args));
 		if (!address_of(event->syscall, thread->args, &address))
 			read_peer(event, address);
 		path = path_of(event->syscall, thread->args);

@@ -35,12 +35,19 @@ struct thread_info___x86 {
 	u32 status;
 } __attribute__((preserve_access_index));
 
-/* What the arguments ask for, as far as it is one of a few things: flags, a family, a request. Never an address or a length. */
-static void classify(struct behaviour *event, const u64 args[6])
-{
-	u64 class;
+/*
+ * What the arguments ask for, as far as it is one of a few things: flags, a family, a request. Never an address or a
+ * length. All are of 32 bits; what stands above is not read by the kernel either.
+ */
+struct asked {
+	u32 first;
+	u32 second;
+	u32 numbers; /* how many of the two it takes */
+};
 
-	switch (event->syscall) {
+static struct asked asked_of(u32 syscall, const u64 args[6])
+{
+	switch (syscall) {
 #ifdef __NR_open
 	case __NR_open:
 #endif
@@ -49,38 +56,37 @@ static void classify(struct behaviour *event, const u64 args[6])
 	case __NR_kill:
 	case __NR_epoll_ctl:
 	case __NR_setns:
-		class = args[1];
-		break;
+		return (struct asked){ args[1], 0, 1 };
 	case __NR_openat:
 	case __NR_mmap:
 	case __NR_mprotect:
 	case __NR_fchmodat:
 	case __NR_tgkill:
-		class = args[2];
-		break;
+		return (struct asked){ args[2], 0, 1 };
 	case __NR_clone:
 	case __NR_unshare:
 	case __NR_prctl:
 	case __NR_ptrace:
 	case __NR_bpf:
-		class = args[0];
-		break;
+		return (struct asked){ args[0], 0, 1 };
 	case __NR_futex:
-		class = args[1] & 127; /* FUTEX_CMD_MASK, without FUTEX_CLOCK_REALTIME */
-		break;
+		return (struct asked){ args[1] & 127, 0, 1 }; /* FUTEX_CMD_MASK, without FUTEX_CLOCK_REALTIME */
 	case __NR_socket:
 	case __NR_socketpair:
-		BPF_SNPRINTF(event->arguments, sizeof(event->arguments), "%llu %llu", args[0], args[1] & 15);
-		return;
+		return (struct asked){ args[0], args[1] & 15, 2 };
 	case __NR_setsockopt:
 	case __NR_getsockopt:
-		BPF_SNPRINTF(event->arguments, sizeof(event->arguments), "%llu %llu", args[1], args[2]);
-		return;
-	default:
-		return;
+		return (struct asked){ args[1], args[2], 2 };
 	}
-	/* All are of 32 bits; what stands above is not read by the kernel either. */
-	BPF_SNPRINTF(event->arguments, sizeof(event->arguments), "0x%x", (u32)class);
+	return (struct asked){};
+}
+
+static void write_asked(struct behaviour *event, struct asked asked)
+{
+	if (asked.numbers == 1)
+		BPF_SNPRINTF(event->arguments, sizeof(event->arguments), "0x%x", asked.first);
+	else if (asked.numbers)
+		BPF_SNPRINTF(event->arguments, sizeof(event->arguments), "%u %u", asked.first, asked.second);
 }
 
 /* The path that a call was given; NULL if it takes none. Of two the first. */
