@@ -7,11 +7,11 @@ OBJECTS := $(patsubst %.c,%.o,$(wildcard src/skep/*/*.bpf.c src/skep/*/*/*.bpf.c
 SECONDS := 600
 GUESTS := test-6.12 test-6.1
 # What the tests probe: the virtual machines have no compiler.
-PROBED := tests/programs/probed
+PROBED := tests/programs/probed tests/programs/runtime
 
 BENCHES := startup memory compile ring rows ndjson mixed arrow perf loss maps percpu views steady bcc guard tools cycles strangers
 
-.PHONY: help setup demo test test-all test-bcc test-kernel test-pure $(GUESTS) fuzz check docs bench wheel clean
+.PHONY: help setup demo test test-all test-bcc test-compiled test-kernel test-pure $(GUESTS) fuzz check docs bench wheel clean
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
@@ -22,22 +22,25 @@ demo: setup ## trace the opens of a real command
 
 test: .venv/.test $(OBJECTS) $(PROBED) ## every test: here, and on the kernels under QEMU
 	rm -rf $(RESULTS) && mkdir $(RESULTS)
-	$(MAKE) --jobs=2 --output-sync=target test-kernel test-pure
-	$(MAKE) --jobs=2 --output-sync=target $(GUESTS)
+	$(MAKE) --jobs=3 --output-sync=target test-kernel $(GUESTS) test-pure
 	.venv/bin/python tests/floors.py $(RESULTS)
 	.venv/bin/python tests/hooks.py --check $(RESULTS)
 	.venv/bin/python -m tests.tools --check $(RESULTS)
 	.venv/bin/python tests/covered.py $(RESULTS)
 
-# Parts of `test`, which has set up what they need: each keeps one CPU busy, so they run side by side.
-test-kernel:
-	$(call PYTEST,kernel) tests/kernel tests/packaging
+# Parts of `test`, which has set up what they need. Each keeps one CPU busy, but test-kernel, which often waits: so they
+# run side by side, on two CPUs. Guests see this folder, and cannot write to it: what they run is compiled before.
+test-compiled:
+	$(call PYTEST,compiled) tests/kernel -m compiles
+
+test-kernel: test-compiled
+	$(call PYTEST,kernel) tests/kernel tests/packaging -m "not compiles"
 
 test-pure:
 	$(call PYTEST,unit) tests/unit
 	.venv/bin/python tests/fuzz/fuzz --seconds 75 --seed 1
 
-$(GUESTS): test-%:
+$(GUESTS): test-%: test-compiled
 	$(SUDO) tests/vm/run --kernel $* --timeout 1800 --collect $(RESULTS) -- \
 		.venv/bin/python -m pytest tests/kernel tests/vm
 
@@ -73,10 +76,12 @@ wheel: .venv/.wheel ## dist/: a wheel that brings all it needs, and the source d
 clean: ## removes all that was built
 	rm -rf .venv build dist $(RESULTS) src/*.egg-info src/skep/_native/_libbpf*.so src/skep/_native/_libbpf.c $(OBJECTS) $(PROBED)
 
-$(PROBED): $(PROBED).c tests/programs/sdt.h
-	$(CC) -O1 -o $@ $<
+$(PROBED): %: %.c tests/programs/sdt.h
+	$(CC) -O1 $(CFLAGS) -o $@ $<
+# Stacks are walked by its frame pointers.
+tests/programs/runtime: CFLAGS := -fno-omit-frame-pointer
 
-%.bpf.o: %.bpf.c src/skep/spec/include/skep.h src/skep/tools/behaviour/behaviour.h | .venv/.run
+%.bpf.o: %.bpf.c src/skep/spec/include/skep.h src/skep/tools/behaviour/behaviour.h src/skep/guard/live/threads.h | .venv/.run
 	.venv/bin/skep build $<
 
 .venv/.run .venv/.docs .venv/.wheel .venv/.test .venv/.bench: .venv/.%: pyproject.toml setup.py scripts/setup $(wildcard src/skep/_native/*.[ch] src/skep/_native/build.py)

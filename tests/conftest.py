@@ -42,6 +42,7 @@ _noted: dict[str, set[str]] = {"hook": set(), "tool": set()}
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "floors(*names): run on these kernels too, beside the host")
+    config.addinivalue_line("markers", "compiles: guests, which have no compiler, run what this compiles here")
     # A shell has its background ignore Ctrl-C, and so would all that the tests start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -1,8 +1,9 @@
 """Prints how many branches of each room the tests take: python tests/covered.py FOLDER
 
 FOLDER holds what coverage.py noted, of tests/unit (unit.coverage.*) and of the other tests on this machine
-(kernel.coverage.*). Commands that tests start are not followed: the rooms to the right are reached more than this says.
-Fails if tests/unit takes too few of a pure room: what needs neither root nor a kernel has no reason to go untested.
+(compiled.coverage.*, kernel.coverage.*). Commands that tests start are not followed: the rooms to the right are reached
+more than this says. Fails if tests/unit takes too few of a pure room: what needs neither root nor a kernel has no
+reason to go untested.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def branches(folder: Path, *names: str) -> dict[str, float]:
 def main(folder: Path) -> int:
     """Returns the exit code: 1 if a pure room is not tested enough."""
     unit = branches(folder, "unit")
-    whole = branches(folder, "unit", "kernel")
+    whole = branches(folder, "unit", "compiled", "kernel")
     print("branches taken by tests/unit, and by all tests on this machine")
     for room, percent in whole.items():
         print(f"{room:10}{unit.get(room, 0):6.1f} %{percent:6.1f} %")

@@ -11,7 +11,7 @@ import pytest
 
 import skep
 
-pytestmark = pytest.mark.floors("6.12", "6.1")
+pytestmark = pytest.mark.floors("6.1")
 
 
 @pytest.fixture

@@ -13,7 +13,10 @@ PACKAGE = ROOT / "src" / "skep"
 
 # What goes into the kernel, or into kernel files that others write: the kernel's licence is offered beside ours.
 KERNEL_FILES = sorted(
-    {*PACKAGE.rglob("*.bpf.c"), *(path for room in ("spec/include", "tools") for path in (PACKAGE / room).rglob("*.h"))}
+    {
+        *PACKAGE.rglob("*.bpf.c"),
+        *(path for room in ("spec/include", "tools", "guard") for path in (PACKAGE / room).rglob("*.h")),
+    }
 )
 HEADER = re.compile(r"(// |/\* )SPDX-License-Identifier: \(GPL-2\.0-only OR Apache-2\.0\)( \*/)?\n")
 

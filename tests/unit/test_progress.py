@@ -40,8 +40,17 @@ def terminal(columns=80, streams=(2,)):
     saved = {stream: os.dup(stream) for stream in streams}
     for stream in streams:
         os.dup2(theirs, stream)
+
+    def read():
+        # A terminal hands over what is written to it a little later: all has come once this has.
+        os.write(theirs, b"\0")
+        told = b""
+        while not told.endswith(b"\0"):
+            told += os.read(ours, 1 << 16)
+        return told[:-1].decode()
+
     try:
-        yield lambda: os.read(ours, 1 << 16).decode()
+        yield read
     finally:
         for stream, fd in saved.items():
             os.dup2(fd, stream)
