@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-_DIGITS = {"s": 3, "M/s": 3, "in all": 0}
+_DIGITS = {"s": 3, "M/s": 3, "share": 3, "in all": 0}
 README = Path(__file__).parents[1] / "README.md"
 BARS_PAGE = Path(__file__).with_name("README.md")
 TOOLS_PAGE = Path(__file__).parents[1] / "docs/tools.md"
