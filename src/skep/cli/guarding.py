@@ -26,8 +26,6 @@ __all__ = ["add_live", "add_watch", "explain_alarm", "is_live", "learn_live", "s
 
 # Runs of a command, if the user does not say how many: fewer do not settle.
 _RUNS = 5
-# Seconds that a command of --run may take to read an alarm.
-_PATIENCE = 5.0
 
 
 def add_live(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +77,7 @@ def learn_live(options: argparse.Namespace) -> Any:
     from skep.guard.live.learning import executable_of, find_processes, record_command, record_processes
     from skep.guard.profile import learn
     from skep.guard.state import place_of
-    from skep.guard.store import load, save
+    from skep.guard.store import alone, load, save
     from skep.session.stop import Stop
 
     if len(options.files) != 1:
@@ -116,9 +114,11 @@ def learn_live(options: argparse.Namespace) -> Any:
     lost = sum(run.lost for run in runs)
     sys.stderr.write(f"skep: {len(runs)} runs or stretches of it, {lost} holes\n")
     profile = learn(runs, machine, program)
-    with suppress(SourceNotFoundError):
-        profile = load(path) + profile
-    save(profile, path)
+    # Somebody else may learn the same name, and be done now.
+    with alone(path):
+        with suppress(SourceNotFoundError):
+            profile = load(path) + profile
+        save(profile, path)
     return profile, path
 
 
@@ -141,6 +141,8 @@ def watch(options: argparse.Namespace) -> int:
 
     run = shlex.split(options.handler) if options.handler else []
     if run:
+        from skep.cli.handler import Handler
+
         run[0] = _executable(run[0])
     paths = [place_of(name) for name in options.names]
     chosen = bool(options.command or options.pid or options.exe or options.cgroup)
@@ -148,6 +150,7 @@ def watch(options: argparse.Namespace) -> int:
         raise UsageError("who is watched is said of one profile", remedy="Start one watch for each, or say nobody.")
     user = None if options.as_root else invoking_user()
     command = Command(options.command, stdout=1 if os.isatty(1) else 2, user=user) if options.command else None
+    handler = None
     with Stop() as stop:
         catch_signals(stop)
         try:
@@ -167,6 +170,8 @@ def watch(options: argparse.Namespace) -> int:
                 # Nobody may run yet; or it is not whom the user means.
                 threads = f"{guard.watched() or 'none'} of whose threads run now"
                 sys.stderr.write(f"skep: watching {', '.join(options.names)}, {threads}; Ctrl-C ends\n")
+                if run:
+                    handler = Handler(run)
                 guard.wake(stop.fd)
                 if command is not None:
                     guard.wake(command.fd)
@@ -178,8 +183,8 @@ def watch(options: argparse.Namespace) -> int:
                     lines = [text] if options.output == "json" else [f"{escape(line)}\n" for line in alarm_lines(alarm)]
                     sys.stdout.writelines(lines)
                     sys.stdout.flush()
-                    if run:
-                        _hand_over(run, text)
+                    if handler is not None:
+                        handler.take(text)
                 if not guard.watched() and not guard.lasting:
                     sys.stderr.write("skep: all that was watched has ended\n")
                 for name, counts in zip(options.names, guard.counts(), strict=True):
@@ -189,6 +194,8 @@ def watch(options: argparse.Namespace) -> int:
                         f"{counts.unwatched} tasks not watched\n"
                     )
         finally:
+            if handler is not None:
+                handler.close()
             if command is not None:
                 command.close()
     return 0
@@ -208,19 +215,6 @@ def _subjects(path: str, options: argparse.Namespace, command: Any, *, chosen: b
     if "/" in program.path:
         return [Subject(exe=program.path)]
     raise UsageError(f"{path} does not say whose it is", remedy="Say who is watched: -p, --exe, --cgroup, -- COMMAND.")
-
-
-def _hand_over(command: Sequence[str], text: str) -> None:
-    """Runs a command with an alarm as its input; that it fails or takes long is told, and does not end the watch."""
-    import subprocess
-
-    try:
-        done = subprocess.run(command, input=text, text=True, timeout=_PATIENCE, stdout=2, check=False)
-        failed = f"ends with status {done.returncode}" if done.returncode else ""
-    except (OSError, subprocess.TimeoutExpired) as error:
-        failed = str(error)
-    if failed:
-        sys.stderr.write(f"skep: --run {command[0]}: {failed}\n")
 
 
 def status(options: argparse.Namespace) -> int:
