@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from skep.guard.store import alone, load, save
+
 SKEP = str(Path(sys.executable).with_name("skep"))
 USUAL = "cat /etc/hostname; sleep 0.01; cat /etc/hostname"
 
@@ -86,6 +88,25 @@ def test_a_kind_can_be_left_out_and_a_failing_command_is_told(profile):
     assert "ends with status 1" in said
     alarms, _ = watched(profile, script, *(f"--without={kind}" for kind in ("path", "change", "arguments")))
     assert not {one["kind"] for alarm in alarms for one in alarm["evidence"]} & {"path", "change", "arguments"}
+
+
+def test_two_that_learn_one_name_at_once_lose_nothing(profile, tmp_path):
+    path = str(tmp_path / "shell.profile")
+    shutil.copy(profile, path)
+    learned = load(path)
+    with alone(path):
+        words = [SKEP, "guard", "learn", path, "--runs", "2", "--as-root", *command(USUAL)]
+        learning = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+        assert learning.stderr is not None
+        for line in learning.stderr:
+            if "runs or stretches" in line:
+                break
+        # Who does not wait has written by then.
+        time.sleep(0.5)
+        save(learned + learned, path)
+    _, said = learning.communicate(timeout=60)
+    assert learning.returncode == 0, said
+    assert load(path).runs.fused.total == 2 * learned.runs.fused.total + 2
 
 
 def test_a_guard_that_was_killed_is_started_anew(profile):

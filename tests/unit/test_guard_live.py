@@ -12,6 +12,7 @@ import pytest
 
 from skep.base.errors import ProfileError, SourceNotFoundError, UsageError
 from skep.cli.guard import main
+from skep.guard import state
 from skep.guard.behaviour import Run
 from skep.guard.items import items_of
 from skep.guard.live.learning import executable_of, find_processes
@@ -220,6 +221,26 @@ def test_alarms_of_two_watches_have_names_of_their_own(kept):
 
     assert [alarm["alarm"] for alarm in alarms] == ["web-1", "web-2", "web-3", "web-4"]
     assert list(logs[0].alarms()) == ["web-1", "web-2", "web-3", "web-4"]
+
+
+def test_the_oldest_alarms_make_way_and_no_name_comes_again(kept, monkeypatch):
+    kept.mkdir(parents=True)
+    size = len(json.dumps(ALARM)) + 1
+    monkeypatch.setattr(state, "_FULL", 3 * size)
+    logs = [Log(place_of("web")), Log(place_of("web"))]
+    first = {**ALARM, "alarm": ""}
+    logs[0].add(first)
+    for number in range(8):
+        logs[number % 2].add({**ALARM, "alarm": ""})
+        # What an alarm has become stays with it, wherever it began.
+        logs[0].add({**first, "lasted": float(number)})
+        kept_now = logs[0].alarms()
+        assert kept_now[f"web-{number + 2}"]["alarm"] == f"web-{number + 2}"
+        assert kept_now["web-1"]["lasted"] == number
+
+    assert sorted(file.name for file in kept.iterdir()) == ["web.alarms", "web.alarms.old"]
+    assert sum(file.stat().st_size for file in kept.iterdir()) < 10 * size
+    assert "web-2" not in logs[0].alarms()
 
 
 @pytest.mark.parametrize("room", [0, 1000])

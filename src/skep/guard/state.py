@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import time
+from contextlib import suppress
 
 from skep.base.errors import ProfileError, SourceNotFoundError, UsageError
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Log", "ago", "clock", "find_alarm", "folder", "known_names", "place_of"]
 
 _SUFFIX = ".profile"
+# Bytes of a file of alarms, a thousand or so: with more it makes way for a new one, and is kept until that is full.
+_FULL = 4 << 20
 
 
 def folder() -> str:
@@ -65,6 +68,7 @@ class Log:
 
     def __init__(self, profile: str) -> None:
         self.path = profile.removesuffix(_SUFFIX) + ".alarms"
+        self._older = f"{self.path}.old"
         self._name = os.path.basename(profile).removesuffix(_SUFFIX)
         # The number of the last alarm that was added.
         self._number = 0
@@ -83,21 +87,13 @@ class Log:
         os.utime(self.path)
 
     def alarms(self) -> dict[str, dict[str, Any]]:
-        """All alarms by their name, as they were when their episodes ended.
+        """All alarms that are kept, by their name, as they were when their episodes ended.
 
         Raises:
-            ProfileError: it is damaged; a last line that was cut short is none.
+            ProfileError: they are damaged; a last line that was cut short is none.
         """
-        try:
-            with open(self.path, encoding="utf-8") as file:
-                *lines, _ = file.read().split("\n")
-            return dict(map(_read, filter(None, lines)))
-        except FileNotFoundError:
-            return {}
-        except (ValueError, KeyError, TypeError, IsADirectoryError):
-            raise ProfileError(
-                f"{self.path} is damaged", remedy="Move it away: the next watch begins a new one."
-            ) from None
+        # What an alarm has become may stand in the newer one.
+        return _read_all(self._older) | _read_all(self.path)
 
     def name_of(self, alarm: dict[str, Any]) -> str:
         """What `explain` takes: the alarm's name, behind its folder if that is not the one of all profiles."""
@@ -115,10 +111,12 @@ class Log:
         if new:
             self._number += 1
             alarm["alarm"] = f"{self._name}-{self._number}"
-        descriptor = os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        descriptor = self._open_alone()
         try:
-            # Another watch of the same profile may have an alarm now.
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.fstat(descriptor).st_size > _FULL:
+                os.replace(self.path, self._older)
+                full, descriptor = descriptor, self._open_alone()
+                os.close(full)
             if new:
                 numbers = [name.rpartition("-")[2] for name in self.alarms()]
                 self._number = max([self._number, *(int(each) + 1 for each in numbers if each.isdecimal())])
@@ -132,6 +130,28 @@ class Log:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.path)
         finally:
             os.close(descriptor)
+
+    def _open_alone(self) -> int:
+        """The file, which no other watch of the same profile has until it is closed."""
+        while True:
+            descriptor = os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), os.stat(self.path)):
+                    return descriptor
+            # It was full, and has made way while we waited.
+            os.close(descriptor)
+
+
+def _read_all(path: str) -> dict[str, dict[str, Any]]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            *lines, _ = file.read().split("\n")
+        return dict(map(_read, filter(None, lines)))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, KeyError, TypeError, IsADirectoryError):
+        raise ProfileError(f"{path} is damaged", remedy="Move it away: the next watch begins a new one.") from None
 
 
 def _read(line: str) -> tuple[str, dict[str, Any]]:

@@ -15,11 +15,12 @@ The checksum finds damage; it is no signature. Whoever may write the file may ma
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import sqlite3
 import zlib
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from hashlib import sha256
 
 import numpy as np
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-__all__ = ["VERSION", "load", "save"]
+__all__ = ["VERSION", "alone", "load", "save"]
 
 VERSION = 2
 _APPLICATION = int.from_bytes(b"skep", "big")
@@ -55,6 +56,25 @@ _TABLES = {
 }
 # More than any profile unpacks to: a forged blob cannot fill the memory.
 _LARGEST = 1 << 28
+
+
+@contextmanager
+def alone(path: str) -> Iterator[None]:
+    """While it lasts nobody else who asks so, too, changes a profile of this folder.
+
+    Args:
+        path: of a profile, which need not be there.
+
+    Raises:
+        OSError: there is no such folder.
+    """
+    # The file itself is replaced, and a lock of it with it.
+    descriptor = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def save(profile: Profile, path: str) -> None:
