@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import cache
 from types import MappingProxyType
 
 from skep.base.errors import CompileError
 from skep.bcc.places import ASIDE, MARKER, diagnostic, marker_of, name_in_markers, tell_in_own_lines
-from skep.spec.apart import apart
-from skep.spec.compiler import Compiler, crash, run
+from skep.spec.compiler import Compiler, run
 from skep.spec.compiling import CODE, INCLUDE, flags
+from skep.spec.libclang import Libclang
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ def translate(
     tracefs: str = "",
     arguments: Sequence[str] = (),
     public: Mapping[str, str] = MappingProxyType({}),
+    libclang: Libclang | None = None,
 ) -> Translation:
     """Translates a text.
 
@@ -105,6 +106,7 @@ def translate(
         tracefs: where tracefs is mounted: the structs of tracepoints are read there.
         arguments: for the compiler, as a script gives them: ``-DNAME=1``.
         public: the kinds of tables that other texts have made public, by name.
+        libclang: to read the text with; None for one of its own.
 
     Raises:
         CompileError: it is wrong. Its lines are the text's own.
@@ -112,7 +114,8 @@ def translate(
         UnsupportedError: the compiler cannot be run.
     """
     try:
-        return _translate(text, file, make_header, narrow, compiler, tracefs, arguments, public)
+        with Libclang() if libclang is None else nullcontext(libclang) as reader:
+            return _translate(text, file, make_header, narrow, compiler, tracefs, arguments, public, reader)
     except CompileError as error:
         title = f"{os.path.basename(file)} does not compile"
         tell_in_own_lines(error, text, file, os.path.dirname(os.path.abspath(file)), title)
@@ -128,11 +131,13 @@ def _translate(
     tracefs: str,
     arguments: Sequence[str],
     public: Mapping[str, str],
+    libclang: Libclang,
 ) -> Translation:
     if "\0" in text:
         before = text.partition("\0")[0].encode("utf-8", "surrogateescape")
         data = os.fsencode(marker_of(file)) + before
         raise CompileError(_NUL, diagnostics=[diagnostic(data, len(data), _NUL)])
+    libclang.start()
     expanded, licence = _expand(text, file, compiler, arguments)
     headers = ["runtime.h", "packet.h"] if _PACKETS.search(text) else ["runtime.h"]
     head = [_HEAD]
@@ -147,10 +152,8 @@ def _translate(
 
     def read(folder: str) -> Translation:
         whole = [*CODE, *flags(folder, (), compiler)]
-        source, *found = apart(
-            lambda: _read("".join(head), expanded, whole, os.path.join(folder, "vmlinux.h"), public),
-            lambda number: crash("libclang", number),
-        )
+        header = os.path.join(folder, "vmlinux.h")
+        source, *found = libclang.do(_read, "".join(head), expanded, whole, header, dict(public))
         return Translation(f'{source}\nchar LICENSE[] SEC("license") = "{licence}";\n', *found)
 
     if narrow is not None:
@@ -207,9 +210,6 @@ def _read(
     head: str, text: str, arguments: Sequence[str], header: str, public: Mapping[str, str]
 ) -> tuple[str, dict[str, str], dict[str, str], dict[str, str]]:
     """The C, the programs and the tables of a text, and how these are shared."""
-    from skep.spec.libclang import load_libclang
-
-    load_libclang()
     from clang.cindex import CursorKind, Index, TranslationUnitLoadError
     from clang.cindex import Diagnostic as FoundInSource
 

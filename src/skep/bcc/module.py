@@ -35,6 +35,7 @@ from skep.kernel.held import Held
 from skep.kernel.object import Object
 from skep.spec import cache
 from skep.spec.compiler import find_compiler
+from skep.spec.libclang import Libclang
 from skep.spec.objectspec import ObjectSpec
 
 TYPE_CHECKING = False
@@ -95,17 +96,20 @@ class Module(Held):
     """
 
     def __init__(self, text: str, file: str, flags: Sequence[str]) -> None:
-        self._translation, self._key = translated(text, file, flags)
+        self._text, self._file = text, file
+        # If anything has to be read, all of it is by one.
+        with Libclang() as libclang:
+            self._translation, self._key = translated(text, file, flags, libclang)
+            self._sections = sections_of(self._translation)
+            with self._told_of_the_text():
+                spec = self._spec(self._sections, libclang)
         self.tables = self._translation.tables
         shared = self._translation.shared
         programs = self._translation.programs
-        self._sections = sections_of(self._translation)
         self._certain = [name for name, context in programs.items() if _is_certain(name, context)]
         self._loaded: dict[tuple[str, str], Program] = {}
-        self._text, self._file = text, file
         self._objects: list[Object] = []
         with self._told_of_the_text(), given(shared) as maps:
-            spec = self._spec(self._sections)
             try:
                 self._objects.append(Object(spec, wanted=self._certain, maps=maps))
             except (ProgramError, UnsupportedError):
@@ -212,9 +216,9 @@ class Module(Held):
         self._objects.append(loaded)
         self._loaded |= {(each, section): loaded.programs[each] for each in names}
 
-    def _spec(self, sections: Mapping[str, str]) -> ObjectSpec:
+    def _spec(self, sections: Mapping[str, str], libclang: Libclang | None = None) -> ObjectSpec:
         """The text, compiled with these sections. None is loaded unless it is asked for."""
-        data = compiled(self._translation, self._key, sections)
+        data = compiled(self._translation, self._key, sections, libclang)
         return ObjectSpec.read(data, re.sub(r"\W+", "_", os.path.basename(self._file)) or "bcc")
 
     @contextmanager
@@ -265,13 +269,14 @@ def _is_certain(name: str, context: str) -> bool:
     return context in _CONTEXTS or context.startswith(_TRACEPOINT) or name.startswith(tuple(_PREFIXES))
 
 
-def translated(text: str, file: str, flags: Sequence[str]) -> tuple[Translation, str]:
+def translated(text: str, file: str, flags: Sequence[str], libclang: Libclang | None = None) -> tuple[Translation, str]:
     """A text in C, from the cache if it was translated before, and what tells it from others.
 
     Args:
         text: in BCC's dialect.
         file: its path, or what messages call it.
         flags: for the compiler.
+        libclang: to read it with; None for one of its own.
 
     Raises:
         CompileError: it is wrong.
@@ -302,6 +307,7 @@ def translated(text: str, file: str, flags: Sequence[str]) -> tuple[Translation,
         tracefs=tracefs() or "",
         arguments=flags,
         public=kinds,
+        libclang=libclang,
     )
     parts = {name: getattr(found, name) for name in Translation.__slots__}
     cache.trim(folder)
@@ -309,13 +315,16 @@ def translated(text: str, file: str, flags: Sequence[str]) -> tuple[Translation,
     return found, key
 
 
-def compiled(translation: Translation, key: str, sections: Mapping[str, str]) -> bytes:
+def compiled(
+    translation: Translation, key: str, sections: Mapping[str, str], libclang: Libclang | None = None
+) -> bytes:
     """The object that a text becomes, from the cache if it was made before.
 
     Args:
         translation: the text in C.
         key: what tells it from others.
         sections: of its programs. None is loaded unless it is asked for.
+        libclang: to read it with; None for one of its own.
 
     Raises:
         CompileError: the compiler rejects it.
@@ -326,7 +335,7 @@ def compiled(translation: Translation, key: str, sections: Mapping[str, str]) ->
     if cache.read(path) != source:
         cache.trim(folder)
         cache.write(path, source)
-    return build(path)
+    return build(path, libclang=libclang)
 
 
 def _local_headers(text: str, file: str) -> list[str]:

@@ -25,6 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from skep.spec.libclang import Libclang
     from skep.spec.relocations import Need
 
 __all__ = ["build", "header_folder", "identity", "lacking", "members", "narrow_header"]
@@ -38,13 +39,20 @@ _MOST_KERNELS = 8
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def build(source: str, *, btf: str | None = None, events: Mapping[str, Sequence[str]] | None = None) -> bytes:
+def build(
+    source: str,
+    *,
+    btf: str | None = None,
+    events: Mapping[str, Sequence[str]] | None = None,
+    libclang: Libclang | None = None,
+) -> bytes:
     """The object made from a kernel file for the running kernel, or for the kernel whose BTF is given.
 
     Args:
         source: path of a .bpf.c file. One that comes with skep is there built, and needs no compiler.
         btf: path of a BTF file; None for the running kernel's.
         events: the types of the records of rings, by name of the ring: they overrule what the source says.
+        libclang: to read the source with; None for one of its own.
 
     Raises:
         BtfError: there is no BTF.
@@ -64,6 +72,7 @@ def build(source: str, *, btf: str | None = None, events: Mapping[str, Sequence[
         find_compiler(),
         narrow=lambda words: narrow_header(words, btf),
         events=events,
+        libclang=libclang,
     )
 
 

@@ -1,4 +1,4 @@
-"""Runs work in a process of its own, because it may end the process that it runs in.
+"""Work in a process of its own, because it may end the process that it runs in.
 
 libclang does: where a source nests so deep that its stack is too short, no error comes back.
 """
@@ -6,6 +6,7 @@ libclang does: where a source nests so deep that its stack is too short, no erro
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from skep.base import errors
 from skep.base.errors import Diagnostic, SkepError
@@ -13,78 +14,143 @@ from skep.base.errors import Diagnostic, SkepError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
-    from typing import Any
+    from typing import Any, Self, TextIO
 
-__all__ = ["apart"]
+__all__ = ["Apart"]
 
 
-def apart(work: Callable[[], Any], crashed: Callable[[int], SkepError]) -> Any:
-    """What some work returns, or raises.
+class Apart:
+    """A process that does work for this one. It starts when it is asked to, or with its first work.
 
     Args:
-        work: returns what JSON can carry; text may hold bytes that are not UTF-8, as surrogates.
-        crashed: makes the error to raise from the number of the signal that ended the work.
-
-    Raises:
-        SkepError: as the work does; or that of `crashed`.
+        prepare: what it does first: it does that while we go on.
+        crashed: makes the error to raise from the number of the signal that ended it.
     """
-    import json
-    import signal
 
-    receive, send = os.pipe()
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    try:
-        # No handler of ours may run in the child: it would unwind our stack there, or act for us.
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        pid = os.fork()
-        if pid == 0:
-            _child(work, receive, send, mask)
-    except BaseException:
-        os.close(receive)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        raise
-    finally:
-        os.close(send)
-    try:
-        with open(receive, encoding="ascii") as file:
+    def __init__(self, prepare: Callable[[], object], crashed: Callable[[int], SkepError]) -> None:
+        self._prepare = prepare
+        self._crashed = crashed
+        self._pid = 0
+        # Each line of one is a piece of work; of the other, what came of it.
+        self._work: TextIO | None = None
+        self._answers: TextIO | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Has it begin to prepare itself, if it has not."""
+        if self._pid:
+            return
+        import signal
+
+        work, send_work = os.pipe()
+        answers, send_answers = os.pipe()
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        try:
+            # No handler of ours may run in the child: it would unwind our stack there, or act for us.
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            self._pid = os.fork()
+            if self._pid == 0:
+                os.close(send_work)
+                os.close(answers)
+                _child(self._prepare, work, send_answers, mask)
+            self._work = open(send_work, "w", encoding="ascii")  # noqa: SIM115 - until it is closed
+            self._answers = open(answers, encoding="ascii")  # noqa: SIM115
+        finally:
+            os.close(work)
+            os.close(send_answers)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            text = file.read()
-    except BaseException:
-        os.kill(pid, signal.SIGKILL)
-        raise
-    finally:
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if status < 0:
-        raise crashed(-status)
-    if status:
-        raise RuntimeError("work in a process of its own failed: see above")
-    kind, content = json.loads(text)
-    if kind:
-        diagnostics = [Diagnostic(**diagnostic) for diagnostic in content.pop("diagnostics")]
-        raise getattr(errors, kind)(**content, diagnostics=diagnostics)
-    return content
+
+    def do(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What a function returns, or raises, there.
+
+        Args:
+            function: of a module. It returns what JSON can carry; text may hold bytes that are not UTF-8, as
+                surrogates.
+            arguments: for it, which JSON can carry.
+
+        Raises:
+            SkepError: as the function does; or that of `crashed`.
+        """
+        import json
+
+        self.start()
+        assert self._work is not None
+        assert self._answers is not None
+        try:
+            json.dump([function.__module__, function.__name__, arguments], self._work)
+            self._work.write("\n")
+            self._work.flush()
+        except BrokenPipeError:
+            pass  # It has ended: no answer comes.
+        answer = self._answers.readline()
+        if not answer.endswith("\n"):
+            status = self._end()
+            if status < 0:
+                raise self._crashed(-status)
+            raise RuntimeError("work in a process of its own failed: see above")
+        kind, content = json.loads(answer)
+        if kind:
+            diagnostics = [Diagnostic(**diagnostic) for diagnostic in content.pop("diagnostics")]
+            raise getattr(errors, kind)(**content, diagnostics=diagnostics)
+        return content
+
+    def close(self) -> None:
+        """Ends it, whatever it does."""
+        if self._pid:
+            os.kill(self._pid, 9)
+            self._end()
+
+    def _end(self) -> int:
+        """Forgets a process that has ended, or is about to, and gives its status."""
+        for file in (self._work, self._answers):
+            # What was not read goes with it.
+            with suppress(BrokenPipeError):
+                if file is not None:
+                    file.close()
+        pid, self._pid = self._pid, 0
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def _child(work: Callable[[], Any], receive: int, send: int, mask: Collection[int]) -> None:
-    """Answers with [name of an error or "", what was returned, or what the error says], and ends."""
+def _child(prepare: Callable[[], object], receive: int, send: int, mask: Collection[int]) -> None:
+    """Does what it is given until nothing more comes.
+
+    It answers each time with [name of an error or "", what was returned, or what the error says].
+    """
     status = 1
     try:
         import json
         import signal
+        from importlib import import_module
 
-        os.close(receive)
         # Ctrl-C comes to both. libclang would go on to its end before Python heard of it.
         for number in signal.valid_signals():
             if callable(signal.getsignal(number)):
                 signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        unprepared = None
         try:
-            answer = ["", work()]
+            prepare()
         except SkepError as error:
-            said = [{name: getattr(each, name) for name in Diagnostic.__slots__} for each in error.diagnostics]
-            answer = [type(error).__name__, {"message": error.message, "remedy": error.remedy, "diagnostics": said}]
-        with open(send, "w", encoding="ascii") as file:
-            json.dump(answer, file)
+            unprepared = error
+        with open(receive, encoding="ascii") as work, open(send, "w", encoding="ascii") as answers:
+            for line in work:
+                module, name, arguments = json.loads(line)
+                try:
+                    if unprepared is not None:
+                        raise unprepared
+                    answer = ["", getattr(import_module(module), name)(*arguments)]
+                except SkepError as error:
+                    said = [{name: getattr(each, name) for name in Diagnostic.__slots__} for each in error.diagnostics]
+                    told = {"message": error.message, "remedy": error.remedy, "diagnostics": said}
+                    answer = [type(error).__name__, told]
+                json.dump(answer, answers)
+                answers.write("\n")
+                answers.flush()
         status = 0
     except BaseException:  # noqa: BLE001 - a mistake of ours, told before the process ends
         import traceback

@@ -13,14 +13,15 @@ from _blake2 import blake2b
 
 from skep.base.errors import CompileError, SourceNotFoundError, UsageError
 from skep.spec import cache
-from skep.spec.apart import apart
-from skep.spec.compiler import Compiler, crash, find_compiler, run
+from skep.spec.compiler import Compiler, find_compiler, run
 from skep.spec.document import Document, wrap_source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from subprocess import CompletedProcess
+
+    from skep.spec.libclang import Libclang
 
 __all__ = ["CODE", "INCLUDE", "Compiler", "compile_source", "find_compiler", "flags", "source_digest"]
 
@@ -50,6 +51,7 @@ def compile_source(
     narrow: Callable[[Iterable[str]], bytes] | None = None,
     defines: Sequence[str] = (),
     events: Mapping[str, Sequence[str]] | None = None,
+    libclang: Libclang | None = None,
 ) -> bytes:
     """The object made from a source; from the cache if it holds one made from the same inputs.
 
@@ -61,6 +63,7 @@ def compile_source(
         narrow: gives a vmlinux.h with what a source of these words can ask for (`skep.spec.narrowing`).
         defines: macros, as after -D.
         events: the types of the records of rings, by name of the ring: they overrule what the source says.
+        libclang: to read the source with; None for one of its own.
 
     Raises:
         SourceNotFoundError: the source cannot be read.
@@ -82,10 +85,16 @@ def compile_source(
         data = _cached(_object_path(folder, key, os.fsdecode(known).split("\0")))
         if data is not None:
             return data
-    from skep.base.progress import Work
+    # Not at the top: what is built already is loaded without them.
+    from contextlib import nullcontext
 
-    with Work(f"compiling {os.path.basename(source)}", slow=True):
-        data, inputs = _compile(source, text, make_header, narrow, defines, compiler, events or {})
+    from skep.base.progress import Work
+    from skep.spec.libclang import Libclang
+
+    own = Libclang() if libclang is None else nullcontext(libclang)
+    with Work(f"compiling {os.path.basename(source)}", slow=True), own as reader:
+        reader.start()
+        data, inputs = _compile(source, text, make_header, narrow, defines, compiler, events or {}, reader)
     cache.trim(folder)
     cache.write(listing, os.fsencode("\0".join(inputs)))
     cache.write(_object_path(folder, key, inputs), data + blake2b(data, digest_size=32).digest())
@@ -183,6 +192,7 @@ def _compile(
     defines: Sequence[str],
     compiler: Compiler,
     events: Mapping[str, Sequence[str]],
+    libclang: Libclang,
 ) -> tuple[bytes, list[str]]:
     """The object, and the files it was made from beside the source."""
     # Not at the top: what is built already is loaded without them.
@@ -197,9 +207,9 @@ def _compile(
         words = words_of(f"{os.fsdecode(text)} {' '.join(_listed(events))}", folders)
         # Whatever is wrong, it is said of the source with the whole header.
         with suppress(CompileError, UsageError), narrowed(narrow, words) as header:
-            return _made(source, text, header, defines, compiler, events)
+            return _made(source, text, header, defines, compiler, events, libclang)
         _refuse_wrong(source, text, make_header(), defines, compiler)
-    return _made(source, text, make_header(), defines, compiler, events)
+    return _made(source, text, make_header(), defines, compiler, events, libclang)
 
 
 def _refuse_wrong(source: str, text: bytes, header: str, defines: Sequence[str], compiler: Compiler) -> None:
@@ -220,18 +230,19 @@ def _made(
     defines: Sequence[str],
     compiler: Compiler,
     events: Mapping[str, Sequence[str]],
+    libclang: Libclang,
 ) -> tuple[bytes, list[str]]:
     """The same, with the vmlinux.h of a folder."""
     # Not at the top: what is built already is loaded without it.
     from skep.spec.rejection import is_conflict, rejection
 
     given = flags(header, defines, compiler)
-    finished, inputs = _attempt(source, text, given, compiler, events)
+    finished, inputs = _attempt(source, text, given, compiler, events, libclang)
     # A source that declares for itself what our headers declare otherwise is compiled without that part of them.
     for folder, switch in (header, "-DBPF_NO_KFUNC_PROTOTYPES"), (INCLUDE, "-DSKEP_NO_COMPATIBILITY"):
         if finished.returncode and is_conflict(finished.stderr, folder):
             given.append(switch)
-            finished, inputs = _attempt(source, text, given, compiler, events)
+            finished, inputs = _attempt(source, text, given, compiler, events, libclang)
     if finished.returncode:
         raise rejection(source, finished.stderr, INCLUDE)
     # The kernel's header is told by its identity; a vmlinux.h beside the source is an input like any other.
@@ -244,24 +255,24 @@ def _attempt(
     flags: Sequence[str],
     compiler: Compiler,
     events: Mapping[str, Sequence[str]],
+    libclang: Libclang,
 ) -> tuple[CompletedProcess[bytes], list[str]]:
     """What the compiler makes of a source, and the files that it reads."""
     code = [*CODE, *flags, *_named_folders()]
-    written, inputs = apart(lambda: _read(source, text, code, events), lambda number: crash("libclang", number))
+    listed = {ring: list(names) for ring, names in events.items()}
+    written, inputs = libclang.do(_read, source, os.fsdecode(text), code, listed)
     # The folder of the source is where its own #include "..." are looked for; standard input has none.
     command = [*code, "-x", "c", "-c", "-", "-o", "-"]
     return run(compiler, command, os.fsencode(written), os.path.dirname(source)), inputs
 
 
 def _read(
-    source: str, text: bytes, arguments: Sequence[str], events: Mapping[str, Sequence[str]]
+    source: str, content: str, arguments: Sequence[str], events: Mapping[str, Sequence[str]]
 ) -> tuple[str, list[str]]:
     """The translation unit to compile, the source with what it says, and the files that it reads."""
-    from skep.spec.libclang import load_libclang
-
-    load_libclang()
     from skep.spec.reading import read_source
 
+    text = os.fsencode(content)
     reading = read_source(source, text, arguments, events)
     document = Document(
         reading.events,

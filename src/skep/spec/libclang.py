@@ -1,10 +1,24 @@
-"""libclang, which reads sources: whether it is there, and whole."""
+"""libclang, which reads sources: in a process of its own, which a source may end."""
 
 from __future__ import annotations
 
 from skep.base.errors import UnsupportedError
+from skep.spec.apart import Apart
+from skep.spec.compiler import crash
 
-__all__ = ["load_libclang"]
+__all__ = ["Libclang", "load_libclang"]
+
+
+class Libclang(Apart):
+    """A process that loads libclang, which takes as long as to read a source, while we go on."""
+
+    def __init__(self) -> None:
+        super().__init__(_prepare, lambda number: crash("libclang", number))
+
+
+def _prepare() -> None:
+    load_libclang()
+    import skep.spec.reading  # noqa: F401 - which takes time, too
 
 
 def load_libclang() -> None:
