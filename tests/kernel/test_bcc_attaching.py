@@ -100,6 +100,36 @@ def test_a_packet_monitor_reads_headers_on_a_raw_socket(network):
             BPF.attach_raw_socket(None, "near")
 
 
+CHANGED = """
+#include <bcc/proto.h>
+int change(struct __sk_buff *skb) {
+    u8 *cursor = 0;
+    struct ethernet_t *ethernet = cursor_advance(cursor, sizeof(*ethernet));
+    struct ip_t *ip = cursor_advance(cursor, sizeof(*ip));
+    u64 source = ethernet->src;
+    u32 before = ip->src, after = 0x0a630002;
+    ethernet->src = ethernet->dst;
+    ethernet->dst = source;
+    ip->hlen = 7;
+    ip->df = 1;
+    ip->foffset = 0x123;
+    ip->src = after;
+    incr_cksum_l3(&ip->hchecksum, bpf_htonl(before), bpf_htonl(after));
+    return 7;
+}
+"""
+
+
+def test_a_program_changes_a_packet_field_by_field():
+    header = bytes.fromhex("45 00 0030 0001 8000 40 11 0000 0a630001 0a630003")
+    packet = bytes(range(12)) + b"\x08\x00" + header + bytes(28)
+    with load(CHANGED) as bpf:
+        run = bpf.load_func("change", BPF.SCHED_CLS).program.test_run(packet)
+
+    assert (run.returned, run.data[:14]) == (7, bytes([*range(6, 12), *range(6), 8, 0]))
+    assert run.data[14:34] == bytes.fromhex("47 00 0030 0001 c123 40 11 fffe 0a630002 0a630003")
+
+
 SOCKETS = """
 BPF_ARRAY(made, u64, 2);
 BPF_SK_STORAGE(kept, u64);

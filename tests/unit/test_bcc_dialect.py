@@ -394,6 +394,32 @@ int filter(struct __sk_buff *skb)
     assert "skep_packet(skb, (u64)(ip) + 0, 4, 4) == 5" in written
 
 
+def test_fields_of_packets_are_written_there_and_checksums_mended(translated):
+    _, written, _ = translated(
+        """
+#include <bcc/proto.h>
+int change(struct __sk_buff *skb)
+{
+    u8 *cursor = 0;
+    struct ip6_t *ip6 = cursor_advance(cursor, sizeof(*ip6));
+    struct ip_t *ip = cursor_advance(cursor, sizeof(*ip));
+    u32 before = ip->src, after = 7;
+    ip6->flow_label = after;
+    (ip->src) = ip->dst;
+    incr_cksum_l3(&ip->hchecksum, before, after);
+    incr_cksum_l4(&ip->dst, ip->tlen, ip->tlen, 1);
+    return 0;
+}
+""",
+        sections={"change": "tc"},
+    )
+
+    assert "skep_store_packet(skb, (u64)(ip6) + 1, 4, 20, after);" in written
+    assert "skep_store_packet(skb, (u64)(ip) + 12, 0, 32, skep_packet(skb, (u64)(ip) + 16, 0, 32));" in written
+    assert "bpf_l3_csum_replace(skb, (u64)(&ip->hchecksum), before, after, sizeof(after));" in written
+    assert "skep_packet(skb, (u64)(ip) + 2, 0, 16), ((1) & 1) << 4 | sizeof(ip->tlen));" in written
+
+
 @pytest.mark.parametrize(
     ("text", "line", "message", "advice"),
     [
@@ -415,6 +441,12 @@ int filter(struct __sk_buff *skb)
             2,
             "cannot be written to",
             "Read",
+        ),
+        (
+            "#include <bcc/proto.h>\nint p(struct __sk_buff *skb) {\n struct ip_t *ip = 0; ip->ttl -= 1; return 0; }",
+            3,
+            "by = alone",
+            "=",
         ),
         ("int p(void *ctx) {\n return nothing; }", 2, "undeclared identifier 'nothing'", None),
         ("BPF_HASH(t);\n\nint p(void *ctx) { t.update(ctx); return 0; }", 3, "takes 2 arguments, not 1", None),

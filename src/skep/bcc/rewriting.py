@@ -23,6 +23,11 @@ __all__ = ["rewrite", "unknown_method"]
 
 _PLACES = {CursorKind.MEMBER_REF_EXPR, CursorKind.ARRAY_SUBSCRIPT_EXPR, CursorKind.UNARY_OPERATOR}
 _TAG = re.compile(r"\b(struct|union) \w+$")
+# What mends a checksum after its place in the packet, a value and the one that takes its place.
+_CHECKSUMS = {
+    "incr_cksum_l3": "bpf_l3_csum_replace({packet}, (u64)({0}), {1}, {2}, {length})",
+    "incr_cksum_l4": "bpf_l4_csum_replace({packet}, (u64)({0}), {1}, {2}, (({3}) & 1) << 4 | {length})",
+}
 # Parameters in registers, beside the context: include/uapi/asm/ptrace.h by bpf_tracing.h.
 _MOST_ARGUMENTS = 6
 
@@ -138,7 +143,7 @@ class _Rewriter:
             return
         if kind == CursorKind.CALL_EXPR and self._call(cursor):
             return
-        if kind == CursorKind.MEMBER_REF_EXPR and self._packet(cursor):
+        if kind == CursorKind.MEMBER_REF_EXPR and not addressed and self._packet(cursor):
             return
         if kind in _PLACES and not addressed and not is_array(cursor) and self._tracker.is_outside(cursor):
             self._read(cursor)
@@ -158,6 +163,8 @@ class _Rewriter:
         elif kind == CursorKind.COMPOUND_ASSIGNMENT_OPERATOR or (
             kind == CursorKind.BINARY_OPERATOR and binary_operator(cursor) == ASSIGN
         ):
+            if kind == CursorKind.BINARY_OPERATOR and self._stored(cursor):
+                return
             self._written(inner[0])
             self._visit(inner[0], addressed=True)
             self._visit(inner[1], addressed=False)
@@ -194,30 +201,44 @@ class _Rewriter:
 
     def _packet(self, member: Cursor) -> bool:
         """Whether a member is a field of a packet, which is read from there."""
+        field = self._field(member)
+        if field is None:
+            return False
+        self._replace(*_range(member), lambda: f"skep_packet({field()})")
+        self._visit(children(member)[0], addressed=False)
+        return True
+
+    def _stored(self, assignment: Cursor) -> bool:
+        """Whether a field of a packet is assigned to, which is written there."""
+        target, value = children(assignment)
+        member = strip(target)
+        field = self._field(member) if member.kind == CursorKind.MEMBER_REF_EXPR else None
+        if field is None:
+            return False
+        self._replace(*_range(assignment), lambda: f"skep_store_packet({field()}, {self._of(value)})")
+        self._visit(children(member)[0], addressed=False)
+        self._visit(value, addressed=False)
+        return True
+
+    def _field(self, member: Cursor) -> Callable[[], str] | None:
+        """Where a field of a packet is: packet, byte, bits behind that, how many it has; None for other members."""
         base = children(member)[0] if children(member) else None
         pointed = base.type.get_canonical().get_pointee().get_declaration() if base is not None else None
         if pointed is None or not any(
             each.kind == CursorKind.ANNOTATE_ATTR and each.spelling == "packet" for each in pointed.get_children()
         ):
-            return False
+            return None
         field = member.referenced
         place = field.get_field_offsetof()
         bits = field.get_bitfield_width() if field.is_bitfield() else field.type.get_size() * 8
-
         packet = self._packets
-
-        def value() -> str:
-            return f"skep_packet({packet}, (u64)({self._of(base)}) + {place // 8}, {place % 8}, {bits})"
-
-        self._replace(*_range(member), value)
-        self._visit(base, addressed=False)
-        return True
+        return lambda: f"{packet}, (u64)({self._of(base)}) + {place // 8}, {place % 8}, {bits}"
 
     def _written(self, cursor: Cursor) -> None:
         place = strip(cursor)
-        if place.kind == CursorKind.MEMBER_REF_EXPR and self._packet(place):
+        if place.kind == CursorKind.MEMBER_REF_EXPR and self._field(place):
             raise self._error(
-                place, "fields of packets are read, not written", "bpf_skb_store_bytes() writes to a packet."
+                place, "a field of a packet is changed by = alone", "Write the field, =, and what it is to be."
             )
         if self._tracker.is_outside(place):
             raise self._error(
@@ -252,6 +273,9 @@ class _Rewriter:
         """Whether a call is rewritten as a whole."""
         arguments = list(call.get_arguments())
         method = method_of(call)
+        if call.spelling in _CHECKSUMS:
+            self._checksum(call, arguments)
+            return True
         if method is None:
             called = self._programs.get(call.spelling)
             if called is not None:
@@ -273,6 +297,19 @@ class _Rewriter:
 
         self._replace(*_range(call), value)
         return True
+
+    def _checksum(self, call: Cursor, arguments: Sequence[Cursor]) -> None:
+        for argument in arguments:
+            self._visit(argument, addressed=False)
+        packet = self._packets
+        # How wide the field is, is said by what it is to be.
+        length = f"sizeof({self._original(*_range(arguments[2]))})"
+
+        def value() -> str:
+            written = [self._of(argument) for argument in arguments]
+            return _CHECKSUMS[call.spelling].format(*written, packet=packet, length=length)
+
+        self._replace(*_range(call), value)
 
 
 def _range(cursor: Cursor) -> tuple[int, int]:
