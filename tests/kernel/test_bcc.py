@@ -390,6 +390,24 @@ def test_raw_tracepoints_have_their_arguments():
         assert bpf["calls"][ctypes.c_ulonglong(110 if os.uname().machine == "x86_64" else 173)].value == 1
 
 
+def test_the_registers_of_a_task_lie_at_the_end_of_its_stack():
+    with load("""
+#include <linux/sched.h>
+BPF_ARRAY(calls, u64, 2);
+TRACEPOINT_PROBE(raw_syscalls, sys_enter) {
+    MINE
+    struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+    struct pt_regs *registers = (struct pt_regs *)(task->stack + THREAD_SIZE - TOP_OF_KERNEL_STACK_PADDING) - 1;
+    int same = registers->orig_ax == args->id;
+    calls.increment(same);
+    return 0;
+}""") as bpf:
+        os.getppid()
+
+        other, same = (bpf["calls"][number].value for number in range(2))
+        assert (other, same > 0) == (0, True)
+
+
 def test_what_programs_print_is_read_whole_and_in_parts():
     mark = f"skep {os.getpid()}"
     text = f'TRACEPOINT_PROBE(syscalls, sys_enter_getppid) {{ MINE bpf_trace_printk("{mark} %d\\n", 5); return 0; }}'

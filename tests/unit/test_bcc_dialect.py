@@ -32,7 +32,8 @@ struct sock { struct sock_common __sk_common; struct sock *next; u32 ports[4]; }
 struct task_struct { pid_t tgid; struct task_struct *real_parent; char comm[16]; };
 typedef struct config_s { u16 level; } config;
 struct mount { int mnt_id; config config; };
-struct sk_buff { u16 queue_mapping; };
+struct sk_buff { u16 queue_mapping, transport_header; unsigned char *head; };
+struct tcphdr { __be16 source, dest; };
 #pragma clang attribute pop
 #endif
 """
@@ -516,6 +517,79 @@ int capable(struct pt_regs *ctx, int cap, int options) {
 
     assert "(options & 2) + wrapped()" in written
     assert "return options;" not in written
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ("", "PACKET_HOST == 0 && PACKET_OUTGOING == 4 && ilog2(9) == 3 && is_power_of_2(8)"),
+        ("linux/sched.h", "SIGTRAP == 5 && ENOSYS == 38 && KSYM_NAME_LEN == 512 && IS_ENABLED(CONFIG_NET_NS)"),
+        ("linux/fs.h", "MAY_APPEND == 8 && FMODE_EXEC == 32 && AT_FDCWD == -100 && S_ISUID == 04000"),
+        ("linux/kdev_t.h", "new_encode_dev(MKDEV(8, 300)) == 0x10082c && new_decode_dev(0x10082c) == MKDEV(8, 300)"),
+        ("linux/cred.h", "CAP_SYS_ADMIN == 21 && !IS_ENABLED(CONFIG_NONE)"),
+        ("linux/mm.h", "VM_EXEC == 4 && THREAD_SIZE == 16384"),
+        ("net/sock.h", "ETH_P_ALL == 3 && AF_ALG == 38 && SOL_SOCKET == 1 && SOL_TCP == 6 && INADDR_ANY == 0"),
+        ("net/tcp.h", "TCPHDR_SYN == 2 && TC_ACT_PIPE == 3"),
+        ("linux/types.h", "__cpu_to_be16(1) == 256 && __constant_htons(1) == 256 && be32_to_cpu(1 << 24) == 1"),
+    ],
+)
+def test_what_headers_of_the_kernel_define_is_known(translated, headers, said):
+    include = f"#include <{headers}>\n" if headers else ""
+
+    _, _, spec = translated(f"{include}long kept(void);\nint p(void *ctx) {{ return {said} ? 0 : kept(); }}\n")
+
+    assert b"kept" not in spec.data
+
+
+def test_short_names_of_a_socket_are_words_of_the_text_where_it_includes_none(translated):
+    _, written, _ = translated("""
+#include <linux/sched.h>
+struct event { u64 sk_cookie; u16 tw_state; };
+int p(void *ctx) { struct event event = {.sk_cookie = 1, .tw_state = 2}; return event.sk_cookie; }
+""")
+
+    assert "event.sk_cookie" in written
+    _, written, _ = translated("""
+#include <net/sock.h>
+int p(struct pt_regs *ctx, struct sock *sk) { return sk->sk_reuse + sk->sk_reuseport; }
+""")
+    assert "&sk->__sk_common, skc_reuseport" in written
+
+
+def test_words_of_the_compiler_and_of_the_kernel_s_headers(translated):
+    _, written, spec = translated("""
+struct __packed pair { u8 first; u32 second; };
+static noinline __maybe_unused int one(const void __user *from) { return (__force long)from; }
+static __attribute__((noinline)) int other(struct sk_buff *packet) { return tcp_hdr(packet)->dest; }
+int p(struct pt_regs *ctx, struct sk_buff *packet) {
+    struct pair pair = {}, copy;
+    u8 byte;
+    memcpy(&copy, &pair, sizeof(pair));
+    memset(&pair, 0, sizeof(pair));
+    if (memcmp(&copy, &pair, 5)) bpf_printk("%d of %d", copy.first, other(packet));
+    return sizeof(struct pair) == 5 ? one(ctx) : FIELD_SIZEOF(struct pair, second);
+}
+""")
+
+    assert "skep_read(__be16, ((struct tcphdr *)((packet)->head" not in written
+    assert written.count("skep_read(") == 3
+    assert spec.prints
+
+
+def test_packets_are_read_without_their_headers(translated):
+    _, written, _ = translated(
+        """
+struct mine { u16 first; u8 second; } BPF_PACKET_HEADER;
+int p(struct __sk_buff *skb) {
+    u8 *cursor = 0;
+    struct mine *mine = cursor_advance(cursor, sizeof(*mine));
+    return load_half(skb, 12) + mine->second;
+}
+""",
+        sections={"p": "socket"},
+    )
+
+    assert "skep_packet(skb, (u64)(mine) + 2, 0, 8)" in written
 
 
 def test_a_table_that_another_text_has_made_is_of_its_kind(kernel, tmp_path):

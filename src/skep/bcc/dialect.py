@@ -36,6 +36,15 @@ _KERNELS = re.compile(rb'^[ \t]*#[ \t]*include[ \t]*(?:<[^>\n]*>|"vmlinux\.h")[^
 # Those that are for programs, too: the kernel's own include them.
 _UAPI = re.compile(rb"^[ \t]*#[ \t]*include[ \t]*<(?:uapi/)?((?:linux|asm)/[\w/.-]+\.h)>", re.MULTILINE)
 _PACKETS = re.compile(r"#[ \t]*include[ \t]*<bcc/proto\.h>")
+# Headers that are the kernel's alone, and those for programs that such headers include; BCC itself includes the first.
+_OWN = re.compile(rb"^[ \t]*#[ \t]*include[ \t]*<(?:linux|net|asm)/", re.MULTILINE)
+_ALWAYS = (b"linux/if_packet.h",)
+_BROUGHT = b"""
+    linux/errno.h linux/fcntl.h linux/stat.h linux/limits.h linux/capability.h linux/if_ether.h linux/in.h linux/in6.h
+    asm/signal.h asm/socket.h
+""".split()
+# Those that have <net/sock.h>, and are it.
+_SOCKETS = re.compile(r"#[ \t]*include[ \t]*<(?:net/|linux/(?:tcp|udp|ipv6)\.h>)")
 # What stands before the text.
 _HEAD = """#include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -175,9 +184,8 @@ def _expand(text: str, file: str, compiler: Compiler, arguments: Sequence[str]) 
     # <linux/if.h> for programs would have libc's <sys/socket.h>, which has numbers of its own for the same names.
     command += ["-D__KERNEL__", "-D_SYS_SOCKET_H"]
     data = text.encode("utf-8", "surrogateescape")
-    macros = b"".join(
-        b"#if __has_include(<%s>)\n#include <%s>\n#endif\n" % (name, name) for name in _UAPI.findall(data)
-    )
+    headers = [*_ALWAYS, *(_BROUGHT if _OWN.search(data) else ()), *_UAPI.findall(data)]
+    macros = b"".join(b"#if __has_include(<%s>)\n#include <%s>\n#endif\n" % (name, name) for name in headers)
     # Where the kernel itself says otherwise than for programs, it is in our words, which come later.
     macros += b'#include "%s"\n' % os.fsencode(ours)
     data = _KERNELS.sub(b"", data)
@@ -187,6 +195,7 @@ def _expand(text: str, file: str, compiler: Compiler, arguments: Sequence[str]) 
     major, minor, patch = (int(number) for number in [*re.findall(r"\d+", os.uname().release), "0"][:3])
     code = major << 16 | minor << 8 | min(patch, 255)
     command += [f"-DLINUX_VERSION_CODE={code}", f"-Dbpf_num_cpus()={os.cpu_count()}"]
+    command += ["-DSKEP_BCC_SOCKETS"] if _SOCKETS.search(text) else []
     finished = run(compiler, [*command, *arguments, "-x", "c", "-"], given, folder)
     if finished.returncode:
         raise rejection(os.path.join(folder, os.path.basename(file)), finished.stderr, _INCLUDE)

@@ -131,6 +131,9 @@
 #define bpf_trace_printk(format, ...) \
 	({ char skep_format[] = format; bpf_trace_printk(skep_format, sizeof(skep_format), ##__VA_ARGS__); })
 
+#undef bpf_printk
+#define bpf_printk(format, ...) bpf_trace_printk(format, ##__VA_ARGS__)
+
 #define TP_DATA_LOC_READ_CONST(to, field, length) \
 	bpf_probe_read_kernel((void *)(to), length, (char *)args + (args->data_loc_##field & 0xffff))
 #define TP_DATA_LOC_READ(to, field) \
@@ -180,9 +183,21 @@
 #define MAJOR(device) ((unsigned int)((device) >> 20))
 #define MINOR(device) ((unsigned int)((device) & 0xfffff))
 #define MKDEV(major, minor) ((major) << 20 | (minor))
+#define new_encode_dev(device) ((MINOR(device) & 0xff) | MAJOR(device) << 8 | (MINOR(device) & ~0xff) << 12)
+#define new_decode_dev(number) MKDEV(((number) & 0xfff00) >> 8, ((number) & 0xff) | ((number) >> 12 & 0xfff00))
 #define swab16(x) __builtin_bswap16(x)
 #define swab32(x) __builtin_bswap32(x)
 #define swab64(x) __builtin_bswap64(x)
+#undef __swab16
+#undef __swab32
+#undef __swab64
+#define __swab16(x) swab16(x)
+#define __swab32(x) swab32(x)
+#define __swab64(x) swab64(x)
+#define __constant_htons(x) bpf_htons(x)
+#define __constant_ntohs(x) bpf_ntohs(x)
+#define __constant_htonl(x) bpf_htonl(x)
+#define __constant_ntohl(x) bpf_ntohl(x)
 #define be16_to_cpu(x) bpf_ntohs(x)
 #define be32_to_cpu(x) bpf_ntohl(x)
 #define be64_to_cpu(x) bpf_be64_to_cpu(x)
@@ -193,6 +208,21 @@
 #define le32_to_cpu(x) ((u32)(x))
 #define le64_to_cpu(x) ((u64)(x))
 #define READ_ONCE(x) (*(volatile typeof(x) *)&(x))
+#define sizeof_field(type, member) sizeof(((type *)0)->member)
+#define FIELD_SIZEOF(type, member) sizeof_field(type, member)
+#define ilog2(x) (bpf_log2l(x) - 1)
+#define is_power_of_2(x) ((x) && !((x) & ((x) - 1)))
+/* 1 for what is defined as 1. */
+#define SKEP_BCC_ONE_1 0,
+#define SKEP_BCC_SECOND(a, b, ...) b
+#define SKEP_BCC_IS_ONE(found) SKEP_BCC_SECOND(found 1, 0, 0)
+#define SKEP_BCC_IS(value) SKEP_BCC_IS_ONE(SKEP_BCC_ONE_##value)
+#define IS_ENABLED(option) SKEP_BCC_IS(option)
+/* All functions are inlined. That it is empty lets texts write __attribute__((noinline)), too. */
+#define noinline
+#define __packed __attribute__((__packed__))
+#define __maybe_unused __attribute__((__unused__))
+#define __force
 #define __user
 #define __kernel
 #define __rcu
@@ -201,21 +231,39 @@
 /* What headers of the kernel define, and its types do not tell. */
 #define AF_UNSPEC 0
 #define AF_UNIX 1
+#define AF_LOCAL 1
 #define AF_INET 2
+#define AF_BRIDGE 7
 #define AF_INET6 10
+#define AF_KEY 15
 #define AF_NETLINK 16
+#define AF_ROUTE AF_NETLINK
 #define AF_PACKET 17
+#define AF_CAN 29
+#define AF_TIPC 30
+#define AF_BLUETOOTH 31
+#define AF_ALG 38
+#define AF_VSOCK 40
+#define AF_XDP 44
 #define PF_UNIX AF_UNIX
 #define PF_INET AF_INET
 #define PF_INET6 AF_INET6
 #define NAME_MAX 255
 #define PATH_MAX 4096
 #define IFNAMSIZ 16
+#define KSYM_NAME_LEN 512
+#define MODULE_NAME_LEN (64 - sizeof(unsigned long))
+#define __NEW_UTS_LEN 64
 #define DISK_NAME_LEN 32
 #define DNAME_INLINE_LEN 40
 #define PAGE_OFFSET 0xffff888000000000UL
 #define PAGE_SHIFT 12
 #define PAGE_SIZE (1UL << PAGE_SHIFT)
+/* Of tasks; their registers lie at the end. */
+#define THREAD_SIZE 16384
+#if defined(__TARGET_ARCH_x86)
+#define TOP_OF_KERNEL_STACK_PADDING (&fred_entry_from_user ? 16 : 0)
+#endif
 #define NSEC_PER_SEC 1000000000L
 #define NSEC_PER_MSEC 1000000L
 #define NSEC_PER_USEC 1000L
@@ -240,10 +288,28 @@
 #define O_DIRECTORY 0200000
 #endif
 #define O_TMPFILE (020000000 | O_DIRECTORY)
-#define FMODE_READ 1
-#define FMODE_WRITE 2
+#define FMODE_READ 0x1
+#define FMODE_WRITE 0x2
+#define FMODE_LSEEK 0x4
+#define FMODE_PREAD 0x8
+#define FMODE_PWRITE 0x10
+#define FMODE_EXEC 0x20
+#define FMODE_PATH 0x4000
+#define FMODE_OPENED 0x80000
 #define FMODE_CREATED 0x100000
+#define MAY_EXEC 0x1
+#define MAY_WRITE 0x2
+#define MAY_READ 0x4
+#define MAY_APPEND 0x8
+#define MAY_ACCESS 0x10
+#define MAY_OPEN 0x20
+#define MAY_CHDIR 0x40
+#define MAY_NOT_BLOCK 0x80
+#define O_ACCMODE 3
 #define S_IFMT 0170000
+#define S_ISUID 04000
+#define S_ISGID 02000
+#define S_ISVTX 01000
 #define S_IFSOCK 0140000
 #define S_IFLNK 0120000
 #define S_IFREG 0100000
@@ -258,6 +324,15 @@
 #define S_ISBLK(mode) (((mode) & S_IFMT) == 0060000)
 #define S_ISFIFO(mode) (((mode) & S_IFMT) == 0010000)
 #define S_ISSOCK(mode) (((mode) & S_IFMT) == 0140000)
+#define VM_READ 0x1
+#define VM_WRITE 0x2
+#define VM_EXEC 0x4
+#define VM_SHARED 0x8
+#define VM_MAYREAD 0x10
+#define VM_MAYWRITE 0x20
+#define VM_MAYEXEC 0x40
+#define VM_MAYSHARE 0x80
+#define VM_GROWSDOWN 0x100
 #define REQ_OP_BITS 8
 #define REQ_OP_MASK ((1 << REQ_OP_BITS) - 1)
 #define READ 0
@@ -287,6 +362,15 @@
 #define EINVAL 22
 #define ENOSPC 28
 #define EINPROGRESS 115
+#define ERESTARTSYS 512
+#define ERESTARTNOINTR 513
+#define ERESTARTNOHAND 514
+#define ENOIOCTLCMD 515
+#define ENOTSUPP 524
+#define SOL_IP 0
+#define SOL_TCP 6
+#define SOL_UDP 17
+#define SOL_IPV6 41
 #define ETH_P_IP 0x0800
 #define ETH_P_ARP 0x0806
 #define ETH_P_8021Q 0x8100
@@ -297,8 +381,22 @@
 #define XDP_PACKET_HEADROOM 256
 #define TC_ACT_UNSPEC (-1)
 #define TC_ACT_OK 0
+#define TC_ACT_RECLASSIFY 1
 #define TC_ACT_SHOT 2
+#define TC_ACT_PIPE 3
+#define TC_ACT_STOLEN 4
+#define TC_ACT_QUEUED 5
+#define TC_ACT_REPEAT 6
 #define TC_ACT_REDIRECT 7
+#define TCPHDR_FIN 0x01
+#define TCPHDR_SYN 0x02
+#define TCPHDR_RST 0x04
+#define TCPHDR_PSH 0x08
+#define TCPHDR_ACK 0x10
+#define TCPHDR_URG 0x20
+#define TCPHDR_ECE 0x40
+#define TCPHDR_CWR 0x80
+#define TCPHDR_SYN_ECN (TCPHDR_SYN | TCPHDR_ECE | TCPHDR_CWR)
 #define PERF_MAX_STACK_DEPTH 127
 #define PF_EXITING 0x00000004
 #define PF_KTHREAD 0x00200000
@@ -352,11 +450,72 @@
 #define inet_dport sk.__sk_common.skc_dport
 #define inet_num sk.__sk_common.skc_num
 #define ir_loc_addr req.__req_common.skc_rcv_saddr
+/* Those that only texts know which include what declares sockets: others may use such words for their own. */
+#ifdef SKEP_BCC_SOCKETS
+#define sk_node __sk_common.skc_node
+#define sk_nulls_node __sk_common.skc_nulls_node
+#define sk_refcnt __sk_common.skc_refcnt
+#define sk_tx_queue_mapping __sk_common.skc_tx_queue_mapping
+#define sk_rx_queue_mapping __sk_common.skc_rx_queue_mapping
+#define sk_hash __sk_common.skc_hash
+#define sk_portpair __sk_common.skc_portpair
+#define sk_addrpair __sk_common.skc_addrpair
+#define sk_reuse __sk_common.skc_reuse
+#define sk_reuseport __sk_common.skc_reuseport
+#define sk_ipv6only __sk_common.skc_ipv6only
+#define sk_net_refcnt __sk_common.skc_net_refcnt
+#define sk_bound_dev_if __sk_common.skc_bound_dev_if
+#define sk_bind_node __sk_common.skc_bind_node
+#define sk_prot __sk_common.skc_prot
+#define sk_cookie __sk_common.skc_cookie
+#define sk_incoming_cpu __sk_common.skc_incoming_cpu
+#define sk_rxhash __sk_common.skc_rxhash
+#define ir_num req.__req_common.skc_num
+#define ir_rmt_addr req.__req_common.skc_daddr
+#define ir_rmt_port req.__req_common.skc_dport
+#define ir_v6_rmt_addr req.__req_common.skc_v6_daddr
+#define ir_v6_loc_addr req.__req_common.skc_v6_rcv_saddr
+#define ir_iif req.__req_common.skc_bound_dev_if
+#define ir_cookie req.__req_common.skc_cookie
+#define rsk_listener __req_common.skc_listener
+#define rsk_refcnt __req_common.skc_refcnt
+#define rsk_hash __req_common.skc_hash
+#define ireq_net req.__req_common.skc_net
+#define ireq_state req.__req_common.skc_state
+#define ireq_family req.__req_common.skc_family
+#define tw_family __tw_common.skc_family
+#define tw_state __tw_common.skc_state
+#define tw_bound_dev_if __tw_common.skc_bound_dev_if
+#define tw_net __tw_common.skc_net
+#define tw_daddr __tw_common.skc_daddr
+#define tw_rcv_saddr __tw_common.skc_rcv_saddr
+#define tw_v6_daddr __tw_common.skc_v6_daddr
+#define tw_v6_rcv_saddr __tw_common.skc_v6_rcv_saddr
+#define tw_dport __tw_common.skc_dport
+#define tw_num __tw_common.skc_num
+#define tw_cookie __tw_common.skc_cookie
+#endif
 #define s6_addr in6_u.u6_addr8
 #define s6_addr16 in6_u.u6_addr16
 #define s6_addr32 in6_u.u6_addr32
 #define tcp_sk(pointer) ((struct tcp_sock *)(pointer))
 #define inet_sk(pointer) ((struct inet_sock *)(pointer))
+#define inet_csk(pointer) ((struct inet_connection_sock *)(pointer))
+#define udp_sk(pointer) ((struct udp_sock *)(pointer))
+#define unix_sk(pointer) ((struct unix_sock *)(pointer))
+#define inet_rsk(pointer) ((struct inet_request_sock *)(pointer))
+#define tcp_rsk(pointer) ((struct tcp_request_sock *)(pointer))
+#define inet_twsk(pointer) ((struct inet_timewait_sock *)(pointer))
+#define skb_mac_header(buffer) ((buffer)->head + (buffer)->mac_header)
+#define skb_network_header(buffer) ((buffer)->head + (buffer)->network_header)
+#define skb_transport_header(buffer) ((buffer)->head + (buffer)->transport_header)
+#define ip_hdr(buffer) ((struct iphdr *)skb_network_header(buffer))
+#define ipv6_hdr(buffer) ((struct ipv6hdr *)skb_network_header(buffer))
+#define tcp_hdr(buffer) ((struct tcphdr *)skb_transport_header(buffer))
+#define udp_hdr(buffer) ((struct udphdr *)skb_transport_header(buffer))
+#define icmp_hdr(buffer) ((struct icmphdr *)skb_transport_header(buffer))
+#define file_inode(file) ((file)->f_inode)
+#define d_inode(dentry) ((dentry)->d_inode)
 #define req_op(request) ((request)->cmd_flags & REQ_OP_MASK)
 #define rq_data_dir(request) (req_op(request) & 1 ? WRITE : READ)
 #define blk_rq_pos(request) ((request)->__sector)

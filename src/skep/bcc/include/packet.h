@@ -1,53 +1,8 @@
-/* <bcc/proto.h>: headers of packets, field by field in the order of the wire; a field is read from the packet itself,
- * and written to it. A pointer to such a struct is the place of the header in the packet.
+/* <bcc/proto.h>: headers of packets, field by field in the order of the wire. A pointer to such a struct is the place of
+ * the header in the packet: fields are read from there (runtime.h).
  */
 #ifndef SKEP_BCC_PACKET_H
 #define SKEP_BCC_PACKET_H
-
-#define BPF_PACKET_HEADER __attribute__((packed, annotate("packet")))
-
-
-unsigned long long load_byte(void *skb, unsigned long long offset) asm("llvm.bpf.load.byte");
-unsigned long long load_half(void *skb, unsigned long long offset) asm("llvm.bpf.load.half");
-unsigned long long load_word(void *skb, unsigned long long offset) asm("llvm.bpf.load.word");
-
-/* These become the helpers that mend checksums (skep.bcc.rewriting). */
-int incr_cksum_l3(void *place, u64 before, u64 after);
-int incr_cksum_l4(void *place, u64 before, u64 after, u64 has_pseudo_header);
-
-/* A field: so many bits, so many behind the first of a byte; 0 where the packet ends before it. */
-static inline __attribute__((always_inline, unused)) u64
-skep_packet(struct __sk_buff *skb, u64 offset, unsigned int skipped, unsigned int bits)
-{
-	unsigned int length = (skipped + bits + 7) / 8;
-	u8 bytes[8] = {};
-	u64 value = 0;
-
-	bpf_skb_load_bytes(skb, offset, bytes, length);
-#pragma unroll
-	for (int i = 0; i < 8; i++)
-		if (i < length)
-			value = value << 8 | bytes[i];
-	value >>= length * 8 - skipped - bits;
-	return bits == 64 ? value : value & ((1ULL << bits) - 1);
-}
-
-/* Writes a field; bits beside it stay as they are, and so does the packet where it ends before the field. */
-static inline __attribute__((always_inline, unused)) void
-skep_store_packet(struct __sk_buff *skb, u64 offset, unsigned int skipped, unsigned int bits, u64 value)
-{
-	unsigned int length = (skipped + bits + 7) / 8, behind = length * 8 - skipped - bits;
-	u64 mask = (bits == 64 ? ~0ULL : (1ULL << bits) - 1) << behind;
-	u64 whole = skep_packet(skb, offset, 0, length * 8);
-	u8 bytes[8] = {};
-
-	whole = (whole & ~mask) | (value << behind & mask);
-#pragma unroll
-	for (int i = 0; i < 8; i++)
-		if (i < length)
-			bytes[i] = whole >> (length - 1 - i) * 8;
-	bpf_skb_store_bytes(skb, offset, bytes, length, 0);
-}
 
 struct ethernet_t {
 	unsigned long long dst : 48;
