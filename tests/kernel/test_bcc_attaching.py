@@ -114,7 +114,7 @@ int change(struct __sk_buff *skb) {
     ip->df = 1;
     ip->foffset = 0x123;
     ip->src = after;
-    incr_cksum_l3(&ip->hchecksum, bpf_htonl(before), bpf_htonl(after));
+    incr_cksum_l3(&ip->hchecksum, before, after);
     return 7;
 }
 """

@@ -417,8 +417,8 @@ int change(struct __sk_buff *skb)
 
     assert "skep_store_packet(skb, (u64)(ip6) + 1, 4, 20, after);" in written
     assert "skep_store_packet(skb, (u64)(ip) + 12, 0, 32, skep_packet(skb, (u64)(ip) + 16, 0, 32));" in written
-    assert "bpf_l3_csum_replace(skb, (u64)(&ip->hchecksum), before, after, sizeof(after));" in written
-    assert "skep_packet(skb, (u64)(ip) + 2, 0, 16), ((1) & 1) << 4 | sizeof(ip->tlen));" in written
+    assert "bpf_l3_csum_replace(skb, (u64)(&ip->hchecksum), skep_on_the_wire(before, sizeof(after))" in written
+    assert "skep_on_the_wire(skep_packet(skb, (u64)(ip) + 2, 0, 16), sizeof(ip->tlen)), ((1) & 1) << 4 |" in written
 
 
 @pytest.mark.parametrize(
@@ -530,7 +530,7 @@ int capable(struct pt_regs *ctx, int cap, int options) {
         ("linux/mm.h", "VM_EXEC == 4 && THREAD_SIZE == 16384"),
         ("net/sock.h", "ETH_P_ALL == 3 && AF_ALG == 38 && SOL_SOCKET == 1 && SOL_TCP == 6 && INADDR_ANY == 0"),
         ("net/tcp.h", "TCPHDR_SYN == 2 && TC_ACT_PIPE == 3"),
-        ("linux/types.h", "__cpu_to_be16(1) == 256 && __constant_htons(1) == 256 && be32_to_cpu(1 << 24) == 1"),
+        ("linux/types.h", "__cpu_to_be16(1) == 256 && __constant_htons(1) == 256 && be32_to_cpu(1 << 24) == bpf_ntohll(1ULL << 56)"),
     ],
 )
 def test_what_headers_of_the_kernel_define_is_known(translated, headers, said):

@@ -23,10 +23,11 @@ __all__ = ["rewrite", "unknown_method"]
 
 _PLACES = {CursorKind.MEMBER_REF_EXPR, CursorKind.ARRAY_SUBSCRIPT_EXPR, CursorKind.UNARY_OPERATOR}
 _TAG = re.compile(r"\b(struct|union) \w+$")
-# What mends a checksum after its place in the packet, a value and the one that takes its place.
+# What mends a checksum: its place in the packet, a value as programs have it, and the one that takes its place.
+_VALUES = "(u64)({0}), skep_on_the_wire({1}, {length}), skep_on_the_wire({2}, {length})"
 _CHECKSUMS = {
-    "incr_cksum_l3": "bpf_l3_csum_replace({packet}, (u64)({0}), {1}, {2}, {length})",
-    "incr_cksum_l4": "bpf_l4_csum_replace({packet}, (u64)({0}), {1}, {2}, (({3}) & 1) << 4 | {length})",
+    "incr_cksum_l3": f"bpf_l3_csum_replace({{packet}}, {_VALUES}, {{length}})",
+    "incr_cksum_l4": f"bpf_l4_csum_replace({{packet}}, {_VALUES}, (({{3}}) & 1) << 4 | {{length}})",
 }
 # Parameters in registers, beside the context: include/uapi/asm/ptrace.h by bpf_tracing.h.
 _MOST_ARGUMENTS = 6

@@ -154,6 +154,8 @@
 #define PT_REGS_SYSCALL_CTX(ctx) ((struct pt_regs *)PT_REGS_PARM1(ctx))
 #define lock_xadd(pointer, number) ((void)__sync_fetch_and_add(pointer, number))
 
+#define bpf_htonll(x) bpf_cpu_to_be64(x)
+#define bpf_ntohll(x) bpf_be64_to_cpu(x)
 #define htons(x) bpf_htons(x)
 #define ntohs(x) bpf_ntohs(x)
 #define htonl(x) bpf_htonl(x)

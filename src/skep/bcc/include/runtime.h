@@ -60,6 +60,12 @@ unsigned long long load_word(void *skb, unsigned long long offset) asm("llvm.bpf
 int incr_cksum_l3(void *place, u64 before, u64 after);
 int incr_cksum_l4(void *place, u64 before, u64 after, u64 has_pseudo_header);
 
+/* A number of so many bytes, in the order of the wire. */
+static inline __attribute__((always_inline, unused)) u64 skep_on_the_wire(u64 value, unsigned int length)
+{
+	return length == 2 ? bpf_htons(value) : length == 4 ? bpf_htonl(value) : value;
+}
+
 /* A field: so many bits, so many behind the first of a byte; 0 where the packet ends before it. */
 static inline __attribute__((always_inline, unused)) u64
 skep_packet(struct __sk_buff *skb, u64 offset, unsigned int skipped, unsigned int bits)
