@@ -32,7 +32,11 @@ struct sock { struct sock_common __sk_common; struct sock *next; u32 ports[4]; }
 struct task_struct { pid_t tgid; struct task_struct *real_parent; char comm[16]; };
 typedef struct config_s { u16 level; } config;
 struct mount { int mnt_id; config config; };
-struct sk_buff { u16 queue_mapping, transport_header; unsigned char *head; };
+struct sk_buff {
+	u16 queue_mapping, transport_header;
+	unsigned char *head;
+	union { struct { unsigned char pkt_type : 3, cloned : 1; }; u64 headers; };
+};
 struct tcphdr { __be16 source, dest; };
 #pragma clang attribute pop
 #endif
@@ -222,6 +226,15 @@ def test_a_bit_field_is_read_by_its_relocation(translated):
     )
 
     assert "BPF_CORE_READ_BITFIELD_PROBED(&sk->__sk_common, skc_reuseport)" in written
+
+
+def test_a_bit_field_of_structs_without_names_is_one_of_the_struct_around_them(translated):
+    _, written, _ = translated("""
+int probe(struct pt_regs *ctx, struct sk_buff *packet) { return packet->pkt_type + (*packet).cloned; }
+""")
+
+    assert "BPF_CORE_READ_BITFIELD_PROBED(packet, pkt_type)" in written
+    assert "BPF_CORE_READ_BITFIELD_PROBED(&(*packet), cloned)" in written
 
 
 def test_the_address_of_a_member_is_not_read(translated):
@@ -490,6 +503,18 @@ def test_a_column_is_that_of_the_line_as_it_was_written(translated, line, column
     assert (caught.value.diagnostics[0].line, caught.value.diagnostics[0].column) == (3, column)
 
 
+def test_a_socket_is_looked_up_before_a_packet_is_sent_there(translated):
+    _, written, _ = translated("""
+BPF_XSKMAP(sockets, 4);
+int receive(struct xdp_md *ctx) {
+    int queue = ctx->rx_queue_index;
+    return sockets.lookup(&queue) ? sockets.redirect_map(queue, 0) : XDP_PASS;
+}
+""")
+
+    assert "((int *)bpf_map_lookup_elem(&sockets, &queue))" in written
+
+
 def test_a_queue_of_a_packet_is_asked_for_as_the_kernel_does(translated):
     _, written, _ = translated("""
 int received(struct pt_regs *ctx, struct sk_buff *packet) {
@@ -530,7 +555,10 @@ int capable(struct pt_regs *ctx, int cap, int options) {
         ("linux/mm.h", "VM_EXEC == 4 && THREAD_SIZE == 16384"),
         ("net/sock.h", "ETH_P_ALL == 3 && AF_ALG == 38 && SOL_SOCKET == 1 && SOL_TCP == 6 && INADDR_ANY == 0"),
         ("net/tcp.h", "TCPHDR_SYN == 2 && TC_ACT_PIPE == 3"),
-        ("linux/types.h", "__cpu_to_be16(1) == 256 && __constant_htons(1) == 256 && be32_to_cpu(1 << 24) == bpf_ntohll(1ULL << 56)"),
+        (
+            "linux/types.h",
+            "__cpu_to_be16(1) == 256 && __constant_htons(1) == 256 && be32_to_cpu(1 << 24) == bpf_ntohll(1ULL << 56)",
+        ),
     ],
 )
 def test_what_headers_of_the_kernel_define_is_known(translated, headers, said):

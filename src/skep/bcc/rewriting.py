@@ -11,7 +11,7 @@ from skep.base.nearest import nearest
 from skep.bcc.places import diagnostic
 from skep.bcc.tables import METHODS
 from skep.bcc.tracking import Tracker, children, is_array, is_arrow, method_of, table_of
-from skep.spec.syntax import ADDRESS_OF, ASSIGN, DEREFERENCE, STEPS, binary_operator, strip, unary_operator
+from skep.spec.syntax import ADDRESS_OF, ASSIGN, DEREFERENCE, STEPS, binary_operator, has_name, strip, unary_operator
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -254,8 +254,9 @@ class _Rewriter:
         type_ = cursor.type.spelling
 
         def bitfield() -> str:
-            base = children(cursor)[0]
-            struct = self._of(base) if is_arrow(cursor) else f"&{self._of(base)}"
+            member = _outermost(cursor)
+            base = children(member)[0]
+            struct = self._of(base) if is_arrow(member) else f"&{self._of(base)}"
             return f"BPF_CORE_READ_BITFIELD_PROBED({struct}, {cursor.spelling})"
 
         def value() -> str:
@@ -311,6 +312,14 @@ class _Rewriter:
             return _CHECKSUMS[call.spelling].format(*written, packet=packet, length=length)
 
         self._replace(*_range(call), value)
+
+
+def _outermost(member: Cursor) -> Cursor:
+    """Of a member of structs without names in each other, the one that the text names a struct in front of."""
+    base = children(member)[0]
+    while base.kind == CursorKind.MEMBER_REF_EXPR and not has_name(base):
+        member, base = base, children(base)[0]
+    return member
 
 
 def _range(cursor: Cursor) -> tuple[int, int]:

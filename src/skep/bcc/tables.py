@@ -207,9 +207,9 @@ class Table:
         pieces = {"init": _INIT, "add": _ADD, "else": _ELSE if self.map == "HASH" else ""}
         for name, piece in pieces.items():
             template = template.replace(f"{{{name}}}", piece)
-        if self.inner:
-            # What is found there is a map.
-            template = template.replace("typeof({map}.value)", "void *")
+        if self.inner or self.map in _SIZED:
+            # What is found there is a map, or its type is said by its size alone.
+            template = template.replace("typeof({map}.value)", "void *" if self.inner else f"{self.value} *")
         most = max((int(number) + 1 for number in re.findall(r"\{(\d)\}", template)), default=0)
         # What is added is 1 where nobody says.
         least, most = (most, most + 1) if "{n}" in template else (most, most)
