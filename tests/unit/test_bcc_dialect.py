@@ -604,6 +604,21 @@ int p(struct pt_regs *ctx, struct sk_buff *packet) {
     assert spec.prints
 
 
+def test_functions_of_the_text_s_own_may_be_called_as_macros_of_headers_are(translated):
+    _, written, _ = translated("""
+static inline u32 min(u32 one, u32 other) { return one < other ? one : other; }
+static struct tcphdr *
+tcp_hdr(const struct sk_buff *packet)
+{
+    return (struct tcphdr *)(packet->head + packet->transport_header);
+}
+int p(struct pt_regs *ctx, struct sk_buff *packet) { return min(tcp_hdr(packet)->dest, 7); }
+""")
+
+    assert "static inline u32 min(u32 one, u32 other) {" in written
+    assert "min(skep_read(__be16, tcp_hdr(packet)->dest), 7)" in written
+
+
 def test_packets_are_read_without_their_headers(translated):
     _, written, _ = translated(
         """

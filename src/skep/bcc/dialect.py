@@ -35,6 +35,8 @@ _INCLUDE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "include")
 _KERNELS = re.compile(rb'^[ \t]*#[ \t]*include[ \t]*(?:<[^>\n]*>|"vmlinux\.h")[^\n]*$', re.MULTILINE)
 # Those that are for programs, too: the kernel's own include them.
 _UAPI = re.compile(rb"^[ \t]*#[ \t]*include[ \t]*<(?:uapi/)?((?:linux|asm)/[\w/.-]+\.h)>", re.MULTILINE)
+# A function that a text defines: what stands in front of its name is a type.
+_FUNCTION = re.compile(rb"^[ \t]*\w[\w\s*]{,200}[\s*](?!BPF_)(\w+)[ \t]*\([^;{}()]*\)\s*\{", re.MULTILINE)
 _PACKETS = re.compile(r"#[ \t]*include[ \t]*<bcc/proto\.h>")
 # Headers that are the kernel's alone, and those for programs that such headers include; BCC itself includes the first.
 _OWN = re.compile(rb"^[ \t]*#[ \t]*include[ \t]*<(?:linux|net|asm)/", re.MULTILINE)
@@ -188,6 +190,8 @@ def _expand(text: str, file: str, compiler: Compiler, arguments: Sequence[str]) 
     macros = b"".join(b"#if __has_include(<%s>)\n#include <%s>\n#endif\n" % (name, name) for name in headers)
     # Where the kernel itself says otherwise than for programs, it is in our words, which come later.
     macros += b'#include "%s"\n' % os.fsencode(ours)
+    # What is a macro of ours, and of some header of the kernel, may be a function of the text's own.
+    macros += b"".join(b"#undef %s\n" % name for name in set(_FUNCTION.findall(data)))
     data = _KERNELS.sub(b"", data)
     given = b"%s%s%s\n%s BPF_LICENSE\n" % (macros, marker_of(file).encode(), data, _LICENSE.encode())
     folder = os.path.dirname(os.path.abspath(file))
