@@ -78,10 +78,11 @@ int monitor(struct __sk_buff *skb) {
 """
 
 
-def test_a_packet_monitor_reads_headers_on_a_raw_socket(network):
+@pytest.mark.parametrize("interface", ["near", ""])
+def test_a_packet_monitor_reads_headers_on_a_raw_socket(network, interface):
     with load(MONITOR) as bpf:
         monitor = bpf.load_func("monitor", BPF.SOCKET_FILTER)
-        BPF.attach_raw_socket(monitor, "near")
+        BPF.attach_raw_socket(monitor, interface)
         for _ in range(3):
             network.receive(25)
         with socket.socket(fileno=os.dup(monitor.sock)) as packets:

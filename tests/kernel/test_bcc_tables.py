@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 
 import pytest
@@ -17,7 +18,7 @@ from skep.base.errors import (
     UsageError,
     VerifierError,
 )
-from skep.bcc import BPF
+from skep.bcc import BPF, lib
 
 MINE = f"if (bpf_get_current_pid_tgid() >> 32 != {os.getpid()}) return 0;"
 GETPPID = 110 if os.uname().machine == "x86_64" else 173
@@ -276,3 +277,30 @@ def test_what_the_verifier_says_is_said_of_the_text():
 
     told = caught.value.diagnostics[0]
     assert (told.file, told.line, told.source) == ("BPF-text", 5, "\treturn *(volatile int *)p;")
+
+
+def test_entries_and_pins_by_the_functions_of_the_c_library(bpffs):
+    with BPF(text="BPF_HASH(kept, u32, u64); int drop(struct xdp_md *ctx) { return XDP_DROP; }") as bpf:
+        fd, path = bpf["kept"].map_fd, os.fsencode(f"{bpffs}/table")
+        key, value, read = ctypes.c_uint(5), ctypes.c_ulonglong(7), ctypes.c_ulonglong()
+
+        assert lib.bpf_update_elem(fd, ctypes.byref(key), ctypes.byref(value), 0) == 0
+        assert lib.bpf_update_elem(fd, bytes([6, 0, 0, 0]), ctypes.pointer(value)) == 0
+        assert lib.bpf_lookup_elem(fd, ctypes.byref(key), ctypes.byref(read)) == 0
+        assert (read.value, bpf["kept"][ctypes.c_uint(6)].value) == (7, 7)
+        assert lib.bpf_delete_elem(fd, ctypes.byref(key)) == 0
+        assert lib.bpf_delete_elem(fd, ctypes.byref(key)) == -errno.ENOENT == -ctypes.get_errno()
+        assert lib.bpf_obj_pin(fd, ctypes.c_char_p(path)) == 0
+        assert lib.bpf_obj_pin(fd, path) == -errno.EEXIST
+        again = lib.bpf_obj_get(path)
+        assert lib.bpf_lookup_elem(again, bytes([6, 0, 0, 0]), ctypes.byref(read)) == 0
+        os.close(again)
+        os.unlink(path)
+
+        given, left = ctypes.create_string_buffer(bytes(range(20)), 20), ctypes.create_string_buffer(64)
+        size, returned, duration = ctypes.c_uint(), ctypes.c_uint(), ctypes.c_uint()
+        drop = bpf.load_func("drop", BPF.XDP)
+        results = (ctypes.byref(each) for each in (left, size, returned, duration))
+        assert lib.bpf_prog_test_run(drop.fd, 1, ctypes.byref(given), ctypes.c_size_t(20), *results) == 0
+        assert (size.value, returned.value, left.raw[:20]) == (20, 1, bytes(range(20)))
+        assert lib.bpf_has_kernel_btf()

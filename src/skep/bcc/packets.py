@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket
+import struct
 
 from skep.base.errors import AttachError, UnsupportedError, UsageError
 from skep.bcc.function import Function
@@ -85,13 +87,18 @@ class Packets:
             AttachError: it cannot be opened.
         """
         _program(fn)
+        name = as_text(dev)
+        # Of no protocol until the program is there: no packet comes before it.
         packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
         try:
             packets.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_BPF, fn.fd)
-            packets.bind((as_text(dev), _ALL))
+            if name:
+                packets.bind((name, _ALL))
+            else:
+                _bind_everywhere(packets)
         except OSError as error:
             packets.close()
-            raise AttachError(f"packets of {as_text(dev)}: {error.strerror}", error.errno or 0) from error
+            raise AttachError(f"packets of {name}: {error.strerror}", error.errno or 0) from error
         fn.keep(packets)
 
     @staticmethod
@@ -126,6 +133,14 @@ class Packets:
         program = _program(fn)
         if not fn.drop((attachable_fd, attach_type)):
             raise UsageError(f"{program.name} is not attached to file descriptor {attachable_fd}")
+
+
+def _bind_everywhere(packets: socket.socket) -> None:
+    """To all interfaces, which Python asks for by a name."""
+    address = struct.pack("=HHi12x", socket.AF_PACKET, socket.htons(_ALL), 0)  # struct sockaddr_ll
+    if ctypes.CDLL(None, use_errno=True).bind(packets.fileno(), address, len(address)):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def _program(fn: Any) -> Program:
