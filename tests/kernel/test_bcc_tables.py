@@ -19,6 +19,7 @@ from skep.base.errors import (
     VerifierError,
 )
 from skep.bcc import BPF, lib
+from skep.bcc.table import Array, LruHash
 
 MINE = f"if (bpf_get_current_pid_tgid() >> 32 != {os.getpid()}) return 0;"
 GETPPID = 110 if os.uname().machine == "x86_64" else 173
@@ -304,3 +305,52 @@ def test_entries_and_pins_by_the_functions_of_the_c_library(bpffs):
         assert lib.bpf_prog_test_run(drop.fd, 1, ctypes.byref(given), ctypes.c_size_t(20), *results) == 0
         assert (size.value, returned.value, left.raw[:20]) == (20, 1, bytes(range(20)))
         assert lib.bpf_has_kernel_btf()
+
+
+class Opened:
+    """What scripts write to stand on a pin: no `__init__` of the table's own is called."""
+
+    def __init__(self, path, keytype, leaftype):
+        self.map_fd = lib.bpf_obj_get(path)
+        self.Key = keytype
+        self.Leaf = leaftype
+
+
+class OpenedHash(Opened, LruHash):
+    pass
+
+
+class OpenedArray(Opened, Array):
+    pass
+
+
+def test_a_class_of_a_script_stands_on_a_descriptor_of_its_own(bpffs):
+    text = f"""struct pair {{ u32 a, b; }};
+    BPF_TABLE_PINNED("lru_hash", struct pair, u64, flows, 64, "{bpffs}/flows");
+    BPF_TABLE_PINNED("array", int, u64, counts, 3, "{bpffs}/counts");"""
+    with BPF(text=text) as bpf:
+        pair = bpf["flows"].Key
+        flows = OpenedHash(f"{bpffs}/flows".encode(), pair, ctypes.c_ulonglong)
+        counts = OpenedArray(f"{bpffs}/counts".encode(), ctypes.c_uint, ctypes.c_ulonglong)
+        try:
+            bpf["flows"][pair(1, 2)] = ctypes.c_ulonglong(7)
+            flows[pair(3, 4)] = ctypes.c_ulonglong(8)
+            counts[2] = ctypes.c_ulonglong(9)
+
+            assert sorted((key.a, key.b, leaf.value) for key, leaf in flows.items()) == [(1, 2, 7), (3, 4, 8)]
+            assert flows[flows.next(None)].value in (7, 8)
+            del flows[pair(1, 2)]
+            assert (len(bpf["flows"]), bpf["counts"][2].value) == (1, 9)
+            assert ([leaf.value for leaf in counts.values()], counts.max_entries) == ([0, 0, 9], 3)
+            with pytest.raises(UnsupportedError, match=r"OpenedHash flows: skep has no frobnicate\(\)"):
+                flows.frobnicate()
+        finally:
+            os.close(flows.map_fd)
+            os.close(counts.map_fd)
+            for name in ("flows", "counts"):
+                os.unlink(f"{bpffs}/{name}")
+
+
+def test_a_class_of_a_script_without_a_descriptor_has_nothing():
+    with pytest.raises(AttributeError):
+        object.__new__(LruHash).items()

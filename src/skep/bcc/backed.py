@@ -56,6 +56,16 @@ class Backed:
         self.flags = map_.spec.flags
         self.ttype = map_.spec.type
 
+    def _stand_on_what_a_script_opened(self) -> None:
+        """Classes of scripts with an `__init__` of their own set a descriptor and types; the kernel knows the rest."""
+        from skep.kernel.maps.opened import described
+
+        given = dict(vars(self))
+        spec = described(self.map_fd)
+        map_ = open_map(spec, self.map_fd, spec.max_entries)
+        Backed.__init__(self, map_, map_.kind, given.get("Key"), given.get("Leaf"))
+        vars(self).update(given)
+
     def get_fd(self) -> int:
         """The map's file descriptor."""
         return self.map.fd
@@ -64,8 +74,12 @@ class Backed:
         """Lets go of what it has opened."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
+        known = vars(self)
+        if name.startswith("_") or not known.keys() & {"map", "map_fd"}:
             raise AttributeError(name)
+        if "map" not in known:
+            self._stand_on_what_a_script_opened()
+            return getattr(self, name)
         raise UnsupportedError(f"{type(self).__name__} {self.map.name}: skep has no {name}() of BCC's tables")
 
     def key_sprintf(self, key: Any) -> bytes:

@@ -108,13 +108,13 @@ class TableBase(Backed, MutableMapping["Any", "Any"]):
             self[key] = self.Leaf()
 
     def next(self, key: Any) -> Any:
-        """The key behind one, or the first where that is not there.
+        """The key behind one, or the first where that is not there, or None.
 
         Raises:
             StopIteration: it is the last.
         """
         keys = list(self.raw.raw_keys())
-        after = keys.index(self._key(key)) + 1 if self._key(key) in keys else 0
+        after = keys.index(self._key(key)) + 1 if key is not None and self._key(key) in keys else 0
         if after == len(keys):
             raise StopIteration
         return self._read(self.Key, keys[after])
