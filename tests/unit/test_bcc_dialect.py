@@ -31,6 +31,8 @@ struct sock_common { u16 skc_family, skc_dport; unsigned char skc_reuse : 4, skc
 struct sock { struct sock_common __sk_common; struct sock *next; u32 ports[4]; };
 struct task_struct { pid_t tgid; struct task_struct *real_parent; char comm[16]; };
 typedef struct config_s { u16 level; } config;
+enum levels { LEVEL_LOW, LEVEL_HIGH = 5, LEVEL_TOP };
+typedef u16 seen_t;
 struct mount { int mnt_id; config config; };
 struct sk_buff {
 	u16 queue_mapping, transport_header;
@@ -152,6 +154,28 @@ int probe(struct pt_regs *ctx)
 """)
     assert dict(found.tables) == {"config": "hash", "TASK_COMM_LEN": "array"}
     assert set(spec.maps) == {"config___bcc", "TASK_COMM_LEN___bcc"}
+
+
+def test_values_and_types_of_a_text_may_have_the_names_of_the_kernels(translated):
+    found, written, _ = translated("""
+enum level { LEVEL_LOW = 7, LEVEL_HIGH, LEVEL_TOP };
+typedef struct { u64 at; } seen_t;
+static u32 config = LEVEL_HIGH;
+BPF_HASH(times, u32, seen_t);
+int probe(struct pt_regs *ctx, struct mount *mount)
+{
+    u32 key = mount->config.level + config;
+    seen_t now = { .at = LEVEL_TOP };
+
+    times.update(&key, &now);
+    return 0;
+}
+""")
+
+    assert dict(found.tables) == {"times": "hash"}
+    assert "LEVEL_LOW___bcc = 7, LEVEL_HIGH___bcc, LEVEL_TOP___bcc" in written
+    assert "seen_t___bcc now = { .at = LEVEL_TOP___bcc };" in written
+    assert "mount->config.level" in written
 
 
 def test_a_pointer_of_the_registers_is_read_by_a_helper_each_arrow_by_itself(translated):

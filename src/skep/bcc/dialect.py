@@ -62,7 +62,9 @@ _MEMBER = re.compile(r"(\w+)\s*(?:\[[^\]]*\]\s*)*(?::\s*\w+\s*)?[;,]")
 _MOST_CONFLICTS = 16
 # What libclang calls the types of keys and values, by the names that it reads.
 _OF_TABLE = re.compile(r"'skep_(key|value)_of_(\w+)' \(aka ('[^']+')\)")
-_CONFLICT = re.compile(r"redefinition of '(\w+)'")
+# The same name twice: of structs, unions and enums behind that word, of all else by itself.
+_CONFLICT = re.compile(r"(?:typedef )?redefinition (?:of|with) ")
+_OF_WORDS = re.compile(r"typedef |redefinition of enumerator |.* as different kind of symbol$")
 
 
 class Translation:
@@ -243,11 +245,10 @@ def _read(
         except TranslationUnitLoadError as error:
             raise CompileError(f"libclang cannot read the text: {error}") from error
         errors = [found for found in unit.diagnostics if found.severity >= FoundInSource.Error]
-        conflict = next((found for each in errors if (found := _CONFLICT.match(each.spelling))), None)
-        if conflict is None:
+        aside = _without_conflicts(text, data, errors, tables, header)
+        if aside == text:
             break
-        taken = tables.get(conflict[1])
-        text = _renamed(text, conflict[1], header) if taken is None else _set_aside(text, taken)
+        text = aside
     if errors:
         raise _rejected(data, errors)
     functions = [
@@ -269,6 +270,29 @@ def _read(
     kinds = {each.name.removesuffix(ASIDE): each.kind for each in tables.values()}
     shared = {each.name: each.shared for each in tables.values() if each.shared}
     return written.decode("utf-8", "surrogateescape"), programs, kinds, shared
+
+
+def _without_conflicts(
+    text: str, data: bytes, errors: Sequence[Found], tables: Mapping[str, Table], header: str
+) -> str:
+    """The text, with names of its own for what is called as something of the kernel's; as it was if nothing is."""
+    told = [each for each in errors if _CONFLICT.match(each.spelling)]
+    found = {_word_at(data, each): bool(_OF_WORDS.match(each.spelling)) for each in told}
+    taken = next((tables[name] for name in found if name in tables), None)
+    if taken is not None:
+        return _set_aside(text, taken)
+    for name, is_word in found.items():
+        if not is_word:
+            text = _renamed(text, name, header)
+        elif not re.search(rf"\b{name}\s*\(", text):  # scripts ask for programs by their names
+            text = re.sub(rf"(?<![\w.>])(?<!struct )(?<!union )(?<!enum ){name}\b", f"{name}{ASIDE}", text)
+    return text
+
+
+def _word_at(data: bytes, found: Found) -> str:
+    """The name that a message points at."""
+    word = re.compile(rb"\w*").match(data, found.location.offset)
+    return word[0].decode() if word else ""
 
 
 def _set_aside(text: str, table: Table) -> str:
