@@ -178,6 +178,24 @@ int probe(struct pt_regs *ctx, struct mount *mount)
     assert "mount->config.level" in written
 
 
+def test_a_void_pointer_gets_no_argument_of_a_probe(translated):
+    _, written, _ = translated("""
+int probe(struct pt_regs *ctx)
+{
+    void *nowhere = 0;
+    u64 number = 0;
+
+    return bpf_usdt_readarg(1, ctx, nowhere) + bpf_usdt_readarg(2, ctx, &number) + number;
+}
+""")
+
+    assert written.count("bpf_usdt_arg(") == 2
+
+
+def test_an_address_may_be_a_number(translated):
+    translated("int probe(struct pt_regs *ctx) { long v; bpf_probe_read(&v, sizeof(v), 0xc1df00 + 8); return v; }")
+
+
 def test_a_pointer_of_the_registers_is_read_by_a_helper_each_arrow_by_itself(translated):
     _, written, _ = translated("""
 int probe(struct pt_regs *ctx, struct sock *sk)
@@ -382,6 +400,17 @@ int probe(struct pt_regs *ctx) {
 
     assert "-1" not in written
     assert f"return {os.cpu_count()};" in written
+
+
+@pytest.mark.parametrize("name", ["__NR_poll", "__TASK_STOPPED", "BLK_STS_OK", "EXDEV", "AT_FDCWD", "CAP_NET_RAW"])
+def test_numbers_that_headers_of_the_kernel_bring_are_known(translated, name):
+    _, written, _ = translated(f"""
+#include <linux/sched.h>
+int probe(struct pt_regs *ctx) {{ pgoff_t page = {name}; return page; }}
+""")
+
+    assert re.search(r"page = [-(]?[\w)]+;", written)
+    assert name not in written
 
 
 def test_functions_of_the_kernel_and_their_arguments(translated):

@@ -43,7 +43,7 @@ _OWN = re.compile(rb"^[ \t]*#[ \t]*include[ \t]*<(?:linux|net|asm)/", re.MULTILI
 _ALWAYS = (b"linux/if_packet.h",)
 _BROUGHT = b"""
     linux/errno.h linux/fcntl.h linux/stat.h linux/limits.h linux/capability.h linux/if_ether.h linux/in.h linux/in6.h
-    asm/signal.h asm/socket.h
+    linux/mman.h linux/sched.h asm/signal.h asm/socket.h asm/unistd.h asm/unistd_64.h
 """.split()
 # Those that have <net/sock.h>, and are it.
 _SOCKETS = re.compile(r"#[ \t]*include[ \t]*<(?:net/|linux/(?:tcp|udp|ipv6)\.h>)")

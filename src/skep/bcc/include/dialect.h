@@ -142,9 +142,14 @@
 #define TP_DATA_LOC_READ_STR(to, field, length) \
 	bpf_probe_read_kernel_str((void *)(to), length, (char *)args + (args->data_loc_##field & 0xffff))
 
+/* What a void pointer leads to has no size, in BCC none that an argument has: it is left as it was. */
+#define SKEP_BCC_IS_VOID(pointer) __builtin_types_compatible_p(typeof(*(pointer)), void)
+#define SKEP_BCC_SIZED(pointer) typeof(__builtin_choose_expr(SKEP_BCC_IS_VOID(pointer), (long *)0, (pointer)))
 #define bpf_usdt_readarg(number, ctx, to) \
 	({ long skep_argument = 0; int skep_error = bpf_usdt_arg(ctx, (number) - 1, &skep_argument); \
-	   *(to) = (typeof(*(to)))skep_argument; skep_error; })
+	   if (!SKEP_BCC_IS_VOID(to)) \
+		*(SKEP_BCC_SIZED(to))(to) = (typeof(*(SKEP_BCC_SIZED(to))0))skep_argument; \
+	   SKEP_BCC_IS_VOID(to) ? -1 : skep_error; })
 #define bpf_usdt_readarg_p(number, ctx, to, size) \
 	({ long skep_argument = 0; bpf_usdt_arg(ctx, (number) - 1, &skep_argument); \
 	   bpf_probe_read_user(to, size, (void *)skep_argument); })
@@ -259,6 +264,7 @@
 #define DISK_NAME_LEN 32
 #define DNAME_INLINE_LEN 40
 #define PAGE_OFFSET 0xffff888000000000UL
+#define pgoff_t unsigned long
 #define PAGE_SHIFT 12
 #define PAGE_SIZE (1UL << PAGE_SHIFT)
 /* Of tasks; their registers lie at the end. */
@@ -275,6 +281,23 @@
 #define TASK_RUNNING 0
 #define TASK_INTERRUPTIBLE 1
 #define TASK_UNINTERRUPTIBLE 2
+#define __TASK_STOPPED 4
+#define __TASK_TRACED 8
+#define EXIT_DEAD 0x10
+#define EXIT_ZOMBIE 0x20
+#define EXIT_TRACE (EXIT_ZOMBIE | EXIT_DEAD)
+#define TASK_PARKED 0x40
+#define TASK_DEAD 0x80
+#define TASK_WAKEKILL 0x100
+#define TASK_WAKING 0x200
+#define TASK_NOLOAD 0x400
+#define TASK_NEW 0x800
+#define TASK_KILLABLE (TASK_WAKEKILL | TASK_UNINTERRUPTIBLE)
+#define TASK_STOPPED (TASK_WAKEKILL | __TASK_STOPPED)
+#define TASK_TRACED __TASK_TRACED
+#define TASK_IDLE (TASK_UNINTERRUPTIBLE | TASK_NOLOAD)
+#define TASK_NORMAL (TASK_INTERRUPTIBLE | TASK_UNINTERRUPTIBLE)
+#define TASK_REPORT (TASK_NORMAL | __TASK_STOPPED | __TASK_TRACED | EXIT_DEAD | EXIT_ZOMBIE | TASK_PARKED)
 #define O_RDONLY 0
 #define O_WRONLY 1
 #define O_RDWR 2
@@ -335,6 +358,19 @@
 #define VM_MAYEXEC 0x40
 #define VM_MAYSHARE 0x80
 #define VM_GROWSDOWN 0x100
+#define BLK_STS_OK 0
+#define BLK_STS_NOTSUPP ((blk_status_t)1)
+#define BLK_STS_TIMEOUT ((blk_status_t)2)
+#define BLK_STS_NOSPC ((blk_status_t)3)
+#define BLK_STS_TRANSPORT ((blk_status_t)4)
+#define BLK_STS_TARGET ((blk_status_t)5)
+#define BLK_STS_MEDIUM ((blk_status_t)7)
+#define BLK_STS_PROTECTION ((blk_status_t)8)
+#define BLK_STS_RESOURCE ((blk_status_t)9)
+#define BLK_STS_IOERR ((blk_status_t)10)
+#define BLK_STS_DM_REQUEUE ((blk_status_t)11)
+#define BLK_STS_AGAIN ((blk_status_t)12)
+#define BLK_STS_DEV_RESOURCE ((blk_status_t)13)
 #define REQ_OP_BITS 8
 #define REQ_OP_MASK ((1 << REQ_OP_BITS) - 1)
 #define READ 0

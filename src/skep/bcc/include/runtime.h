@@ -2,6 +2,9 @@
 #ifndef SKEP_BCC_RUNTIME_H
 #define SKEP_BCC_RUNTIME_H
 
+/* An address that is written as a number: clang 16 and later take that for an error. */
+#pragma clang diagnostic ignored "-Wint-conversion"
+
 /* As many addresses as BCC keeps of a stack, and as the kernel gives by itself. */
 struct bpf_stacktrace {
 	u64 ip[127];
