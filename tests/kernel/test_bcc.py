@@ -419,6 +419,7 @@ def test_what_programs_print_is_read_whole_and_in_parts():
             line = bpf.trace_readline()
         fields = bpf.trace_fields()
         while mark.encode() not in fields[5]:
+            assert fields[0] != b"Unknown"
             fields = bpf.trace_fields()
 
         assert line.endswith(f": bpf_trace_printk: {mark} 5".encode())

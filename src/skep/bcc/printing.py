@@ -24,7 +24,6 @@ __all__ = ["Printing"]
 _LINE = re.compile(
     rb"\s*+(.{1,16}?)-(\d++)\s++(?:\([^)]*+\)\s++)?\[(\d++)\]\s++(\S++)\s++(\d++\.\d++): [^:]*+: ?(.*)", re.DOTALL
 )
-_LOST = b"CPU:"
 _Fields = tuple["bytes | None", "int | None", "int | None", "bytes | None", "float | None", "bytes | None"]
 
 
@@ -85,13 +84,11 @@ class Printing:
             line = self.trace_readline(nonblocking)
             if line is None:
                 return (None,) * 6
-            if line.startswith(_LOST):
-                continue
             found = _LINE.fullmatch(line)
-            if found is None:
-                return (b"Unknown", 0, 0, b"", 0.0, b"")
-            task, pid, cpu, flags, time, message = found.groups()
-            return task_name(task, pid), int(pid), int(cpu), flags, float(time), message
+            # Others are the rest of a message of several lines, of one that ends with a newline, and of what was lost.
+            if found is not None:
+                task, pid, cpu, flags, time, message = found.groups()
+                return task_name(task, pid), int(pid), int(cpu), flags, float(time), message
 
     def trace_print(self, fmt: str | Callable[..., str] | None = None) -> None:
         """Prints lines as they come, until the script is interrupted.
