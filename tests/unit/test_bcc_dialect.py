@@ -178,6 +178,46 @@ int probe(struct pt_regs *ctx, struct mount *mount)
     assert "mount->config.level" in written
 
 
+def test_what_a_text_declares_is_not_a_macro_of_a_header(translated):
+    _, written, _ = translated(
+        """
+#include <linux/sched.h>
+enum way { READ = 5, WRITE };
+struct seen { u64 min, max; u16 sk_num; };
+static const int O_CREAT = 3;
+static inline u64 max(u64 one, u64 other)
+{
+    return one > other ? one : other;
+}
+int PROGRAM(struct pt_regs *ctx)
+{
+    /* neither EPERM; nor */ // ENOENT = 2
+    struct seen seen = { .min = min(WRITE, O_CREAT), .sk_num = EPERM + ENOENT };
+
+    return max(seen.min, seen.sk_num);
+}
+""",
+        arguments=["-DPROGRAM=probe"],
+    )
+
+    assert "enum way { READ = 5, WRITE };" in written
+    assert "u64 max(u64 one, u64 other)" in written
+    assert ".sk_num = 1 + 2 }" in written
+    assert "int probe(struct pt_regs *ctx)" in written
+
+
+def test_counts_of_the_kernels_are_read_from_its_memory(translated):
+    _, written, _ = translated("""
+struct counted { struct { int counter; } users; struct { struct { int counter; } refs; } usage; };
+int probe(struct pt_regs *ctx, struct counted *each)
+{
+    return atomic_read(&each->users) + refcount_read(&each->usage);
+}
+""")
+
+    assert written.count("skep_read(") == 2
+
+
 def test_a_void_pointer_gets_no_argument_of_a_probe(translated):
     _, written, _ = translated("""
 int probe(struct pt_regs *ctx)

@@ -37,6 +37,12 @@ _KERNELS = re.compile(rb'^[ \t]*#[ \t]*include[ \t]*(?:<[^>\n]*>|"vmlinux\.h")[^
 _UAPI = re.compile(rb"^[ \t]*#[ \t]*include[ \t]*<(?:uapi/)?((?:linux|asm)/[\w/.-]+\.h)>", re.MULTILINE)
 # A function that a text defines: what stands in front of its name is a type.
 _FUNCTION = re.compile(rb"^[ \t]*\w[\w\s*]{,200}[\s*](?!BPF_)(\w+)[ \t]*\([^;{}()]*\)\s*\{", re.MULTILINE)
+_NO_CODE = re.compile(rb'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', re.DOTALL)
+_ENUM = re.compile(rb"\benum\b[^(){};]*\{([^{}]*)\}")
+_ENUMERATOR = re.compile(rb"(?:^|,)\s*(\w+)")
+# A variable or a member; behind it may be what the compiler is told of it (__packed).
+_VARIABLE = re.compile(rb"\b(?!(?:return|case|goto|else)\b)\w+[ \t]+(?!__)(\w+)[ \t]*[;=,\[]")
+_DEFINED = re.compile(r"-D\s*(\w+)")
 _PACKETS = re.compile(r"#[ \t]*include[ \t]*<bcc/proto\.h>")
 # Headers that are the kernel's alone, and those for programs that such headers include; BCC itself includes the first.
 _OWN = re.compile(rb"^[ \t]*#[ \t]*include[ \t]*<(?:linux|net|asm)/", re.MULTILINE)
@@ -192,9 +198,10 @@ def _expand(text: str, file: str, compiler: Compiler, arguments: Sequence[str]) 
     macros = b"".join(b"#if __has_include(<%s>)\n#include <%s>\n#endif\n" % (name, name) for name in headers)
     # Where the kernel itself says otherwise than for programs, it is in our words, which come later.
     macros += b'#include "%s"\n' % os.fsencode(ours)
-    # What is a macro of ours, and of some header of the kernel, may be a function of the text's own.
-    macros += b"".join(b"#undef %s\n" % name for name in set(_FUNCTION.findall(data)))
     data = _KERNELS.sub(b"", data)
+    # What is a macro of ours, and of some header of the kernel, may be a function, or a value, of the text's own.
+    asked = {name.encode() for name in _DEFINED.findall(" ".join(arguments))}
+    macros += b"".join(b"#undef %s\n" % name for name in sorted(_declared(data) - asked))
     given = b"%s%s%s\n%s BPF_LICENSE\n" % (macros, marker_of(file).encode(), data, _LICENSE.encode())
     folder = os.path.dirname(os.path.abspath(file))
     # What headers of the kernel say of this machine.
@@ -219,6 +226,15 @@ def _expand(text: str, file: str, compiler: Compiler, arguments: Sequence[str]) 
         elif wanted:
             kept.append(line)
     return "\n".join(kept), "GPL" if licence in {"", "BPF_LICENSE"} else licence
+
+
+def _declared(text: bytes) -> set[bytes]:
+    """What a text declares, and a header that it does not include has a macro for: `enum { READ, WRITE }`, `min()`."""
+    code = _NO_CODE.sub(b" ", text)
+    values = {name for each in _ENUM.findall(code) for name in _ENUMERATOR.findall(each)}
+    # Beside a variable `min`, min() is what it was.
+    variables = {name for name in _VARIABLE.findall(code) if not re.search(rb"\b%s\s*\(" % name, code)}
+    return values | variables | {*_FUNCTION.findall(code)}
 
 
 def _read(

@@ -230,6 +230,10 @@
 #define __packed __attribute__((__packed__))
 #define __maybe_unused __attribute__((__unused__))
 #define __force
+#define atomic_read(number) ((number)->counter)
+#define atomic64_read(number) ((number)->counter)
+#define atomic_long_read(number) ((number)->counter)
+#define refcount_read(count) ((count)->refs.counter)
 #define __user
 #define __kernel
 #define __rcu
