@@ -687,6 +687,7 @@ int p(struct pt_regs *ctx, struct sk_buff *packet) {
     u8 byte;
     memcpy(&copy, &pair, sizeof(pair));
     memset(&pair, 0, sizeof(pair));
+    switch (copy.first) { case 1: byte = 1; fallthrough; default: byte = 2; }
     if (memcmp(&copy, &pair, 5)) bpf_printk("%d of %d", copy.first, other(packet));
     return sizeof(struct pair) == 5 ? one(ctx) : FIELD_SIZEOF(struct pair, second);
 }

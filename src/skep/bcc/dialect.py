@@ -42,6 +42,7 @@ _ENUM = re.compile(rb"\benum\b[^(){};]*\{([^{}]*)\}")
 _ENUMERATOR = re.compile(rb"(?:^|,)\s*(\w+)")
 # A variable or a member; behind it may be what the compiler is told of it (__packed).
 _VARIABLE = re.compile(rb"\b(?!(?:return|case|goto|else)\b)\w+[ \t]+(?!__)(\w+)[ \t]*[;=,\[]")
+_CALLED = re.compile(rb"\b(\w+)\s*\(")
 _DEFINED = re.compile(r"-D\s*(\w+)")
 _PACKETS = re.compile(r"#[ \t]*include[ \t]*<bcc/proto\.h>")
 # Headers that are the kernel's alone, and those for programs that such headers include; BCC itself includes the first.
@@ -233,7 +234,7 @@ def _declared(text: bytes) -> set[bytes]:
     code = _NO_CODE.sub(b" ", text)
     values = {name for each in _ENUM.findall(code) for name in _ENUMERATOR.findall(each)}
     # Beside a variable `min`, min() is what it was.
-    variables = {name for name in _VARIABLE.findall(code) if not re.search(rb"\b%s\s*\(" % name, code)}
+    variables = {*_VARIABLE.findall(code)} - {*_CALLED.findall(code)}
     return values | variables | {*_FUNCTION.findall(code)}
 
 

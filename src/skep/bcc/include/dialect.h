@@ -229,6 +229,7 @@
 #define noinline
 #define __packed __attribute__((__packed__))
 #define __maybe_unused __attribute__((__unused__))
+#define fallthrough __attribute__((__fallthrough__))
 #define __force
 #define atomic_read(number) ((number)->counter)
 #define atomic64_read(number) ((number)->counter)
