@@ -155,3 +155,15 @@ def test_it_leaves_no_process_and_no_pipe_behind(use):
         use(process)
 
     assert held() == before
+
+
+def test_it_ends_though_another_process_has_its_pipes():
+    with Apart(nothing, crash) as process:
+        process.start()
+        other = os.fork()
+        if other == 0:
+            time.sleep(60)
+            os._exit(0)
+    # That came back is what is asked for.
+    os.kill(other, signal.SIGKILL)
+    os.waitpid(other, 0)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Apart"]
 
+_NO_MORE = "\n"
+
 
 class Apart:
     """A process that does work for this one. It starts when it is asked to, or with its first work.
@@ -31,6 +33,7 @@ class Apart:
         self._prepare = prepare
         self._crashed = crashed
         self._pid = 0
+        self._works = False
         # Each line of one is a piece of work; of the other, what came of it.
         self._work: TextIO | None = None
         self._answers: TextIO | None = None
@@ -81,6 +84,7 @@ class Apart:
         self.start()
         assert self._work is not None
         assert self._answers is not None
+        self._works = True
         try:
             json.dump([function.__module__, function.__name__, arguments], self._work)
             self._work.write("\n")
@@ -93,6 +97,7 @@ class Apart:
             if status < 0:
                 raise self._crashed(-status)
             raise RuntimeError("work in a process of its own failed: see above")
+        self._works = False
         kind, content = json.loads(answer)
         if kind:
             diagnostics = [Diagnostic(**diagnostic) for diagnostic in content.pop("diagnostics")]
@@ -101,18 +106,23 @@ class Apart:
 
     def close(self) -> None:
         """Ends it, whatever it does."""
-        if self._pid:
+        if not self._pid:
+            return
+        if self._works:
             os.kill(self._pid, 9)
-            self._end()
+        elif self._work is not None:
+            # Said, and not by the end of the pipe: who was forked meanwhile has it, too.
+            self._work.write(_NO_MORE)
+        self._end()
 
     def _end(self) -> int:
-        """Forgets a process that has ended, or is about to, and gives its status."""
+        """Lets go of a process, which ends where it has not yet, and gives its status."""
         for file in (self._work, self._answers):
             # What was not read goes with it.
             with suppress(BrokenPipeError):
                 if file is not None:
                     file.close()
-        pid, self._pid = self._pid, 0
+        pid, self._pid, self._works = self._pid, 0, False
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
@@ -139,6 +149,8 @@ def _child(prepare: Callable[[], object], receive: int, send: int, mask: Collect
             unprepared = error
         with open(receive, encoding="ascii") as work, open(send, "w", encoding="ascii") as answers:
             for line in work:
+                if line == _NO_MORE:
+                    break
                 module, name, arguments = json.loads(line)
                 try:
                     if unprepared is not None:
