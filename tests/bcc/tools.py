@@ -109,7 +109,7 @@ TOOLS = (
     Tool("syncsnoop", "", "syncs", r"^\d+\.\d+ +sync\(\)"),
     Tool("syscount", "-i 1 -d 3", "opens", r"^(openat|read|write|futex|clock_nanosleep|select|pselect6) +[1-9]"),
     Tool("tcpaccept", "", "connects", r"\d+ +python\S* +4 +127\.0\.0\.1 +\d+ +127\.0\.0\.1"),
-    Tool("tcpcong", "-d 1 3", "loses", r"^tcp_congest_state = loss\n(.*\n)*?.*: [1-9]\d* +\|\*"),
+    Tool("tcpcong", "-d 1 9", "loses", r"^tcp_congest_state = loss\n(.*\n)*?.*: [1-9]\d* +\|\*"),
     Tool("tcpconnect", "", "connects", r"\d+ +python\S* +4 +127\.0\.0\.1 +127\.0\.0\.1 +\d+"),
     Tool("tcpconnlat", "", "connects", r"\d+ +python\S* +4 +127\.0\.0\.1 +127\.0\.0\.1 +\d+ +\d+\.\d+"),
     Tool("tcpdrop", "", "loses", r"127\.0\.0\.1:\d+ +> 127\.0\.0\.1:\d+"),

@@ -11,7 +11,6 @@ import ctypes
 import gc
 import mmap
 import os
-import shlex
 import signal
 import socket
 import struct
@@ -268,19 +267,20 @@ def compacts() -> None:
 
 
 def loses() -> None:
-    """Talks to itself, in a network of its own that loses packets."""
-    script = "ip link set lo up && tc qdisc add dev lo root netem loss 40% && exec python3 -c"
-    connect = """
-import socket
+    """Talks to itself, in a network of its own that loses packets once there is a connection: that comes at once."""
+    talk = """
+import socket, subprocess
+subprocess.run("ip link set lo up".split(), check=True)
 server = socket.create_server(("127.0.0.1", 0))
 client = socket.create_connection(server.getsockname())
 peer, _ = server.accept()
+subprocess.run("tc qdisc add dev lo root netem loss 40%".split(), check=True)
 for _ in range(20):
     client.sendall(b"x" * 100_000); left = 100_000
     while left: left -= len(peer.recv(left))
 """
     with contextlib.suppress(subprocess.TimeoutExpired):
-        subprocess.run(["unshare", "--net", "sh", "-c", f"{script} {shlex.quote(connect)}"], check=False, timeout=10)
+        subprocess.run(["unshare", "--net", "python3", "-c", talk], check=False, timeout=10)
 
 
 WORKLOADS: dict[str, Callable[[], None]] = {
