@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -155,6 +156,21 @@ def test_it_leaves_no_process_and_no_pipe_behind(use):
         use(process)
 
     assert held() == before
+
+
+def test_what_cannot_be_started_leaves_nothing_behind(process, monkeypatch):
+    def refuse_another() -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(os, "fork", refuse_another)
+    before = held()
+
+    with pytest.raises(BlockingIOError):
+        process.do(told)
+
+    assert held() == before
+    monkeypatch.undo()
+    assert process.do(told)["pid"] != PARENT
 
 
 def test_it_ends_though_another_process_has_its_pipes():

@@ -63,6 +63,10 @@ class Apart:
                 _child(self._prepare, work, send_answers, mask)
             self._work = open(send_work, "w", encoding="ascii")  # noqa: SIM115 - until it is closed
             self._answers = open(answers, encoding="ascii")  # noqa: SIM115
+        except OSError:  # there is no room for another process
+            os.close(send_work)
+            os.close(answers)
+            raise
         finally:
             os.close(work)
             os.close(send_answers)
