@@ -12,6 +12,7 @@ from skep.base.errors import UnsupportedError
 from skep.bcc.refusing import answer_for
 from skep.bcc.utils import as_text
 from skep.kernel import plain
+from skep.kernel.btf import VMLINUX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class _Library:
     @staticmethod
     def bpf_has_kernel_btf() -> bool:
         """Whether the kernel tells its types."""
-        return os.path.exists("/sys/kernel/btf/vmlinux")
+        return os.path.exists(VMLINUX)
 
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):

@@ -168,7 +168,7 @@ def header_folder(header: str, btf: str | None = None) -> str:
         os.utime(folder)
     if not os.path.exists(path):
         cache.trim(os.path.dirname(folder), most=_MOST_KERNELS)
-        cache.write(path, _declared((), btf))
+        cache.write(path, narrow_header((), btf))
     return folder
 
 
@@ -176,17 +176,12 @@ def narrow_header(words: Iterable[str], btf: str | None = None) -> bytes:
     """A vmlinux.h with no more of the kernel's types than a source can ask for (`skep.spec.narrowing`).
 
     Args:
-        words: that stand in the source.
+        words: that stand in the source; none for a header with all of them.
         btf: path of a BTF file; None for the running kernel's.
 
     Raises:
         BtfError: there is no BTF.
     """
-    return _declared(words, btf)
-
-
-def _declared(words: Iterable[str], btf: str | None) -> bytes:
-    """The types of a kernel in C: all, or those that a source of these words can ask for."""
     loaded = lib.btf__parse(os.fsencode(btf or VMLINUX), ffi.NULL)
     if loaded == ffi.NULL:
         number = ffi.errno
